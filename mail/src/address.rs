@@ -88,7 +88,10 @@ impl Address {
             return Err(AddressError::NotAscii);
         }
         let local_end = local_end(octets)?;
-        let (local, at_domain) = (text.get(..local_end).unwrap_or_default(), text.get(local_end..).unwrap_or_default());
+        let (local, at_domain) = (
+            text.get(..local_end).unwrap_or_default(),
+            text.get(local_end..).unwrap_or_default(),
+        );
         let domain = match at_domain.strip_prefix('@') {
             Some(domain) if local.is_empty() => return Err(empty_local(domain)),
             Some(domain) => domain,
@@ -102,7 +105,10 @@ impl Address {
         if octets.len() > ADDRESS_OCTETS_MAX {
             return Err(AddressError::TooLong);
         }
-        Ok(Self { local: local.to_owned(), domain: domain.to_owned() })
+        Ok(Self {
+            local: local.to_owned(),
+            domain: domain.to_owned(),
+        })
     }
 
     /// The local part as written, with its quotes if it had them.
@@ -131,7 +137,10 @@ impl Address {
             quoted.push('"');
             local = quoted;
         }
-        Self { local, domain: self.domain.to_ascii_lowercase() }
+        Self {
+            local,
+            domain: self.domain.to_ascii_lowercase(),
+        }
     }
 
     /// Whether the local part was written as a Quoted-string.
@@ -205,7 +214,9 @@ impl fmt::Display for ReversePath {
 /// An [`AddressError`] that names what is wrong; `<postmaster>` is [`AddressError::NoDomain`] here, ask
 /// [`is_bare_postmaster`] first for RCPT.
 pub fn parse_path(argument: &[u8]) -> Result<(ReversePath, &[u8]), AddressError> {
-    let inside = argument.strip_prefix(b"<").ok_or(AddressError::NoOpeningBracket)?;
+    let inside = argument
+        .strip_prefix(b"<")
+        .ok_or(AddressError::NoOpeningBracket)?;
     if let Some(rest) = inside.strip_prefix(b">") {
         return Ok((ReversePath::Null, rest));
     }
@@ -224,7 +235,9 @@ pub fn parse_path(argument: &[u8]) -> Result<(ReversePath, &[u8]), AddressError>
 /// (RFC 5321 §4.1.1.3).
 pub fn is_bare_postmaster(argument: &[u8]) -> bool {
     let path = b"<postmaster>";
-    argument.get(..path.len()).is_some_and(|start| start.eq_ignore_ascii_case(path))
+    argument
+        .get(..path.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(path))
 }
 
 /// Where the first `>` outside a quoted string stands.
@@ -246,9 +259,16 @@ fn closing_bracket(inside: &[u8]) -> Option<usize> {
 /// Where the local part ends: at the `@`, or at the first octet that cannot belong to it.
 fn local_end(octets: &[u8]) -> Result<usize, AddressError> {
     if octets.first() != Some(&b'"') {
-        let end = octets.iter().position(|&octet| octet == b'@').unwrap_or(octets.len());
+        let end = octets
+            .iter()
+            .position(|&octet| octet == b'@')
+            .unwrap_or(octets.len());
         // Invariant: `end` is at most the length.
-        return if end == 0 || is_dot_string(&octets[..end]) { Ok(end) } else { Err(AddressError::Local) };
+        return if end == 0 || is_dot_string(&octets[..end]) {
+            Ok(end)
+        } else {
+            Err(AddressError::Local)
+        };
     }
     let mut escaped = false;
     for (at, &octet) in octets.iter().enumerate().skip(1) {
@@ -267,12 +287,18 @@ fn local_end(octets: &[u8]) -> Result<usize, AddressError> {
 
 /// Nothing before the first `@`: a source route if a colon follows.
 fn empty_local(domain: &str) -> AddressError {
-    if domain.contains(':') { AddressError::SourceRoute } else { AddressError::LocalEmpty }
+    if domain.contains(':') {
+        AddressError::SourceRoute
+    } else {
+        AddressError::LocalEmpty
+    }
 }
 
 /// Atoms joined by single dots (RFC 5321 §4.1.2 Dot-string).
 fn is_dot_string(octets: &[u8]) -> bool {
-    octets.split(|&octet| octet == b'.').all(|atom| !atom.is_empty() && atom.iter().all(|&octet| is_atext(octet)))
+    octets
+        .split(|&octet| octet == b'.')
+        .all(|atom| !atom.is_empty() && atom.iter().all(|&octet| is_atext(octet)))
 }
 
 /// RFC 5322 §3.2.3.
@@ -292,11 +318,21 @@ fn check_domain(domain: &str) -> Result<(), AddressError> {
     }
     let is_label = |label: &[u8]| {
         (1..=LABEL_OCTETS_MAX).contains(&label.len())
-            && label.iter().all(|&octet| octet.is_ascii_alphanumeric() || octet == b'-')
+            && label
+                .iter()
+                .all(|&octet| octet.is_ascii_alphanumeric() || octet == b'-')
             && label.first() != Some(&b'-')
             && label.last() != Some(&b'-')
     };
-    if domain.as_bytes().split(|&octet| octet == b'.').all(is_label) { Ok(()) } else { Err(AddressError::Domain) }
+    if domain
+        .as_bytes()
+        .split(|&octet| octet == b'.')
+        .all(is_label)
+    {
+        Ok(())
+    } else {
+        Err(AddressError::Domain)
+    }
 }
 
 #[cfg(test)]
@@ -308,7 +344,10 @@ mod tests {
     fn good_addresses_and_their_canonical_form() {
         let vectors = [
             ("a@b", "a@b"),
-            ("2503851234@E-Citizen.example", "2503851234@e-citizen.example"),
+            (
+                "2503851234@E-Citizen.example",
+                "2503851234@e-citizen.example",
+            ),
             ("First.Last+tag@x-y.example", "first.last+tag@x-y.example"),
             ("\"Joe\"@x.example", "joe@x.example"),
             ("\"a b\"@x.example", "\"a b\"@x.example"),
@@ -331,11 +370,37 @@ mod tests {
         let long_domain = format!("a@{}x", "l.".repeat(128));
         let long_whole = format!("{}@{}x", "l".repeat(64), "l.".repeat(95));
         let vectors = [
-            ("", Empty), ("a", NoDomain), ("a@", NoDomain), ("@b", LocalEmpty), ("\"\"@b", LocalEmpty), ("ա@b", NotAscii), ("a@ա", NotAscii),
-            (".a@b", Local), ("a.@b", Local), ("a..b@c", Local), ("a b@c", Local), ("a\r\n@c", Local), ("\"a@c", Local), ("\"a\"b@c", Local),
-            ("\"a\0\"@c", Local), ("a(c)@b", Local), ("a@b@c", Domain), ("a@-b", Domain), ("a@b-", Domain), ("a@b..c", Domain), ("a@b.", Domain),
-            ("a@.b", Domain), ("a@b_c", Domain), ("a@b c", Domain), ("a@[192.0.2.1]", AddressLiteral), ("a@[IPv6:::1]", AddressLiteral),
-            ("@a,@b:c@d", SourceRoute), (&long_label, Domain), (&long_local, LocalTooLong), (&long_domain, DomainTooLong), (&long_whole, TooLong),
+            ("", Empty),
+            ("a", NoDomain),
+            ("a@", NoDomain),
+            ("@b", LocalEmpty),
+            ("\"\"@b", LocalEmpty),
+            ("ա@b", NotAscii),
+            ("a@ա", NotAscii),
+            (".a@b", Local),
+            ("a.@b", Local),
+            ("a..b@c", Local),
+            ("a b@c", Local),
+            ("a\r\n@c", Local),
+            ("\"a@c", Local),
+            ("\"a\"b@c", Local),
+            ("\"a\0\"@c", Local),
+            ("a(c)@b", Local),
+            ("a@b@c", Domain),
+            ("a@-b", Domain),
+            ("a@b-", Domain),
+            ("a@b..c", Domain),
+            ("a@b.", Domain),
+            ("a@.b", Domain),
+            ("a@b_c", Domain),
+            ("a@b c", Domain),
+            ("a@[192.0.2.1]", AddressLiteral),
+            ("a@[IPv6:::1]", AddressLiteral),
+            ("@a,@b:c@d", SourceRoute),
+            (&long_label, Domain),
+            (&long_local, LocalTooLong),
+            (&long_domain, DomainTooLong),
+            (&long_whole, TooLong),
         ];
         for (text, error) in vectors {
             assert_eq!(Address::parse(text), Err(error), "{text}");
@@ -356,16 +421,34 @@ mod tests {
     fn paths() {
         use AddressError::*;
         let address = |text: &str| ReversePath::Address(Address::parse(text).unwrap());
-        assert_eq!(parse_path(b"<> SIZE=1"), Ok((ReversePath::Null, &b" SIZE=1"[..])));
+        assert_eq!(
+            parse_path(b"<> SIZE=1"),
+            Ok((ReversePath::Null, &b" SIZE=1"[..]))
+        );
         assert_eq!(parse_path(b"<a@b>"), Ok((address("a@b"), &b""[..])));
-        assert_eq!(parse_path(b"<\"a>b\"@c> X"), Ok((address("\"a>b\"@c"), &b" X"[..])));
+        assert_eq!(
+            parse_path(b"<\"a>b\"@c> X"),
+            Ok((address("\"a>b\"@c"), &b" X"[..]))
+        );
         assert_eq!(address("a@b").to_string(), "<a@b>");
         let faults: [(&[u8], AddressError); 9] = [
-            (b"", NoOpeningBracket), (b"a@b", NoOpeningBracket), (b" <a@b>", NoOpeningBracket), (b"<a@b", NoClosingBracket),
-            (b"<@a,@b:u@d>", SourceRoute), (b"<@a:u@d", SourceRoute), (b"<a\xff@b>", NotAscii), (b"<postmaster>", NoDomain), (b"< >", Local),
+            (b"", NoOpeningBracket),
+            (b"a@b", NoOpeningBracket),
+            (b" <a@b>", NoOpeningBracket),
+            (b"<a@b", NoClosingBracket),
+            (b"<@a,@b:u@d>", SourceRoute),
+            (b"<@a:u@d", SourceRoute),
+            (b"<a\xff@b>", NotAscii),
+            (b"<postmaster>", NoDomain),
+            (b"< >", Local),
         ];
         for (argument, error) in faults {
-            assert_eq!(parse_path(argument), Err(error), "{}", argument.escape_ascii());
+            assert_eq!(
+                parse_path(argument),
+                Err(error),
+                "{}",
+                argument.escape_ascii()
+            );
         }
         assert!(is_bare_postmaster(b"<PostMaster> NOTIFY=NEVER"));
         assert!(!is_bare_postmaster(b"<postmaster@a>"));

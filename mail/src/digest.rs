@@ -162,10 +162,19 @@ mod tests {
 
     #[test]
     fn only_one_spelling_is_read() {
-        assert_eq!(ABC.to_uppercase().parse::<Digest>(), Err(DigestError::Character(0)));
+        assert_eq!(
+            ABC.to_uppercase().parse::<Digest>(),
+            Err(DigestError::Character(0))
+        );
         assert_eq!(ABC[1..].parse::<Digest>(), Err(DigestError::Length(63)));
-        assert_eq!(format!("{ABC} ").parse::<Digest>(), Err(DigestError::Length(65)));
-        assert_eq!(format!("{}g", &ABC[1..]).parse::<Digest>(), Err(DigestError::Character(63)));
+        assert_eq!(
+            format!("{ABC} ").parse::<Digest>(),
+            Err(DigestError::Length(65))
+        );
+        assert_eq!(
+            format!("{}g", &ABC[1..]).parse::<Digest>(),
+            Err(DigestError::Character(63))
+        );
         assert_eq!(Digest::parse_tagged(ABC), Err(DigestError::Tag));
         assert_eq!(Digest::parse_tagged("SHA256:00"), Err(DigestError::Tag));
     }

@@ -11,7 +11,9 @@ const MILLIS_MIN: i64 = -62_167_219_200_000;
 /// 9999-12-31T23:59:59.999Z, for the same reason.
 const MILLIS_MAX: i64 = 253_402_300_799_999;
 
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 
 /// Milliseconds since 1970-01-01T00:00:00Z, always within the years 0000 to 9999.
@@ -71,7 +73,10 @@ impl Timestamp {
         let weekday = (self.0.div_euclid(MILLIS_PER_DAY) + 4).rem_euclid(7);
         // Invariant: `rem_euclid(7)` is below 7.
         let weekday = WEEKDAYS[weekday as usize];
-        format!("{weekday}, {day:02} {} {year:04} {hour:02}:{minute:02}:{second:02} +0000", month_name(month))
+        format!(
+            "{weekday}, {day:02} {} {year:04} {hour:02}:{minute:02}:{second:02} +0000",
+            month_name(month)
+        )
     }
 
     /// `22-Nov-2026 09:00:00 +0000`: the inside of IMAP's `date-time`, without its quotes (RFC 9051 §9); the day is
@@ -79,13 +84,21 @@ impl Timestamp {
     pub fn imap_internal_date(self) -> String {
         let (year, month, day) = self.date();
         let (hour, minute, second, _) = self.clock();
-        format!("{day:2}-{}-{year:04} {hour:02}:{minute:02}:{second:02} +0000", month_name(month))
+        format!(
+            "{day:2}-{}-{year:04} {hour:02}:{minute:02}:{second:02} +0000",
+            month_name(month)
+        )
     }
 
     /// Hour, minute, second, millisecond.
     fn clock(self) -> (i64, i64, i64, i64) {
         let rest = self.0.rem_euclid(MILLIS_PER_DAY);
-        (rest / 3_600_000, rest / 60_000 % 60, rest / 1000 % 60, rest % 1000)
+        (
+            rest / 3_600_000,
+            rest / 60_000 % 60,
+            rest / 1000 % 60,
+            rest % 1000,
+        )
     }
 }
 
@@ -93,7 +106,10 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month, day) = self.date();
         let (hour, minute, second, millis) = self.clock();
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"
+        )
     }
 }
 
@@ -103,12 +119,22 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, TimeError> {
         let shape = b"dddd-dd-ddTdd:dd:dd.dddZ";
         let octets = text.as_bytes();
-        let fits = |(&octet, &want): (&u8, &u8)| if want == b'd' { octet.is_ascii_digit() } else { octet == want };
+        let fits = |(&octet, &want): (&u8, &u8)| {
+            if want == b'd' {
+                octet.is_ascii_digit()
+            } else {
+                octet == want
+            }
+        };
         if octets.len() != shape.len() || !octets.iter().zip(shape).all(fits) {
             return Err(TimeError::Form);
         }
         let number = |from: usize, to: usize| {
-            octets.iter().take(to).skip(from).fold(0i64, |sum, digit| sum * 10 + i64::from(digit - b'0'))
+            octets
+                .iter()
+                .take(to)
+                .skip(from)
+                .fold(0i64, |sum, digit| sum * 10 + i64::from(digit - b'0'))
         };
         // Invariant: two and four digits fit in u8 and i32.
         let day = Self::from_date(number(0, 4) as i32, number(5, 7) as u8, number(8, 10) as u8)?;
@@ -116,13 +142,18 @@ impl FromStr for Timestamp {
         if hour > 23 || minute > 59 || second > 59 {
             return Err(TimeError::Range);
         }
-        Ok(Self(day.0 + ((hour * 60 + minute) * 60 + second) * 1000 + number(20, 23)))
+        Ok(Self(
+            day.0 + ((hour * 60 + minute) * 60 + second) * 1000 + number(20, 23),
+        ))
     }
 }
 
 /// `Jan` to `Dec`, as RFC 5322 and IMAP both write them.
 pub(crate) fn month_name(month: u8) -> &'static str {
-    MONTHS.get(usize::from(month).wrapping_sub(1)).copied().unwrap_or("Jan")
+    MONTHS
+        .get(usize::from(month).wrapping_sub(1))
+        .copied()
+        .unwrap_or("Jan")
 }
 
 fn is_leap(year: i32) -> bool {
@@ -172,12 +203,42 @@ mod tests {
     #[test]
     fn known_moments_in_every_form() {
         let vectors = [
-            (0, "1970-01-01T00:00:00.000Z", "Thu, 01 Jan 1970 00:00:00 +0000", " 1-Jan-1970 00:00:00 +0000"),
-            (1_795_338_000_000, "2026-11-22T09:00:00.000Z", "Sun, 22 Nov 2026 09:00:00 +0000", "22-Nov-2026 09:00:00 +0000"),
-            (951_782_400_007, "2000-02-29T00:00:00.007Z", "Tue, 29 Feb 2000 00:00:00 +0000", "29-Feb-2000 00:00:00 +0000"),
-            (-1, "1969-12-31T23:59:59.999Z", "Wed, 31 Dec 1969 23:59:59 +0000", "31-Dec-1969 23:59:59 +0000"),
-            (MILLIS_MIN, "0000-01-01T00:00:00.000Z", "Sat, 01 Jan 0000 00:00:00 +0000", " 1-Jan-0000 00:00:00 +0000"),
-            (MILLIS_MAX, "9999-12-31T23:59:59.999Z", "Fri, 31 Dec 9999 23:59:59 +0000", "31-Dec-9999 23:59:59 +0000"),
+            (
+                0,
+                "1970-01-01T00:00:00.000Z",
+                "Thu, 01 Jan 1970 00:00:00 +0000",
+                " 1-Jan-1970 00:00:00 +0000",
+            ),
+            (
+                1_795_338_000_000,
+                "2026-11-22T09:00:00.000Z",
+                "Sun, 22 Nov 2026 09:00:00 +0000",
+                "22-Nov-2026 09:00:00 +0000",
+            ),
+            (
+                951_782_400_007,
+                "2000-02-29T00:00:00.007Z",
+                "Tue, 29 Feb 2000 00:00:00 +0000",
+                "29-Feb-2000 00:00:00 +0000",
+            ),
+            (
+                -1,
+                "1969-12-31T23:59:59.999Z",
+                "Wed, 31 Dec 1969 23:59:59 +0000",
+                "31-Dec-1969 23:59:59 +0000",
+            ),
+            (
+                MILLIS_MIN,
+                "0000-01-01T00:00:00.000Z",
+                "Sat, 01 Jan 0000 00:00:00 +0000",
+                " 1-Jan-0000 00:00:00 +0000",
+            ),
+            (
+                MILLIS_MAX,
+                "9999-12-31T23:59:59.999Z",
+                "Fri, 31 Dec 9999 23:59:59 +0000",
+                "31-Dec-9999 23:59:59 +0000",
+            ),
         ];
         for (millis, rfc3339, rfc5322, imap) in vectors {
             let time = Timestamp::from_millis(millis);
@@ -193,13 +254,31 @@ mod tests {
 
     #[test]
     fn other_forms_are_refused() {
-        let form = ["", "2026-11-22", "2026-11-22T09:00:00Z", "2026-11-22T09:00:00.00Z", "2026-11-22t09:00:00.000z",
-            "2026-11-22T09:00:00.000+00:00", " 2026-11-22T09:00:00.000Z", "2026-11-22T09:00:00.000Z ", "+026-11-22T09:00:00.000Z"];
+        let form = [
+            "",
+            "2026-11-22",
+            "2026-11-22T09:00:00Z",
+            "2026-11-22T09:00:00.00Z",
+            "2026-11-22t09:00:00.000z",
+            "2026-11-22T09:00:00.000+00:00",
+            " 2026-11-22T09:00:00.000Z",
+            "2026-11-22T09:00:00.000Z ",
+            "+026-11-22T09:00:00.000Z",
+        ];
         for text in form {
             assert_eq!(text.parse::<Timestamp>(), Err(TimeError::Form), "{text}");
         }
-        let range = ["2026-13-01T00:00:00.000Z", "2026-00-01T00:00:00.000Z", "2026-02-29T00:00:00.000Z", "1900-02-29T00:00:00.000Z",
-            "2026-04-31T00:00:00.000Z", "2026-04-00T00:00:00.000Z", "2026-01-01T24:00:00.000Z", "2026-01-01T00:60:00.000Z", "2016-12-31T23:59:60.000Z"];
+        let range = [
+            "2026-13-01T00:00:00.000Z",
+            "2026-00-01T00:00:00.000Z",
+            "2026-02-29T00:00:00.000Z",
+            "1900-02-29T00:00:00.000Z",
+            "2026-04-31T00:00:00.000Z",
+            "2026-04-00T00:00:00.000Z",
+            "2026-01-01T24:00:00.000Z",
+            "2026-01-01T00:60:00.000Z",
+            "2016-12-31T23:59:60.000Z",
+        ];
         for text in range {
             assert_eq!(text.parse::<Timestamp>(), Err(TimeError::Range), "{text}");
         }
