@@ -1,0 +1,1 @@
+//! The court bundle: everything about one event in one file.

@@ -1,0 +1,1 @@
+//! Which octets were acknowledged.

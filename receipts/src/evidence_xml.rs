@@ -1,0 +1,1 @@
+//! The event as ETSI evidence XML (EN 319 522-3).

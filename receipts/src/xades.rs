@@ -1,0 +1,1 @@
+//! The enveloped XAdES signature of the evidence XML.
