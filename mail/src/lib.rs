@@ -7,6 +7,7 @@
 //! | [`address`] | mailbox addresses, the paths of MAIL and RCPT |
 
 pub mod address;
+pub mod data;
 pub mod digest;
 pub mod time;
 
