@@ -1,1 +1,293 @@
-//! What a verifier trusts: certificates and log keys.
+//! `anchors.toml`: what a verifier trusts. Without it nothing is proved.
+//!
+//! ```toml
+//! [[log]]                    # keys of logs: "<name>+<hash>+<base64>" (C2SP signed-note)
+//! key = "…"
+//! [[seal]]                   # where the paths of sealing certificates may end
+//! name = "…"
+//! certificate = """-----BEGIN CERTIFICATE-----…"""
+//! [[timestamp]]              # likewise for time-stamp authorities (RFC 3161)
+//! [[witness]]                # keys of witnesses: as of logs
+//! ```
+
+use std::ops::Range;
+
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::seal;
+
+/// Octets of an anchors file: some hundred certificates; it is written by hand.
+pub const ANCHORS_OCTETS_MAX: usize = 1024 * 1024;
+
+/// What a verifier trusts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Anchors {
+    /// Logs whose checkpoints are believed.
+    pub logs: Vec<KeyAnchor>,
+    /// Certificates that sealing certificates may lead to.
+    pub seals: Vec<CertificateAnchor>,
+    /// Certificates that time-stamp authorities may lead to.
+    pub timestamps: Vec<CertificateAnchor>,
+    /// Witnesses whose cosignatures count.
+    pub witnesses: Vec<KeyAnchor>,
+}
+
+/// A trusted key of signed notes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyAnchor {
+    /// The key; its name is the log's origin, or the witness's name.
+    pub key: String,
+}
+
+/// A trusted certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateAnchor {
+    /// What the owner of the file calls it; it appears in reports.
+    pub name: String,
+    /// The certificate.
+    pub certificate: CertificateDer<'static>,
+}
+
+/// Why a text is no anchors file. `Display` says where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AnchorsError {
+    /// More than [`ANCHORS_OCTETS_MAX`].
+    #[error("the anchors file is larger than {ANCHORS_OCTETS_MAX} octets")]
+    TooLarge,
+    /// Not TOML, or not of these tables and keys.
+    #[error("line {line}: {message}")]
+    Toml {
+        /// Counted from 1.
+        line: usize,
+        /// What the TOML reader found.
+        message: String,
+    },
+    /// A `certificate` that is not one PEM certificate.
+    #[error("line {line}: the certificate of \"{name}\" is not one PEM certificate")]
+    Certificate {
+        /// Counted from 1.
+        line: usize,
+        /// The entry's name.
+        name: String,
+    },
+    /// A `key` that is not a key of signed notes.
+    #[error("line {line}: \"{key}\" is not a verifier key")]
+    Key {
+        /// Counted from 1.
+        line: usize,
+        /// The text that stands there.
+        key: String,
+    },
+    /// The file has no entry at all.
+    #[error("the anchors file names nothing to trust")]
+    Empty,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    log: Vec<KeyTable>,
+    #[serde(default)]
+    seal: Vec<CertificateTable>,
+    #[serde(default)]
+    timestamp: Vec<CertificateTable>,
+    #[serde(default)]
+    witness: Vec<KeyTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyTable {
+    key: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CertificateTable {
+    name: String,
+    certificate: Spanned<String>,
+}
+
+impl Anchors {
+    /// Reads an anchors file.
+    ///
+    /// # Errors
+    /// An [`AnchorsError`] with the line at fault.
+    pub fn parse(text: &str) -> Result<Self, AnchorsError> {
+        if text.len() > ANCHORS_OCTETS_MAX {
+            return Err(AnchorsError::TooLarge);
+        }
+        let file: File = toml::from_str(text).map_err(|error| AnchorsError::Toml {
+            line: line(text, &error.span().unwrap_or_default()),
+            message: error.message().to_owned(),
+        })?;
+        let key = |table: &KeyTable| key_anchor(text, table);
+        let certificate = |table: &CertificateTable| certificate_anchor(text, table);
+        let anchors = Self {
+            logs: file.log.iter().map(key).collect::<Result<_, _>>()?,
+            seals: file
+                .seal
+                .iter()
+                .map(certificate)
+                .collect::<Result<_, _>>()?,
+            timestamps: file
+                .timestamp
+                .iter()
+                .map(certificate)
+                .collect::<Result<_, _>>()?,
+            witnesses: file.witness.iter().map(key).collect::<Result<_, _>>()?,
+        };
+        if anchors == Self::default() {
+            Err(AnchorsError::Empty)
+        } else {
+            Ok(anchors)
+        }
+    }
+
+    /// The file's text, with comments for who reads it first; [`Anchors::parse`] reads it back.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let mut text = String::from(
+            "# What a stranger must trust to check evidence of this system: give this file to whom it concerns, by a\n\
+             # way they trust, and never let them take it from the bundle they want to check.\n\
+             # `verify` looks for it as ./anchors.toml, or takes it by --anchors.\n",
+        );
+        text.push_str("\n# The log: its checkpoints are believed when this key signed them.\n");
+        for log in &self.logs {
+            text.push_str(&format!("[[log]]\nkey = {}\n", quoted(&log.key)));
+        }
+        text.push_str(
+            "\n# The operator's seal: a sealing certificate must lead to one of these.\n",
+        );
+        for seal in &self.seals {
+            certificate_table(&mut text, "seal", seal);
+        }
+        text.push_str(
+            "\n# Time-stamp authorities (RFC 3161): none means that no time-stamp is believed.\n",
+        );
+        for authority in &self.timestamps {
+            certificate_table(&mut text, "timestamp", authority);
+        }
+        text.push_str("\n# Witnesses: others who saw the log grow and signed what they saw.\n");
+        for witness in &self.witnesses {
+            text.push_str(&format!("[[witness]]\nkey = {}\n", quoted(&witness.key)));
+        }
+        text
+    }
+
+    /// The certificates that sealing certificates may lead to, in the order of [`Anchors::seals`].
+    #[must_use]
+    pub fn seal_certificates(&self) -> Vec<CertificateDer<'static>> {
+        self.seals
+            .iter()
+            .map(|anchor| anchor.certificate.clone())
+            .collect()
+    }
+}
+
+fn key_anchor(text: &str, table: &KeyTable) -> Result<KeyAnchor, AnchorsError> {
+    let _ = text;
+    Ok(KeyAnchor {
+        key: table.key.get_ref().clone(),
+    })
+}
+
+fn certificate_anchor(
+    text: &str,
+    table: &CertificateTable,
+) -> Result<CertificateAnchor, AnchorsError> {
+    let wrong = || AnchorsError::Certificate {
+        line: line(text, &table.certificate.span()),
+        name: table.name.clone(),
+    };
+    let mut found = CertificateDer::pem_slice_iter(table.certificate.get_ref().as_bytes());
+    let certificate = found.next().ok_or_else(wrong)?.map_err(|_| wrong())?;
+    if found.next().is_some() || seal::parse(&certificate).is_none() {
+        return Err(wrong());
+    }
+    Ok(CertificateAnchor {
+        name: table.name.clone(),
+        certificate,
+    })
+}
+
+fn certificate_table(text: &mut String, table: &str, anchor: &CertificateAnchor) {
+    let pem = seal::certificate_pem(&anchor.certificate);
+    let name = quoted(&anchor.name);
+    text.push_str(&format!(
+        "[[{table}]]\nname = {name}\ncertificate = \"\"\"\n{pem}\"\"\"\n"
+    ));
+}
+
+/// A TOML basic string.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn line(text: &str, span: &Range<usize>) -> usize {
+    text.bytes()
+        .take(span.start)
+        .filter(|octet| *octet == b'\n')
+        .count()
+        + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn anchors() -> Anchors {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new(vec![])
+            .unwrap()
+            .self_signed(&key)
+            .unwrap();
+        let anchor = |name: &str| CertificateAnchor {
+            name: name.to_owned(),
+            certificate: certificate.der().clone(),
+        };
+        Anchors {
+            logs: vec![],
+            seals: vec![anchor("the \"seal\"\n\\"), anchor("Փոստ")],
+            timestamps: vec![anchor("tsa")],
+            witnesses: vec![],
+        }
+    }
+
+    #[test]
+    fn writes_what_it_reads() {
+        let anchors = anchors();
+        let text = anchors.to_toml();
+        assert_eq!(Anchors::parse(&text), Ok(anchors));
+        assert!(text.starts_with("# What a stranger"));
+    }
+
+    #[test]
+    fn faults_have_their_line() {
+        let at = |text: &str| Anchors::parse(text).unwrap_err();
+        assert_eq!(at("# nothing\n"), AnchorsError::Empty);
+        assert!(matches!(
+            at("[[seal]]\nname = 'a'\ncertificate = 'x'\n"),
+            AnchorsError::Certificate { line: 3, .. }
+        ));
+        assert!(matches!(
+            at("\n[[sael]]\nname = 'a'\n"),
+            AnchorsError::Toml { line: 2, .. }
+        ));
+        assert!(matches!(
+            at("[[seal]]\nname = 'a'\n"),
+            AnchorsError::Toml { line: 1, .. }
+        ));
+        assert_eq!(
+            at(&" ".repeat(ANCHORS_OCTETS_MAX + 1)),
+            AnchorsError::TooLarge
+        );
+        let text = anchors().to_toml();
+        let doubled = text.replacen("-----END CERTIFICATE-----", "-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----", 1);
+        assert!(matches!(at(&doubled), AnchorsError::Certificate { .. }));
+    }
+}
