@@ -1,1 +1,38 @@
-//! (room identity)
+//! Certificates and the holders they name: pure functions over DER, no clock, no file, no network.
+//!
+//! A TLS listener takes any client certificate whose key the peer proves to hold ([`verifier`]); [`judge`] then says,
+//! after every handshake and again whenever a long session is looked at, whether it names a holder. Whoever keeps the
+//! accounts resolves the names of a [`Claim`]; exactly one account must remain.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`certificate`] | an X.509 certificate read from DER: names, purposes, key, digests |
+//! | [`trust`] | one source of holders' certificates: anchors, intermediates, CRLs, mapping rules |
+//! | [`mapping`] | the rules that take a holder's name from a certificate |
+//! | [`mod@judge`] | path, purpose, revocation and mapping in one verdict |
+//! | [`refusal`] | why a certificate names nobody, for the peer and for the log |
+//! | [`verifier`] | the TLS side: possession of the key, nothing more |
+//! | [`authority`] | the operator's own certification authority and what it issues |
+//! | [`pkcs12`] | a key and its chain in one file under a password (RFC 7292) |
+
+pub mod authority;
+pub mod certificate;
+pub mod judge;
+pub mod mapping;
+pub mod pkcs12;
+pub mod refusal;
+pub mod trust;
+pub mod verifier;
+
+#[cfg(test)]
+mod forge;
+#[cfg(test)]
+mod verdicts;
+
+pub use authority::Authority;
+pub use certificate::Certificate;
+pub use judge::{Claim, judge};
+pub use mapping::{HolderName, MapRule};
+pub use refusal::{Cause, Refusal};
+pub use trust::{Revocation, Trust, TrustError};
+pub use verifier::PossessionVerifier;
