@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use mail::digest::Digest;
 
 use crate::merkle::{self, Hash};
 
@@ -82,7 +83,7 @@ impl LeafData {
 
 impl fmt::Display for LeafData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        merkle::write_hex(&self.0, f)
+        Digest::from_bytes(self.0).fmt(f)
     }
 }
 
@@ -96,7 +97,9 @@ impl FromStr for LeafData {
     type Err = LeafError;
 
     fn from_str(text: &str) -> Result<Self, LeafError> {
-        merkle::parse_hex(text).map(Self).ok_or(LeafError)
+        text.parse()
+            .map(|digest: Digest| Self(*digest.as_bytes()))
+            .map_err(|_| LeafError)
     }
 }
 

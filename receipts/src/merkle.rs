@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use mail::digest::Digest;
 
 /// Leaves in a tree, at most: 2^63 - 1, the largest signed number that databases and other readers of logs hold.
 pub const SIZE_MAX: u64 = i64::MAX as u64;
@@ -78,7 +79,7 @@ impl Hash {
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(&self.0, f)
+        Digest::from_bytes(self.0).fmt(f)
     }
 }
 
@@ -92,7 +93,9 @@ impl FromStr for Hash {
     type Err = HashError;
 
     fn from_str(text: &str) -> Result<Self, HashError> {
-        parse_hex(text).map(Self).ok_or(HashError)
+        text.parse()
+            .map(|digest: Digest| Self(*digest.as_bytes()))
+            .map_err(|_| HashError)
     }
 }
 
@@ -438,29 +441,6 @@ pub(crate) fn finish(context: Context) -> [u8; 32] {
     // Invariant: a SHA-256 digest is 32 octets.
     bytes.copy_from_slice(context.finish().as_ref());
     bytes
-}
-
-pub(crate) fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-}
-
-/// 32 octets from exactly 64 lower-case hexadecimal digits.
-pub(crate) fn parse_hex(text: &str) -> Option<[u8; 32]> {
-    let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let [high, low] = pair else { return None };
-        *byte = nibble(*high)? << 4 | nibble(*low)?;
-    }
-    Some(bytes)
-}
-
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
