@@ -96,6 +96,7 @@ pub fn next_after(prev: Option<EvidenceId>, time: Timestamp, random: [u8; 10]) -
 fn ulid_from_parts(time: Timestamp, random: [u8; 10]) -> Ulid {
     let millis = u64::try_from(time.as_millis()).unwrap_or(0).min(MILLIS_MAX);
     let mut low = [0; 16];
+    // Invariant: 6 + 10 = 16.
     low[6..].copy_from_slice(&random);
     Ulid::from_parts(millis, u128::from_be_bytes(low))
 }

@@ -173,6 +173,7 @@ impl Note {
         // The text keeps its own newline; the blank line belongs to nobody.
         let blank = all.rfind("\n\n").ok_or(NoteError::NoSignatures)?;
         let (text, rest) = all.split_at(blank + 1);
+        // Invariant: the rest begins with the second newline.
         let lines = rest[1..]
             .strip_suffix('\n')
             .ok_or(NoteError::NoSignatures)?;
