@@ -108,7 +108,7 @@ pub enum AuthorityError {
 }
 
 impl Authority {
-    /// A new authority with a new key: subject `O=name, CN=name CA for domain` as far as 64 characters reach.
+    /// A new authority with a new key: subject `O=name, CN=CA for domain` as far as 64 characters reach.
     ///
     /// # Errors
     /// [`AuthorityError::Name`], [`AuthorityError::Making`].
@@ -254,7 +254,8 @@ impl Authority {
         self.issue(params, now, SEAL_DAYS)
     }
 
-    /// A device certificate for the holder of `address`: `CN=address`, clientAuth, in PEM and PKCS #12.
+    /// A device certificate for the holder of `address`: `CN=address` (its local part alone where the whole has more
+    /// than 64 characters), clientAuth, in PEM and PKCS #12.
     ///
     /// The address is for the holder's eyes; what opens the mailbox is the key, once the caller has put
     /// [`Enrolled::spki_sha256`] into the table of enrolments.
@@ -270,7 +271,10 @@ impl Authority {
         if !(1..=DEVICE_DAYS_MAX).contains(&days) {
             return Err(AuthorityError::Days(days));
         }
-        let mut params = params(&[(DnType::CommonName, address)])?;
+        let local_part = address.split('@').next().unwrap_or(address);
+        let fits = address.chars().count() <= NAME_CHARACTERS_MAX;
+        let name = if fits { address } else { local_part };
+        let mut params = params(&[(DnType::CommonName, name)])?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let key = new_key()?;

@@ -301,11 +301,6 @@ impl Certificate {
         WEAK_SIGNATURES.contains(&oid.as_str())
     }
 
-    /// Whether issuer and subject are the same name.
-    pub fn is_self_issued(&self) -> bool {
-        self.parsed.tbs_certificate().issuer() == self.parsed.tbs_certificate().subject()
-    }
-
     /// The attributes of the subject in the order they are signed in.
     pub(crate) fn subject_attributes(&self) -> impl Iterator<Item = &AttributeTypeAndValue> {
         self.parsed.tbs_certificate().subject().iter()

@@ -1,6 +1,6 @@
 //! Certificates and the holders they name: pure functions over DER, no clock, no file, no network.
 //!
-//! A TLS listener takes any client certificate whose key the peer proves to hold ([`verifier`]); [`judge`] then says,
+//! A TLS listener takes any client certificate whose key the peer proves to hold ([`verifier`]); [`judge()`] then says,
 //! after every handshake and again whenever a long session is looked at, whether it names a holder. Whoever keeps the
 //! accounts resolves the names of a [`Claim`]; exactly one account must remain.
 //!

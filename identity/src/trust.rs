@@ -346,7 +346,7 @@ fn crls(trust: &str, file: &[u8]) -> Result<Vec<Crl>, TrustError> {
         section: at + 1,
         fault,
     };
-    // A CRL in DER begins with the tag of a SEQUENCE, 0x30; a PEM file with text, and "0" alone is no PEM.
+    // A CRL in DER begins with the tag of a SEQUENCE, 0x30.
     let lists: Vec<CertificateRevocationListDer<'static>> = if file.first() == Some(&0x30) {
         vec![CertificateRevocationListDer::from(file.to_vec())]
     } else {

@@ -134,6 +134,12 @@ fn bad_wishes_are_named() {
         authority.enrol("a@b", 1, late),
         Err(AuthorityError::Expired(_))
     ));
+    let long = format!("2503851234@{}.test", "d".repeat(60));
+    let device = authority.enrol(&long, 1, NOW).unwrap();
+    assert_eq!(
+        device.issued.certificate.subject_for_operator(),
+        "CN=2503851234"
+    );
     let near_the_end = Timestamp::from_millis(NOW.as_millis() + 3650 * 86_400_000);
     let device = authority.enrol("a@b", 100, near_the_end).unwrap();
     assert_eq!(device.not_after, authority.certificate().not_after());
