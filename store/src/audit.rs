@@ -1,0 +1,392 @@
+//! The whole store against the laws of evidence and against the log. Stops at the first thing that does not hold and
+//! names it.
+
+use std::collections::HashMap;
+
+use mail::digest::Digest;
+use receipts::event::{Event, EventName};
+use receipts::id::MessageId;
+use receipts::leaf::LeafData;
+use receipts::merkle::{Hash, RightEdge};
+
+use crate::Store;
+use crate::content::Place;
+use crate::evidence::Record;
+use crate::log::{LogError, LogFiles};
+use crate::sql::Param;
+
+/// Events read at a time.
+const STEP: u64 = 2_000;
+
+/// What held.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditReport {
+    /// Events whose octets, leaf, chain and order hold.
+    pub events: u64,
+    /// Chains that they form.
+    pub chains: u64,
+    /// Events under the published checkpoint, whose root is the root of their leaves.
+    pub published: u64,
+    /// Messages whose content has its digest and whose recipients have their evidence.
+    pub messages: u64,
+    /// Octets of content read.
+    pub content_bytes: u64,
+}
+
+/// The first thing that does not hold.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditFinding {
+    /// An event is not what was committed to.
+    #[error("evidence {ordinal}: {what}")]
+    Evidence {
+        /// Its place in the order of evidence.
+        ordinal: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// The log's files are not the events' tree.
+    #[error("the log: {0}")]
+    Log(String),
+    /// A message is not what its evidence says.
+    #[error("message {message}: {what}")]
+    Message {
+        /// The message.
+        message: MessageId,
+        /// What is wrong.
+        what: String,
+    },
+    /// The audit could not be carried out.
+    #[error("the audit could not read the store")]
+    Unreadable(#[from] LogError),
+}
+
+impl From<crate::StoreError> for AuditFinding {
+    fn from(error: crate::StoreError) -> Self {
+        Self::Unreadable(LogError::Store(error))
+    }
+}
+
+impl Store {
+    /// Re-verifies everything: each event's octets, leaf, order and chain (evidence.md §5), the laws of §3 that can be
+    /// seen at rest, the log's root, and each message's content.
+    ///
+    /// # Errors
+    /// The first finding.
+    pub fn audit(&self) -> Result<AuditReport, AuditFinding> {
+        let mut chains = Chains::default();
+        let mut edge = RightEdge::new();
+        let published = LogFiles::of(self)
+            .checkpoint()?
+            .map(|(_, checkpoint)| (checkpoint.size, checkpoint.root));
+        let mut root_there = published.is_none_or(|(size, _)| size == 0);
+        let mut first = 1;
+        loop {
+            let records = self.evidence_in_order(first, STEP)?;
+            let Some(last) = records.last() else {
+                break;
+            };
+            let next = last.ordinal + 1;
+            for record in &records {
+                check_order(record, edge.size() + 1)?;
+                check_leaf(record)?;
+                chains.add(record)?;
+                edge.push(record.leaf.merkle_leaf_hash())
+                    .map_err(|e| AuditFinding::Log(e.to_string()))?;
+                if let Some((size, root)) = published
+                    && edge.size() == size
+                {
+                    self.check_root(size, root, edge.root())?;
+                    root_there = true;
+                }
+            }
+            first = next;
+        }
+        if let (false, Some((size, _))) = (root_there, published) {
+            let have = edge.size();
+            return Err(AuditFinding::Log(format!(
+                "{size} leaves are published, but the store has {have} events"
+            )));
+        }
+        let mut report = AuditReport {
+            events: edge.size(),
+            chains: chains.heads.len() as u64,
+            published: published.map_or(0, |(size, _)| size),
+            ..AuditReport::default()
+        };
+        self.audit_messages(&mut report, &mut chains)?;
+        chains.all_have_messages()?;
+        Ok(report)
+    }
+
+    fn check_root(&self, size: u64, published: Hash, own: Hash) -> Result<(), AuditFinding> {
+        if published != own {
+            return Err(AuditFinding::Log(format!(
+                "the published root over {size} leaves is not the events' root"
+            )));
+        }
+        if LogFiles::of(self).root(size)? != own {
+            return Err(AuditFinding::Log(format!(
+                "the tiles do not have the published root over {size} leaves"
+            )));
+        }
+        Ok(())
+    }
+
+    fn audit_messages(
+        &self,
+        report: &mut AuditReport,
+        chains: &mut Chains,
+    ) -> Result<(), AuditFinding> {
+        let mut after = 0;
+        loop {
+            let page = self.read(|sql| {
+                sql.all(
+                    "SELECT id, ulid, digest, size, content_file, content_offset, \
+                     (SELECT COUNT(*) FROM recipient WHERE recipient.message = message.id) \
+                     FROM message WHERE id > $1 ORDER BY id LIMIT 500",
+                    &[Param::Int(after)],
+                    |row| {
+                        Ok(Stored {
+                            row: row.int(0)?,
+                            message: MessageId::from_bytes(row.array(1)?),
+                            digest: Digest::from_bytes(row.array(2)?),
+                            size: row.number(3)?,
+                            place: Place {
+                                file: row.int(4)?,
+                                offset: row.number(5)?,
+                            },
+                            recipients: row.number(6)?,
+                        })
+                    },
+                )
+            })?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = last.row;
+            for stored in page {
+                self.audit_message(&stored, chains)?;
+                report.messages += 1;
+                report.content_bytes += stored.size;
+            }
+        }
+    }
+
+    fn audit_message(&self, stored: &Stored, chains: &mut Chains) -> Result<(), AuditFinding> {
+        let finding = |what: String| AuditFinding::Message {
+            message: stored.message,
+            what,
+        };
+        let Some(seen) = chains.messages.remove(&stored.message) else {
+            return Err(finding(
+                "is there without submission-accepted evidence".into(),
+            ));
+        };
+        if seen.rejected || seen.digest != Some(stored.digest) {
+            return Err(finding(
+                "is not the message that its evidence accepted".into(),
+            ));
+        }
+        if seen.deposited != stored.recipients {
+            let (placed, told) = (stored.recipients, seen.deposited);
+            return Err(finding(format!(
+                "has {placed} recipients but {told} deposited events"
+            )));
+        }
+        if seen.deposited + seen.failed != seen.accepted {
+            return Err(finding(
+                "not every accepted recipient has one of deposited and deposit-failed".into(),
+            ));
+        }
+        self.content()
+            .read(stored.place, stored.size, &stored.digest)
+            .map_err(|error| finding(crate::error::chain(&error)))?;
+        Ok(())
+    }
+}
+
+struct Stored {
+    row: i64,
+    message: MessageId,
+    digest: Digest,
+    size: u64,
+    place: Place,
+    recipients: u64,
+}
+
+fn at(record: &Record, what: impl Into<String>) -> AuditFinding {
+    AuditFinding::Evidence {
+        ordinal: record.ordinal,
+        what: what.into(),
+    }
+}
+
+fn check_order(record: &Record, expected: u64) -> Result<(), AuditFinding> {
+    if record.ordinal == expected {
+        Ok(())
+    } else {
+        Err(at(
+            record,
+            format!("number {expected} is missing before it"),
+        ))
+    }
+}
+
+fn check_leaf(record: &Record) -> Result<(), AuditFinding> {
+    if LeafData::commit(&record.salt, &record.canonical) == record.leaf {
+        Ok(())
+    } else {
+        Err(at(record, "its octets and salt do not give its leaf"))
+    }
+}
+
+/// What the chains say, gathered event by event.
+#[derive(Default)]
+struct Chains {
+    heads: HashMap<String, Head>,
+    messages: HashMap<MessageId, Seen>,
+}
+
+struct Head {
+    seq: u64,
+    leaf: LeafData,
+    time: mail::time::Timestamp,
+    once: Vec<EventName>,
+}
+
+#[derive(Default)]
+struct Seen {
+    digest: Option<Digest>,
+    rejected: bool,
+    accepted: u64,
+    deposited: u64,
+    failed: u64,
+}
+
+impl Chains {
+    fn add(&mut self, record: &Record) -> Result<(), AuditFinding> {
+        let event = &record.event;
+        let key = chain_key(event);
+        let before = match event.subject.recipient.as_ref().zip(event.subject.message) {
+            // A recipient's chain starts behind the submission's event (law 5).
+            Some((_, message)) if !self.heads.contains_key(&key) => {
+                self.heads.get(&submission_key(message))
+            }
+            _ => self.heads.get(&key),
+        };
+        let (seq, prev, time) = before.map_or((0, None, None), |head| {
+            (head.seq + 1, Some(head.leaf), Some(head.time))
+        });
+        if event.seq != seq || event.prev != prev {
+            return Err(at(
+                record,
+                format!(
+                    "does not follow its chain: seq {} where {seq} was due",
+                    event.seq
+                ),
+            ));
+        }
+        if time.is_some_and(|time| event.time <= time) {
+            return Err(at(record, "is dated before the event it follows"));
+        }
+        let head = self.heads.entry(key).or_insert_with(|| Head {
+            seq,
+            leaf: record.leaf,
+            time: event.time,
+            once: Vec::new(),
+        });
+        (head.seq, head.leaf, head.time) = (seq, record.leaf, event.time);
+        check_recipient_laws(record, head)?;
+        self.count(record)
+    }
+
+    fn count(&mut self, record: &Record) -> Result<(), AuditFinding> {
+        let event = &record.event;
+        let Some(message) = event.subject.message else {
+            return Ok(());
+        };
+        let seen = self.messages.entry(message).or_default();
+        match event.event {
+            EventName::SubmissionAccepted | EventName::SubmissionRejected => {
+                if seen.digest.is_some() || seen.rejected {
+                    return Err(at(record, "is a second outcome of one submission"));
+                }
+                seen.rejected = event.event == EventName::SubmissionRejected;
+                seen.digest = event.subject.digest;
+                if !seen.rejected {
+                    let recipients = event
+                        .details
+                        .get("recipients")
+                        .and_then(|list| list.as_array());
+                    seen.accepted = recipients.map_or(0, |list| list.len() as u64);
+                }
+            }
+            EventName::Deposited => seen.deposited += 1,
+            EventName::DepositFailed => seen.failed += 1,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What is left was rejected, or is evidence without its message (law 2).
+    fn all_have_messages(&self) -> Result<(), AuditFinding> {
+        match self.messages.iter().find(|(_, seen)| !seen.rejected) {
+            Some((message, _)) => Err(AuditFinding::Message {
+                message: *message,
+                what: "has evidence but is not there".into(),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Once per recipient, and nothing before `deposited` (laws 1 and 3).
+fn check_recipient_laws(record: &Record, head: &mut Head) -> Result<(), AuditFinding> {
+    const ONCE: [EventName; 6] = [
+        EventName::Deposited,
+        EventName::DepositFailed,
+        EventName::Listed,
+        EventName::Disclosed,
+        EventName::HandedOver,
+        EventName::MarkedRead,
+    ];
+    let name = record.event.event;
+    if record.event.subject.recipient.is_none() || !ONCE.contains(&name) {
+        return Ok(());
+    }
+    if head.once.contains(&name) {
+        return Err(at(record, format!("is a second {name} of one recipient")));
+    }
+    let placed = matches!(name, EventName::Deposited | EventName::DepositFailed);
+    if placed != head.once.is_empty() {
+        return Err(at(
+            record,
+            format!("{name} and deposited are in the wrong order"),
+        ));
+    }
+    if name == EventName::HandedOver && !head.once.contains(&EventName::Disclosed) {
+        return Err(at(record, "is handed over without having been disclosed"));
+    }
+    head.once.push(name);
+    Ok(())
+}
+
+fn submission_key(message: MessageId) -> String {
+    format!("m/{message}/0")
+}
+
+fn chain_key(event: &Event) -> String {
+    let subject = &event.subject;
+    match (
+        subject.message,
+        &subject.recipient,
+        subject.contract,
+        &subject.account,
+    ) {
+        (Some(message), Some(recipient), _, _) => format!("m/{message}/{}", recipient.ordinal),
+        (Some(message), None, _, _) => submission_key(message),
+        (None, _, Some(contract), _) => format!("c/{contract}"),
+        (None, _, None, Some(account)) => format!("a/{account}"),
+        (None, _, None, None) => "system".to_owned(),
+    }
+}

@@ -1,0 +1,375 @@
+//! A submission becomes a message, placements and evidence, in one durable act.
+
+use std::net::IpAddr;
+
+use mail::address::ReversePath;
+use mail::structure::Structure;
+use mail::trace::Trace;
+use receipts::actor::Actor;
+use receipts::id::{ContractId, EvidenceId, MessageId};
+use serde_json::json;
+
+use crate::commit::{Act, Ticket};
+use crate::content::Place;
+use crate::mailboxes::{INBOX, mailbox_named};
+use crate::mint::{MessageFacts, Minted, RecipientFacts};
+use crate::register::{Account, AccountId, AccountState, account_by_id};
+use crate::sql::Param;
+use crate::staging::Sealed;
+use crate::{Store, StoreError};
+
+/// `$MDNSent` is set at deposit, so that the holder's own client sends no second, leaking read receipt (law 8,
+/// RFC 3503 §3).
+pub const DEPOSIT_KEYWORDS: &str = "$MDNSent";
+
+/// Refused recipients kept with one transaction, at most (evidence.md §2).
+pub const REFUSED_MAX: usize = 100;
+
+/// Octets of a Message-ID field that is used: one line (RFC 5322 §2.1.1).
+const MESSAGE_ID_BYTES_MAX: usize = 998;
+
+/// The envelope of a transaction and where it came from.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// MAIL FROM.
+    pub from: ReversePath,
+    /// What the client called itself in EHLO or HELO: only its claim.
+    pub helo: String,
+    /// `SMTP`, `ESMTP` or `ESMTPS` (RFC 3848), for the trace field.
+    pub protocol: &'static str,
+    /// The socket's peer.
+    pub peer: IpAddr,
+}
+
+/// A recipient that was refused inside the transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedRecipient {
+    /// As the client gave it, cut to a bounded length.
+    pub address: String,
+    /// The reply it got.
+    pub reply: String,
+}
+
+/// A message whose data has ended and that policy lets in.
+pub struct Submission {
+    /// The sender's contract.
+    pub contract: ContractId,
+    /// How the sender was recognised.
+    pub actor: Actor,
+    /// The envelope.
+    pub envelope: Envelope,
+    /// The octets.
+    pub sealed: Sealed,
+    /// What was found in them, at ingress, once.
+    pub structure: Structure,
+    /// The accepted recipients; one named twice counts once.
+    pub recipients: Vec<Account>,
+    /// The refused ones, at most [`REFUSED_MAX`].
+    pub refused: Vec<RefusedRecipient>,
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// The `submission-accepted` evidence: the new one, or the old one of a repeated submission.
+    pub evidence: EvidenceId,
+    /// The message.
+    pub message: MessageId,
+    /// Every recipient had this message already: nothing new was made (law 7).
+    pub repeated: bool,
+    /// Recipients in whose mailbox it was placed now.
+    pub placed: u32,
+}
+
+/// A recipient who has the same message from an earlier submission.
+struct Earlier {
+    account: AccountId,
+    message: MessageId,
+}
+
+impl Store {
+    /// Deposits a submission: message, placements, `submission-accepted` and one `deposited` per recipient commit
+    /// together (law 2), after the content is synced.
+    ///
+    /// Re-submission is judged per recipient by (contract, Message-ID, digest, account) (law 7).
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] (answer 452) or [`StoreError::Failed`] (answer 451): nothing was deposited.
+    pub fn deposit(&self, submission: Submission) -> Ticket<Accepted> {
+        let host = self.host().to_owned();
+        let structure = submission.structure.to_bytes();
+        self.act(move |act| {
+            let accepted = act.deposit(&submission, &structure, &host)?;
+            if !accepted.repeated {
+                // Kept before the commit: if the commit fails the file stays, unreferenced, for the next sweep.
+                submission.sealed.keep();
+            }
+            Ok(accepted)
+        })
+    }
+}
+
+impl Act<'_> {
+    fn deposit(
+        &mut self,
+        submission: &Submission,
+        structure: &[u8],
+        host: &str,
+    ) -> Result<Accepted, StoreError> {
+        let accounts = once_each(&submission.recipients);
+        let earlier = self.earlier(submission)?;
+        let (already, fresh): (Vec<&Account>, Vec<&Account>) = accounts
+            .into_iter()
+            .partition(|account| earlier.iter().any(|one| one.account == account.id));
+        if fresh.is_empty()
+            && let Some(old) = already
+                .first()
+                .and_then(|account| earlier.iter().find(|one| one.account == account.id))
+        {
+            return self.repeat(old.message);
+        }
+
+        let facts = self.facts(submission)?;
+        let row = self.insert_message(submission, &facts, structure, host)?;
+        let placed = numbered(&fresh);
+        let minted = self.submission_accepted(
+            &submission.actor,
+            &facts,
+            &placed,
+            json!({
+                "helo": submission.envelope.helo,
+                "protocol": submission.envelope.protocol,
+                "already_deposited": addresses(&already),
+                "notes": notes(&submission.structure),
+            }),
+        )?;
+        let mut count = 0;
+        for (account, (ordinal, address)) in fresh.iter().zip(placed) {
+            let who = RecipientFacts {
+                message: facts.clone(),
+                address,
+                ordinal,
+            };
+            count += u32::from(self.place(submission, row, account, &who, minted)?);
+        }
+        let next = fresh.len() as u32 + 1;
+        self.refuse_recipients(&submission.actor, &facts, &submission.refused, next, minted)?;
+        Ok(Accepted {
+            evidence: minted.id,
+            message: facts.message,
+            repeated: false,
+            placed: count,
+        })
+    }
+
+    /// Who has this very message from an earlier submission under the same contract. No Message-ID: nobody (law 7).
+    fn earlier(&mut self, submission: &Submission) -> Result<Vec<Earlier>, StoreError> {
+        let Some(field) = message_id_field(&submission.structure) else {
+            return Ok(Vec::new());
+        };
+        self.sql.all(
+            "SELECT recipient.account, message.ulid FROM message JOIN recipient ON recipient.message = message.id \
+             WHERE message.message_id_field = $1 AND message.digest = $2 AND message.contract = $3 \
+             ORDER BY message.id",
+            &[
+                field.into(),
+                submission.sealed.digest().as_bytes().into(),
+                (&submission.contract.to_bytes()).into(),
+            ],
+            |row| {
+                Ok(Earlier {
+                    account: AccountId(row.int(0)?),
+                    message: MessageId::from_bytes(row.array(1)?),
+                })
+            },
+        )
+    }
+
+    fn repeat(&mut self, message: MessageId) -> Result<Accepted, StoreError> {
+        let chain = crate::mint::Chain::message(message, 0);
+        let evidence = self
+            .sql
+            .first(
+                "SELECT id FROM evidence WHERE chain_kind = $1 AND chain_subject = $2 AND chain_ordinal = $3 \
+                 ORDER BY seq LIMIT 1",
+                &chain.params(),
+                |row| Ok(EvidenceId::from_bytes(row.array(0)?)),
+            )?
+            .ok_or_else(|| StoreError::damaged(format!("message {message} has no evidence")))?;
+        Ok(Accepted {
+            evidence,
+            message,
+            repeated: true,
+            placed: 0,
+        })
+    }
+
+    fn facts(&mut self, submission: &Submission) -> Result<MessageFacts, StoreError> {
+        Ok(MessageFacts {
+            message: self.minter.message_id()?,
+            contract: submission.contract,
+            message_id_field: message_id_field(&submission.structure).cloned(),
+            sender: sender_text(&submission.envelope.from),
+            submitted: self.minter.now(),
+            digest: Some(submission.sealed.digest()),
+            size: Some(submission.sealed.size()),
+        })
+    }
+
+    fn insert_message(
+        &mut self,
+        submission: &Submission,
+        facts: &MessageFacts,
+        structure: &[u8],
+        host: &str,
+    ) -> Result<i64, StoreError> {
+        let Place { file, offset } = submission.sealed.place(self.content)?;
+        let trace = Trace {
+            return_path: &submission.envelope.from,
+            helo: &submission.envelope.helo,
+            peer: submission.envelope.peer,
+            host,
+            tls: submission.envelope.protocol == "ESMTPS",
+            id: &facts.message.to_string(),
+            time: facts.submitted,
+            digest: submission.sealed.digest(),
+            octets: submission.sealed.size(),
+        };
+        let row = self.sql.integer("SELECT MAX(id) FROM message", &[])? + 1;
+        self.sql.run(
+            "INSERT INTO message (id, ulid, contract, digest, size, message_id_field, sender, submitted, sent, trace, \
+             structure, content_file, content_offset) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            &[
+                row.into(),
+                (&facts.message.to_bytes()).into(),
+                (&facts.contract.to_bytes()).into(),
+                submission.sealed.digest().as_bytes().into(),
+                Param::Int(submission.sealed.size() as i64),
+                facts.message_id_field.as_deref().into(),
+                (&facts.sender).into(),
+                facts.submitted.as_millis().into(),
+                submission.structure.date.map(|date| date.as_millis()).into(),
+                (&trace.to_octets()).into(),
+                structure.into(),
+                file.into(),
+                Param::Int(offset as i64),
+            ],
+        )?;
+        Ok(row)
+    }
+
+    /// Places the message into one INBOX; `false` if the account was closed since RCPT (D.2).
+    fn place(
+        &mut self,
+        submission: &Submission,
+        message: i64,
+        account: &Account,
+        who: &RecipientFacts,
+        minted: Minted,
+    ) -> Result<bool, StoreError> {
+        let open = account_by_id(self.sql, account.id)?
+            .is_some_and(|account| account.state == AccountState::Active);
+        if !open {
+            self.deposit_failed(&submission.actor, who, "the account is closed", minted)?;
+            return Ok(false);
+        }
+        let recipient = self.sql.integer("SELECT MAX(id) FROM recipient", &[])? + 1;
+        self.sql.run(
+            "INSERT INTO recipient (id, message, ordinal, account, facts) VALUES ($1, $2, $3, $4, 0)",
+            &[
+                recipient.into(),
+                message.into(),
+                who.ordinal.into(),
+                account.id.0.into(),
+            ],
+        )?;
+        let inbox = mailbox_named(self.sql, account.id, INBOX)?
+            .ok_or_else(|| StoreError::damaged("an account without INBOX"))?;
+        let (uid, modseq) = self.next_uids(inbox.id, 1)?;
+        self.sql.run(
+            "INSERT INTO placement (mailbox, uid, message, recipient, modseq, flags, keywords) \
+             VALUES ($1, $2, $3, $4, $5, 0, $6)",
+            &[
+                inbox.id.0.into(),
+                uid.into(),
+                message.into(),
+                recipient.into(),
+                Param::Int(modseq as i64),
+                DEPOSIT_KEYWORDS.into(),
+            ],
+        )?;
+        self.told.accounts.push(account.id);
+        self.deposited(&submission.actor, who, minted)?;
+        Ok(true)
+    }
+
+    /// Records the refused recipients with the outcome; their numbers follow the accepted ones'.
+    pub(crate) fn refuse_recipients(
+        &mut self,
+        by: &Actor,
+        facts: &MessageFacts,
+        refused: &[RefusedRecipient],
+        first: u32,
+        submission: Minted,
+    ) -> Result<(), StoreError> {
+        for (ordinal, one) in (first..).zip(refused.iter().take(REFUSED_MAX)) {
+            let who = RecipientFacts {
+                message: facts.clone(),
+                address: one.address.clone(),
+                ordinal,
+            };
+            self.recipient_refused(by, &who, &one.reply, submission)?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn sender_text(from: &ReversePath) -> String {
+    match from {
+        ReversePath::Null => String::new(),
+        ReversePath::Address(address) => address.to_string(),
+    }
+}
+
+/// The same account twice in one transaction: one placement (law 7).
+fn once_each(accounts: &[Account]) -> Vec<&Account> {
+    let mut seen = std::collections::HashSet::new();
+    accounts
+        .iter()
+        .filter(|account| seen.insert(account.id))
+        .collect()
+}
+
+fn numbered(accounts: &[&Account]) -> Vec<(u32, String)> {
+    (1..)
+        .zip(accounts)
+        .map(|(ordinal, account)| (ordinal, account.address.to_string()))
+        .collect()
+}
+
+fn addresses(accounts: &[&Account]) -> Option<Vec<String>> {
+    let list: Vec<String> = accounts
+        .iter()
+        .map(|account| account.address.to_string())
+        .collect();
+    (!list.is_empty()).then_some(list)
+}
+
+/// What was odd about the message and is accepted all the same (law 6): noted, never mended.
+fn notes(structure: &Structure) -> Option<Vec<String>> {
+    let list: Vec<String> = structure
+        .notes
+        .iter()
+        .map(|note| format!("{note:?}"))
+        .collect();
+    (!list.is_empty()).then_some(list)
+}
+
+/// The Message-ID by which a submission is found again. A field longer than a line may be (RFC 5322 §2.1.1) is not
+/// used: it would not fit into evidence, and no client makes one.
+fn message_id_field(structure: &Structure) -> Option<&String> {
+    structure
+        .message_id
+        .as_ref()
+        .filter(|field| field.len() <= MESSAGE_ID_BYTES_MAX)
+}

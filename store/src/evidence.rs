@@ -1,0 +1,303 @@
+//! Evidence looked up: by id, by message, by sender, by holder, by time.
+
+use mail::address::Address;
+use mail::digest::Digest;
+use mail::time::Timestamp;
+use receipts::event::{Event, EventName};
+use receipts::id::{ContractId, EvidenceId, MessageId};
+use receipts::leaf::{LeafData, Salt};
+
+use crate::content::Place;
+use crate::mint::Chain;
+use crate::register::AccountId;
+use crate::sql::{Param, Row, Sql};
+use crate::{Store, StoreError};
+
+/// Rows read at a time, so that a long list holds neither memory nor an old snapshot.
+const PAGE_ROWS: i64 = 500;
+
+/// An event as it is kept.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Its place in the order of evidence, from 1; its index in the log is one less.
+    pub ordinal: u64,
+    /// The event.
+    pub event: Event,
+    /// Its canonical octets.
+    pub canonical: Vec<u8>,
+    /// Its salt.
+    pub salt: Salt,
+    /// The log entry.
+    pub leaf: LeafData,
+}
+
+impl Record {
+    /// Its index in the log.
+    pub fn log_index(&self) -> u64 {
+        self.ordinal - 1
+    }
+}
+
+/// What to look for; everything given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    /// Events of this message.
+    pub message: Option<MessageId>,
+    /// Events of messages with this Message-ID field, exactly.
+    pub message_id_field: Option<String>,
+    /// Events of this contract and of its messages.
+    pub contract: Option<ContractId>,
+    /// Events of this account and of letters to it.
+    pub account: Option<Address>,
+    /// Events of this name.
+    pub event: Option<EventName>,
+    /// Not before.
+    pub since: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+    /// At most so many.
+    pub limit: Option<u64>,
+}
+
+const COLUMNS: &str = "ordinal, canonical, salt, leaf";
+
+impl Store {
+    /// Hands each matching event to `each`, oldest first, until it says `false`.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the account asked for does not exist.
+    pub fn evidence(
+        &self,
+        query: &Query,
+        each: &mut dyn FnMut(Record) -> bool,
+    ) -> Result<(), StoreError> {
+        let account = match &query.account {
+            Some(address) => {
+                let found = self.account_for(address)?;
+                Some(
+                    found
+                        .ok_or_else(|| StoreError::NotFound(format!("account {address}")))?
+                        .id,
+                )
+            }
+            None => None,
+        };
+        let conditions = Conditions::of(query, account);
+        let mut left = query.limit.unwrap_or(u64::MAX);
+        let mut after = 0;
+        while left > 0 {
+            let page = self.read(|sql| conditions.page(sql, after, left))?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = last.ordinal as i64;
+            left -= page.len() as u64;
+            for record in page {
+                if !each(record) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One event.
+    pub fn evidence_by_id(&self, id: EvidenceId) -> Result<Option<Record>, StoreError> {
+        self.read(|sql| {
+            sql.first(
+                &format!("SELECT {COLUMNS} FROM evidence WHERE id = $1"),
+                &[(&id.to_bytes()).into()],
+                from_row,
+            )
+        })
+    }
+
+    /// The chain that an event belongs to, by rising seq. A recipient's chain begins at seq 1; what its first `prev`
+    /// points at, the submission's event, names other recipients and is not part of it (law 5).
+    pub fn chain_of(&self, id: EvidenceId) -> Result<Vec<Record>, StoreError> {
+        self.read(|sql| {
+            let chain = sql.first(
+                "SELECT chain_kind, chain_subject, chain_ordinal FROM evidence WHERE id = $1",
+                &[(&id.to_bytes()).into()],
+                |row| Ok((row.int(0)?, row.array::<16>(1)?, row.int(2)?)),
+            )?;
+            let Some((kind, subject, ordinal)) = chain else {
+                return Ok(Vec::new());
+            };
+            sql.all(
+                &format!(
+                    "SELECT {COLUMNS} FROM evidence WHERE chain_kind = $1 AND chain_subject = $2 \
+                     AND chain_ordinal = $3 ORDER BY seq"
+                ),
+                &[kind.into(), (&subject).into(), ordinal.into()],
+                from_row,
+            )
+        })
+    }
+
+    /// All events of a message, submission first, then recipient by recipient.
+    pub fn chains_of_message(&self, message: MessageId) -> Result<Vec<Record>, StoreError> {
+        self.read(|sql| {
+            sql.all(
+                &format!(
+                    "SELECT {COLUMNS} FROM evidence WHERE chain_kind = 1 AND chain_subject = $1 \
+                     ORDER BY chain_ordinal, seq"
+                ),
+                &[(&message.to_bytes()).into()],
+                from_row,
+            )
+        })
+    }
+
+    /// Events in the order of the log, from `first` (counting from 1) on, at most `count`.
+    pub fn evidence_in_order(&self, first: u64, count: u64) -> Result<Vec<Record>, StoreError> {
+        self.read(|sql| {
+            sql.all(
+                &format!(
+                    "SELECT {COLUMNS} FROM evidence WHERE ordinal >= $1 ORDER BY ordinal LIMIT $2"
+                ),
+                &[
+                    Param::Int(first as i64),
+                    Param::Int(count.min(i64::MAX as u64) as i64),
+                ],
+                from_row,
+            )
+        })
+    }
+
+    /// How many events there are.
+    pub fn evidence_count(&self) -> Result<u64, StoreError> {
+        self.read(|sql| Ok(sql.integer("SELECT MAX(ordinal) FROM evidence", &[])? as u64))
+    }
+
+    /// The accepted octets of a message, checked against their digest; `None` if there is no such message, or it was
+    /// rejected.
+    pub fn original(&self, message: MessageId) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = self.read(|sql| {
+            sql.first(
+                "SELECT content_file, content_offset, size, digest FROM message WHERE ulid = $1",
+                &[(&message.to_bytes()).into()],
+                |row| {
+                    let place = Place {
+                        file: row.int(0)?,
+                        offset: row.number(1)?,
+                    };
+                    Ok((place, row.number(2)?, Digest::from_bytes(row.array(3)?)))
+                },
+            )
+        })?;
+        found
+            .map(|(place, size, digest)| self.content().read(place, size, &digest))
+            .transpose()
+    }
+}
+
+/// A query as SQL conditions with owned parameters.
+struct Conditions {
+    text: String,
+    values: Vec<Owned>,
+}
+
+enum Owned {
+    Int(i64),
+    Text(String),
+    Blob([u8; 16]),
+}
+
+impl Conditions {
+    fn of(query: &Query, account: Option<AccountId>) -> Self {
+        let mut all = Self {
+            text: "ordinal > $1".into(),
+            values: Vec::new(),
+        };
+        if let Some(message) = query.message {
+            all.and(
+                "chain_kind = 1 AND chain_subject = ?",
+                Owned::Blob(message.to_bytes()),
+            );
+        }
+        if let Some(field) = &query.message_id_field {
+            all.and(
+                "chain_kind = 1 AND chain_subject IN (SELECT ulid FROM message WHERE message_id_field = ? \
+                 UNION SELECT ulid FROM rejection WHERE message_id_field = ?)",
+                Owned::Text(field.clone()),
+            );
+        }
+        if let Some(contract) = query.contract {
+            all.and(
+                "((chain_kind = 2 AND chain_subject = ?) OR (chain_kind = 1 AND chain_subject IN \
+                 (SELECT ulid FROM message WHERE contract = ? UNION SELECT ulid FROM rejection WHERE contract = ?)))",
+                Owned::Blob(contract.to_bytes()),
+            );
+        }
+        if let Some(account) = account {
+            all.and(
+                "((chain_kind = 3 AND chain_subject = ?)",
+                Owned::Blob(Chain::account(account).subject),
+            );
+            all.or(
+                "(chain_kind = 1 AND (chain_subject, chain_ordinal) IN (SELECT message.ulid, recipient.ordinal \
+                 FROM recipient JOIN message ON message.id = recipient.message WHERE recipient.account = ?)))",
+                Owned::Int(account.0),
+            );
+        }
+        if let Some(event) = query.event {
+            all.and("event = ?", Owned::Text(event.as_str().to_owned()));
+        }
+        if let Some(since) = query.since {
+            all.and("time >= ?", Owned::Int(since.as_millis()));
+        }
+        if let Some(until) = query.until {
+            all.and("time < ?", Owned::Int(until.as_millis()));
+        }
+        all
+    }
+
+    /// Adds a condition; every `?` in it is the one value.
+    fn and(&mut self, condition: &str, value: Owned) {
+        self.push(" AND ", condition, value);
+    }
+
+    fn or(&mut self, condition: &str, value: Owned) {
+        self.push(" OR ", condition, value);
+    }
+
+    fn push(&mut self, joint: &str, condition: &str, value: Owned) {
+        // $1 is the position and $2 the page's size; values follow.
+        let number = self.values.len() + 3;
+        self.text.push_str(joint);
+        self.text
+            .push_str(&condition.replace('?', &format!("${number}")));
+        self.values.push(value);
+    }
+
+    fn page(&self, sql: &mut dyn Sql, after: i64, left: u64) -> Result<Vec<Record>, StoreError> {
+        let rows = i64::try_from(left).unwrap_or(i64::MAX).min(PAGE_ROWS);
+        let mut params = vec![Param::Int(after), Param::Int(rows)];
+        params.extend(self.values.iter().map(|value| match value {
+            Owned::Int(value) => Param::Int(*value),
+            Owned::Text(value) => Param::Text(value),
+            Owned::Blob(value) => Param::Blob(value),
+        }));
+        let text = &self.text;
+        sql.all(
+            &format!("SELECT {COLUMNS} FROM evidence WHERE {text} ORDER BY ordinal LIMIT $2"),
+            &params,
+            from_row,
+        )
+    }
+}
+
+fn from_row(row: &dyn Row) -> Result<Record, StoreError> {
+    let ordinal = row.number(0)?;
+    let canonical = row.blob(1)?.to_vec();
+    let event = Event::from_canonical(&canonical)
+        .map_err(|e| StoreError::damaged(format!("evidence number {ordinal}: {e}")))?;
+    Ok(Record {
+        ordinal,
+        event,
+        canonical,
+        salt: Salt::from_bytes(row.array(2)?),
+        leaf: LeafData::from_bytes(row.array(3)?),
+    })
+}

@@ -1,0 +1,331 @@
+//! The store itself: opening it, its parts, its health.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+use mail::time::Timestamp;
+
+use crate::clock::{Clock, TimeSource};
+use crate::commit::{Act, Group, Queue, Ticket};
+use crate::content::Content;
+use crate::mint::Minter;
+use crate::reading::OctetsCache;
+use crate::schema;
+use crate::segments::Segments;
+use crate::sql::{Engine, Param, Sql};
+use crate::sqlite::Sqlite;
+use crate::staging::Budget;
+use crate::watch::Watchers;
+use crate::{StoreError, error};
+
+/// How often the store looks whether another process has committed: well inside the second that is promised.
+const OTHERS_EVERY: Duration = Duration::from_millis(250);
+
+/// The newest rows looked at for the end of the open content segment; letters with a file of their own lie between.
+const TAIL_ROWS: i64 = 10_000;
+
+/// What a store is opened with.
+#[derive(Clone)]
+pub struct Options {
+    /// The data directory; made when absent.
+    pub dir: PathBuf,
+    /// This host's name, as it stands in events and trace fields.
+    pub host: String,
+    /// The domain of the official addresses.
+    pub domain: String,
+    /// Where the time comes from; `None`: the system's clock.
+    pub clock: Option<TimeSource>,
+}
+
+/// The durable truth. Cheap to clone; all clones are one store.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    options: Options,
+    engine: Arc<dyn Engine>,
+    content: Arc<dyn Content>,
+    clock: Arc<Clock>,
+    queue: Queue,
+    watchers: Arc<Watchers>,
+    health: Arc<Health>,
+    budget: Arc<Budget>,
+    revision: AtomicU64,
+    cache: OctetsCache,
+    ending: Arc<Ending>,
+}
+
+/// Whether the store can still promise anything.
+#[derive(Default)]
+pub(crate) struct Health {
+    failed: AtomicBool,
+    listeners: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
+}
+
+impl Health {
+    pub(crate) fn failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// One clear line, once; whoever listens ends the process.
+    pub(crate) fn fail(&self, why: &StoreError) {
+        if self.failed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let why = error::chain(why);
+        tracing::error!(
+            why,
+            "the store has stopped: a write could not be made durable; restart to recover"
+        );
+        for listener in self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
+            listener();
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("dir", &self.0.options.dir)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store, making or upgrading it as needed, and recovers from a crash.
+    ///
+    /// # Errors
+    /// Names the file that cannot be opened, or the schema that is from a later version.
+    pub fn open(options: Options) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(&options.dir)
+            .map_err(|e| StoreError::io(format!("making {}", options.dir.display()), e))?;
+        let engine: Arc<dyn Engine> = Arc::new(Sqlite::open(&options.dir.join("knik.db"))?);
+        schema::migrate(engine.as_ref())?;
+        let content: Arc<dyn Content> = Arc::new(Segments::open(&options.dir.join("content"))?);
+        let clock = Arc::new(Clock::new(options.clock.clone()));
+        let watchers = Arc::new(Watchers::default());
+        let health = Arc::new(Health::default());
+        let group = Group {
+            writer: engine.writer()?,
+            content: content.writer(&|file| end_of_content(engine.as_ref(), file))?,
+            minter: Minter::new(options.host.clone(), Arc::clone(&clock)),
+            watchers: Arc::clone(&watchers),
+            health: Arc::clone(&health),
+        };
+        let store = Self(Arc::new(Inner {
+            options,
+            engine,
+            content,
+            clock,
+            queue: Queue::start(group)?,
+            watchers,
+            health,
+            budget: Arc::default(),
+            revision: AtomicU64::new(0),
+            cache: OctetsCache::default(),
+            ending: Arc::default(),
+        }));
+        store.refresh_revision()?;
+        store.look_after_others()?;
+        Ok(store)
+    }
+
+    /// Whether a write could not be made durable. Nothing is promised after that; the process must end.
+    pub fn failed(&self) -> bool {
+        self.0.health.failed()
+    }
+
+    /// Has `listener` called, once, when the store fails.
+    pub fn on_failure(&self, listener: Box<dyn Fn() + Send + Sync>) {
+        self.0
+            .health
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(listener);
+    }
+
+    /// Changes, within a second, whenever a contract, an account or an enrolment changed, also by another process.
+    pub fn revision(&self) -> u64 {
+        self.0.revision.load(Ordering::Acquire)
+            + self.0.watchers.revision_hint.load(Ordering::Acquire)
+    }
+
+    /// The domain of the official addresses.
+    pub fn domain(&self) -> &str {
+        &self.0.options.domain
+    }
+
+    /// This host's name.
+    pub fn host(&self) -> &str {
+        &self.0.options.host
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.read(Timestamp::from_millis(0)).time
+    }
+
+    /// The clock's health as an event minted now would state it.
+    pub fn clock_state(&self) -> Result<receipts::event::Clock, StoreError> {
+        let last = self.read(|sql| {
+            sql.first(
+                "SELECT id FROM evidence ORDER BY ordinal DESC LIMIT 1",
+                &[],
+                |row| row.array(0),
+            )
+        })?;
+        let floor = last.map_or(0, |id| {
+            receipts::id::EvidenceId::from_bytes(id).millis() as i64
+        });
+        Ok(self.0.clock.read(Timestamp::from_millis(floor)).state)
+    }
+
+    /// The data directory.
+    pub fn dir(&self) -> &std::path::Path {
+        &self.0.options.dir
+    }
+
+    /// Removes what a crash left of large letters that were never deposited. Call it once at start-up, by the one
+    /// process that receives mail.
+    pub fn sweep(&self) -> Result<u64, StoreError> {
+        self.0.content.sweep(&|file| {
+            self.read(|sql| {
+                let known = sql.integer(
+                    "SELECT COUNT(*) FROM (SELECT 1 FROM message WHERE content_file = $1 LIMIT 1) AS found",
+                    &[file.into()],
+                )?;
+                Ok(known > 0)
+            })
+        })
+    }
+
+    /// Finishes what waits and ends the writer. Later acts answer [`StoreError::Failed`].
+    pub fn close(&self) {
+        self.0.queue.stop();
+    }
+
+    /// Runs `work` on a consistent read snapshot.
+    pub(crate) fn read<T>(
+        &self,
+        work: impl Fn(&mut dyn Sql) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut found = None;
+        self.0.engine.read(&mut |sql| {
+            found = Some(work(sql)?);
+            Ok(())
+        })?;
+        found.ok_or_else(|| StoreError::Sql("the engine ran nothing".into()))
+    }
+
+    /// Hands an act to the writer.
+    pub(crate) fn act<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Act<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Ticket<T> {
+        self.0.queue.submit(act)
+    }
+
+    pub(crate) fn content(&self) -> Arc<dyn Content> {
+        Arc::clone(&self.0.content)
+    }
+
+    pub(crate) fn budget(&self) -> Arc<Budget> {
+        Arc::clone(&self.0.budget)
+    }
+
+    pub(crate) fn watchers(&self) -> Arc<Watchers> {
+        Arc::clone(&self.0.watchers)
+    }
+
+    pub(crate) fn cache(&self) -> &OctetsCache {
+        &self.0.cache
+    }
+
+    fn refresh_revision(&self) -> Result<(), StoreError> {
+        let revision =
+            self.read(|sql| sql.integer("SELECT value FROM setting WHERE name = 'revision'", &[]))?;
+        self.0.revision.store(revision as u64, Ordering::Release);
+        Ok(())
+    }
+
+    /// Looks, on a thread of its own, whether another process (an operator's command) has committed.
+    fn look_after_others(&self) -> Result<(), StoreError> {
+        let weak: Weak<Inner> = Arc::downgrade(&self.0);
+        let ending = Arc::clone(&self.0.ending);
+        thread::Builder::new()
+            .name("store-others".into())
+            .spawn(move || {
+                let mut seen = 0;
+                while !ending.within(OTHERS_EVERY) {
+                    let Some(inner) = weak.upgrade() else { return };
+                    Self(inner).notice_others(&mut seen);
+                }
+            })
+            .map(drop)
+            .map_err(|e| StoreError::io("starting a thread", e))
+    }
+
+    fn notice_others(&self, seen: &mut i64) {
+        // A failure here shows in the acts themselves; the next look tries again.
+        if let Ok(version) = self.0.engine.data_version()
+            && version != *seen
+        {
+            *seen = version;
+            if self.refresh_revision().is_ok() {
+                self.0.watchers.tell_all();
+            }
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.ending.now();
+        self.queue.stop();
+    }
+}
+
+/// Lets the watching thread sleep, and wakes it when the store goes away.
+#[derive(Default)]
+struct Ending {
+    over: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Ending {
+    fn now(&self) {
+        *self.over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    fn within(&self, time: Duration) -> bool {
+        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(over, time, |over| !*over);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Where the newest indexed content of a file ends, if the newest rows say.
+fn end_of_content(engine: &dyn Engine, file: i64) -> Result<Option<u64>, StoreError> {
+    let mut end = None;
+    engine.read(&mut |sql| {
+        end = sql.first(
+            "SELECT content_offset + size FROM (SELECT id, content_file, content_offset, size FROM message \
+             ORDER BY id DESC LIMIT $2) AS newest WHERE content_file = $1 ORDER BY id DESC LIMIT 1",
+            &[Param::Int(file), Param::Int(TAIL_ROWS)],
+            |row| row.number(0),
+        )?;
+        Ok(())
+    })?;
+    Ok(end)
+}

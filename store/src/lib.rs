@@ -1,0 +1,62 @@
+//! The one durable truth: contracts, accounts, messages and their placements, reading acts, the order of evidence.
+//!
+//! A daemon says what happened (`deposit`, `refuse`, `disclose`, …); what that means in law is minted in one file,
+//! [`mint`]. Nothing here returns success before the sync that makes it true.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`sql`] | the SQL seam: what both engines must speak |
+//! | [`sqlite`] | the embedded engine |
+//! | [`schema`] | numbered migrations |
+//! | [`content`] | the content seam: where message octets live |
+//! | [`segments`] | content in local append-only segment files |
+//! | [`clock`] | event time and its clock state |
+//! | [`commit`] | group commit: the writer thread and [`Ticket`] |
+//! | [`mint`] | the only place where events are made |
+//! | [`contracts`] | senders under contract |
+//! | [`register`] | holders' accounts and enrolled certificates |
+//! | [`staging`] | octets on their way in: [`Staging`], [`Sealed`] |
+//! | [`deposit`] | a submission becomes placements and evidence |
+//! | [`refuse`] | a submission turned away |
+//! | [`mailboxes`] | a holder's folders |
+//! | [`view`] | what a mailbox holds and what changed in it |
+//! | [`reading`] | log-in, listing, disclosure, hand-over |
+//! | [`amend`] | flags |
+//! | [`placements`] | copy, move, expunge |
+//! | [`evidence`] | evidence looked up |
+//! | [`log`] | pending → integrated → published |
+//! | [`audit`] | the whole store against the laws and the log |
+//! | [`watch`] | who is told when an account changes |
+
+pub mod amend;
+pub mod audit;
+pub mod clock;
+pub mod commit;
+pub mod content;
+pub mod contracts;
+pub mod deposit;
+pub mod evidence;
+pub mod log;
+pub mod mailboxes;
+pub mod mint;
+pub mod placements;
+pub mod reading;
+pub mod refuse;
+pub mod register;
+pub mod schema;
+pub mod segments;
+pub mod sql;
+pub mod sqlite;
+pub mod staging;
+pub mod view;
+pub mod watch;
+
+mod error;
+mod house;
+
+pub use commit::Ticket;
+pub use error::StoreError;
+pub use house::{Options, Store};
+pub use receipts::actor::Actor;
+pub use receipts::id::{ContractId, EvidenceId, MessageId};
+pub use staging::{Sealed, Staging};

@@ -1,0 +1,96 @@
+//! Numbered migrations, applied in order inside one transaction each; a store made by a later version is refused.
+
+use crate::StoreError;
+use crate::sql::Engine;
+
+/// All migrations ever shipped, oldest first. One that has been released is never edited: add another.
+const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("schema/0001_spine.sql"))];
+
+/// Brings the database to the newest schema.
+///
+/// # Errors
+/// [`StoreError::Invalid`] when the store was written by a later version of Knik.
+pub fn migrate(engine: &dyn Engine) -> Result<(), StoreError> {
+    let mut writer = engine.writer()?;
+    writer.begin()?;
+    writer.sql().run(
+        "CREATE TABLE IF NOT EXISTS migration (version BIGINT PRIMARY KEY)",
+        &[],
+    )?;
+    let have = writer
+        .sql()
+        .integer("SELECT MAX(version) FROM migration", &[])?;
+    let newest = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    if have > newest {
+        writer.rollback()?;
+        return Err(StoreError::Invalid(format!(
+            "the store has schema {have}; this version of knik knows schemas up to {newest}: use the newer knik"
+        )));
+    }
+    for (version, text) in MIGRATIONS.iter().filter(|(version, _)| *version > have) {
+        for statement in statements(text, engine.dialect()) {
+            writer.sql().run(&statement, &[])?;
+        }
+        writer.sql().run(
+            "INSERT INTO migration (version) VALUES ($1)",
+            &[(*version).into()],
+        )?;
+    }
+    writer.commit()
+}
+
+/// The statements of one migration in the engine's own spelling. Comments go to the line's end; no literal holds `;`.
+fn statements(text: &str, dialect: &[(&str, &str)]) -> Vec<String> {
+    let bare: Vec<&str> = text
+        .lines()
+        .map(|line| line.split_once("--").map_or(line, |(code, _)| code))
+        .collect();
+    let mut spelled = bare.join("\n");
+    for (generic, own) in dialect {
+        spelled = spelled.replace(generic, own);
+    }
+    spelled
+        .split(';')
+        .map(str::trim)
+        .filter(|statement| !statement.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::Sqlite;
+
+    #[test]
+    fn a_fresh_store_gets_every_migration_and_a_second_run_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Sqlite::open(&dir.path().join("a.db")).unwrap();
+        migrate(&engine).unwrap();
+        migrate(&engine).unwrap();
+        let mut version = 0;
+        engine
+            .read(&mut |sql| {
+                version = sql.integer("SELECT MAX(version) FROM migration", &[])?;
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(version, MIGRATIONS.len() as i64);
+    }
+
+    #[test]
+    fn a_store_from_the_future_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Sqlite::open(&dir.path().join("a.db")).unwrap();
+        migrate(&engine).unwrap();
+        let mut writer = engine.writer().unwrap();
+        writer.begin().unwrap();
+        writer
+            .sql()
+            .run("INSERT INTO migration (version) VALUES (99)", &[])
+            .unwrap();
+        writer.commit().unwrap();
+        let refused = migrate(&engine).unwrap_err().to_string();
+        assert!(refused.contains("schema 99"), "{refused}");
+    }
+}

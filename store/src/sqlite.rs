@@ -1,0 +1,304 @@
+//! The embedded engine: SQLite in WAL mode, synchronous FULL, one writer and a few read connections.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
+
+use crate::StoreError;
+use crate::sql::{EachRow, Engine, Flow, Param, Row, Sql, Writer};
+
+/// The WAL-reset corruption bug was fixed in 3.51.3; an older library must not open the store.
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// A second process (an operator's command) waits this long for its turn to write. Group commits last milliseconds;
+/// ten seconds covers a checkpoint of a large WAL on a slow disk.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Read connections kept open for reuse. More may exist while more readers are at work; they are closed afterwards.
+const IDLE_READERS_MAX: usize = 8;
+
+/// Statements cached per connection: all that the store has, with room to spare.
+const STATEMENTS_CACHED: usize = 128;
+
+/// Pages (4 KiB) after which the WAL is copied back into the database: 16 MiB. Large enough to fold many commits
+/// that touch the same pages into one copy, small enough to recover in well under a second.
+const WAL_PAGES: i64 = 4096;
+
+/// SQLite behind the [`Engine`] seam.
+pub struct Sqlite {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    version: Mutex<Connection>,
+}
+
+impl Sqlite {
+    /// Opens (or makes) the database file.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`] if the library is older than 3.51.3 or the file cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        if rusqlite::version_number() < SQLITE_VERSION_MIN {
+            return Err(StoreError::Sql(format!(
+                "SQLite {} is too old: 3.51.3 or later is needed",
+                rusqlite::version()
+            )));
+        }
+        // The writer's open makes the file and its journal mode; readers need both to exist.
+        drop(connect(path, true)?);
+        Ok(Self {
+            path: path.to_owned(),
+            idle: Mutex::new(Vec::new()),
+            version: Mutex::new(connect(path, false)?),
+        })
+    }
+}
+
+impl Engine for Sqlite {
+    fn read(
+        &self,
+        work: &mut dyn FnMut(&mut dyn Sql) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let spare = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let connection = match spare {
+            Some(connection) => connection,
+            None => connect(&self.path, false)?,
+        };
+        connection.execute_batch("BEGIN").map_err(sql_error)?;
+        let result = work(&mut Session(&connection));
+        let ended = connection.execute_batch("COMMIT").map_err(sql_error);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if ended.is_ok() && idle.len() < IDLE_READERS_MAX {
+            idle.push(connection);
+        }
+        result
+    }
+
+    fn writer(&self) -> Result<Box<dyn Writer>, StoreError> {
+        Ok(Box::new(SqliteWriter {
+            session: Owned(connect(&self.path, true)?),
+        }))
+    }
+
+    fn data_version(&self) -> Result<i64, StoreError> {
+        let connection = self.version.lock().unwrap_or_else(PoisonError::into_inner);
+        connection
+            .query_row("PRAGMA data_version", [], |row| row.get(0))
+            .map_err(sql_error)
+    }
+
+    fn dialect(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("{blob}", "BLOB"),
+            ("{id}", "INTEGER PRIMARY KEY"),
+            ("{int}", "INTEGER"),
+            ("{clustered}", "WITHOUT ROWID"),
+        ]
+    }
+}
+
+fn connect(path: &Path, write: bool) -> Result<Connection, StoreError> {
+    let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags |= if write {
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
+    } else {
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+    };
+    let connection = Connection::open_with_flags(path, flags).map_err(sql_error)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(sql_error)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    let set = |name: &str, value: &dyn ToSql| {
+        connection
+            .pragma_update(None, name, value)
+            .map_err(sql_error)
+    };
+    if write {
+        let mode: String = connection
+            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+            .map_err(sql_error)?;
+        if mode != "wal" {
+            return Err(StoreError::Sql(format!("journal mode is {mode}, not WAL")));
+        }
+        // FULL: the WAL is synced before COMMIT returns. Nothing less may stand behind a 250.
+        set("synchronous", &"FULL")?;
+        set("wal_autocheckpoint", &WAL_PAGES)?;
+    } else {
+        set("query_only", &true)?;
+    }
+    // Each connection caches up to 32 MiB of pages for the writer, 4 MiB for a reader (negative: KiB).
+    set("cache_size", &if write { -32_768_i64 } else { -4_096 })?;
+    set("temp_store", &"MEMORY")?;
+    Ok(connection)
+}
+
+/// An error of the engine, sorted: a full disk heals, a failed write does not.
+fn sql_error(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full,
+        Some(ErrorCode::SystemIoFailure) => StoreError::Failed,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            StoreError::Damaged(format!("database: {error}"))
+        }
+        _ => StoreError::Sql(error.to_string()),
+    }
+}
+
+impl ToSql for Param<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match *self {
+            Self::Null => ValueRef::Null,
+            Self::Int(value) => ValueRef::Integer(value),
+            Self::Text(value) => ValueRef::Text(value.as_bytes()),
+            Self::Blob(value) => ValueRef::Blob(value),
+        }))
+    }
+}
+
+struct SqliteRow<'a, 'b>(&'a rusqlite::Row<'b>);
+
+impl SqliteRow<'_, '_> {
+    fn value(&self, column: usize) -> Result<ValueRef<'_>, StoreError> {
+        self.0.get_ref(column).map_err(sql_error)
+    }
+}
+
+fn mistyped(column: usize, wanted: &str) -> StoreError {
+    StoreError::damaged(format!("column {column} is not {wanted}"))
+}
+
+impl Row for SqliteRow<'_, '_> {
+    fn int(&self, column: usize) -> Result<i64, StoreError> {
+        self.value(column)?
+            .as_i64()
+            .map_err(|_| mistyped(column, "an integer"))
+    }
+
+    fn text(&self, column: usize) -> Result<&str, StoreError> {
+        self.value(column)?
+            .as_str()
+            .map_err(|_| mistyped(column, "text"))
+    }
+
+    fn blob(&self, column: usize) -> Result<&[u8], StoreError> {
+        self.value(column)?
+            .as_blob()
+            .map_err(|_| mistyped(column, "octets"))
+    }
+
+    fn is_null(&self, column: usize) -> Result<bool, StoreError> {
+        Ok(matches!(self.value(column)?, ValueRef::Null))
+    }
+}
+
+struct Session<'a>(&'a Connection);
+
+/// SQLite counts `$1` by order of appearance; `?1` is a position, as `$1` is in PostgreSQL.
+fn positional(statement: &str) -> String {
+    statement.replace('$', "?")
+}
+
+impl Sql for Session<'_> {
+    fn run(&mut self, statement: &str, params: &[Param<'_>]) -> Result<u64, StoreError> {
+        let mut prepared = self
+            .0
+            .prepare_cached(&positional(statement))
+            .map_err(sql_error)?;
+        let changed = prepared
+            .execute(rusqlite::params_from_iter(params))
+            .map_err(sql_error)?;
+        Ok(changed as u64)
+    }
+
+    fn rows(
+        &mut self,
+        query: &str,
+        params: &[Param<'_>],
+        each: &mut EachRow<'_>,
+    ) -> Result<(), StoreError> {
+        let mut prepared = self
+            .0
+            .prepare_cached(&positional(query))
+            .map_err(sql_error)?;
+        let mut rows = prepared
+            .query(rusqlite::params_from_iter(params))
+            .map_err(sql_error)?;
+        while let Some(row) = rows.next().map_err(sql_error)? {
+            if each(&SqliteRow(row))? == Flow::Enough {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Owned(Connection);
+
+impl Sql for Owned {
+    fn run(&mut self, statement: &str, params: &[Param<'_>]) -> Result<u64, StoreError> {
+        Session(&self.0).run(statement, params)
+    }
+
+    fn rows(
+        &mut self,
+        query: &str,
+        params: &[Param<'_>],
+        each: &mut EachRow<'_>,
+    ) -> Result<(), StoreError> {
+        Session(&self.0).rows(query, params, each)
+    }
+}
+
+struct SqliteWriter {
+    session: Owned,
+}
+
+impl SqliteWriter {
+    fn batch(&self, statement: &'static str) -> Result<(), StoreError> {
+        self.session
+            .0
+            .prepare_cached(statement)
+            .and_then(|mut prepared| prepared.execute([]))
+            .map(drop)
+            .map_err(sql_error)
+    }
+}
+
+impl Writer for SqliteWriter {
+    fn begin(&mut self) -> Result<(), StoreError> {
+        self.batch("BEGIN IMMEDIATE")
+    }
+
+    fn mark(&mut self) -> Result<(), StoreError> {
+        self.batch("SAVEPOINT act")
+    }
+
+    fn undo(&mut self) -> Result<(), StoreError> {
+        self.batch("ROLLBACK TO act")?;
+        self.batch("RELEASE act")
+    }
+
+    fn keep(&mut self) -> Result<(), StoreError> {
+        self.batch("RELEASE act")
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.batch("COMMIT")
+    }
+
+    fn rollback(&mut self) -> Result<(), StoreError> {
+        if self.session.0.is_autocommit() {
+            return Ok(()); // SQLite has already rolled back by itself.
+        }
+        self.batch("ROLLBACK")
+    }
+
+    fn sql(&mut self) -> &mut dyn Sql {
+        &mut self.session
+    }
+}
