@@ -66,7 +66,7 @@ pub struct Structure {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// IMAP's part number. The root of a message bears the number of that message: none for the whole, that of the
-    /// message/rfc822 part for its inside.
+    /// message/rfc822 part for its inside. (BODY[n.1] is a root that is no multipart, BODY[n.TEXT] one that is.)
     pub section: Vec<u32>,
     /// The index of the part this one lies in; `None` for the root only.
     pub parent: Option<usize>,

@@ -108,13 +108,6 @@ impl<'a> Scan<'a> {
             line: self.octets.len(),
         };
         self.finish_header(end);
-        if self
-            .open
-            .iter()
-            .any(|open| open.boundary.is_some() && !open.closed)
-        {
-            self.scanned.notes.push(Note::UnclosedMultipart);
-        }
         self.close(0, end);
     }
 
@@ -313,7 +306,11 @@ impl<'a> Scan<'a> {
             full: false,
         });
         if kind == Kind::Message {
-            self.begin(Some(index), inside.0, inside.1, ContentType::plain_text());
+            let (mut section, start) = inside;
+            if is_root_of_message(&self.scanned.parts, index) {
+                section.push(1);
+            }
+            self.begin(Some(index), section, start, ContentType::plain_text());
         }
     }
 
@@ -345,6 +342,9 @@ impl<'a> Scan<'a> {
         while self.open.len() > level {
             let Some(open) = self.open.pop() else { break };
             inner = self.end_part(open.part, end, inner);
+            if open.boundary.is_some() && !open.closed {
+                self.scanned.notes.push(Note::UnclosedMultipart);
+            }
             if open.boundary.is_some() && open.children == 0 {
                 self.fill(open.part);
             }
@@ -383,6 +383,16 @@ impl<'a> Scan<'a> {
             part.lines = lines;
         }
     }
+}
+
+/// Whether a part is all of a message: then its own number is that of the message and a 1.
+pub(super) fn is_root_of_message(parts: &[Part], index: usize) -> bool {
+    let parent = parts.get(index).and_then(|part| part.parent);
+    parent.is_none_or(|parent| {
+        parts
+            .get(parent)
+            .is_some_and(|part| part.kind == Kind::Message)
+    })
 }
 
 fn boundary_of(content_type: &ContentType) -> Option<Vec<u8>> {

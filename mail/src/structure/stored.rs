@@ -100,6 +100,14 @@ fn optional(out: &mut Vec<u8>, text: Option<&str>) {
     }
 }
 
+/// What was read of the inside of a part.
+#[derive(Clone, Copy, Default)]
+struct Inside {
+    children: u32,
+    /// Where the last child ends.
+    end: u64,
+}
+
 struct Reader<'a> {
     rest: &'a [u8],
 }
@@ -129,17 +137,17 @@ impl<'a> Reader<'a> {
             return None;
         }
         let mut parts: Vec<Part> = Vec::with_capacity(count.min(2048));
-        let mut children = vec![0u32; count];
+        let mut inside = vec![Inside::default(); count];
         for index in 0..count {
-            let part = self.part(index, &parts, &mut children, size)?;
+            let part = self.part(index, &parts, &mut inside, size)?;
             parts.push(part);
         }
         let whole =
             self.rest.is_empty() && parts.first().is_some_and(|root| root.mime_header == header);
         let filled = parts
             .iter()
-            .zip(&children)
-            .all(|(part, &count)| (part.kind == Kind::Leaf) == (count == 0));
+            .zip(&inside)
+            .all(|(part, inside)| (part.kind == Kind::Leaf) == (inside.children == 0));
         let structure = Structure {
             size,
             header,
@@ -160,7 +168,7 @@ impl<'a> Reader<'a> {
         &mut self,
         index: usize,
         parts: &[Part],
-        children: &mut [u32],
+        inside: &mut [Inside],
         size: u64,
     ) -> Option<Part> {
         let back = usize::try_from(self.number()?).ok()?;
@@ -168,21 +176,25 @@ impl<'a> Reader<'a> {
         let mime_header = self.range()?;
         let body = self.range()?;
         let lines = self.number()?;
-        let (parent, section) = if index == 0 {
-            (None, Vec::new())
-        } else {
-            let parent = index.checked_sub(back).filter(|&parent| parent < index)?;
-            let count = children.get_mut(parent)?;
-            *count += 1;
-            (Some(parent), section_below(parts, parent, *count)?)
-        };
-        let within = match parent.and_then(|parent| parts.get(parent)) {
-            Some(outer) => outer.body.start <= mime_header.start && body.end <= outer.body.end,
-            None => back == 0 && mime_header.start == 0 && body.end == size,
-        };
-        if !within || mime_header.end > body.start {
+        if mime_header.end > body.start {
             return None;
         }
+        let (parent, section) = if index == 0 {
+            let whole = back == 0 && mime_header.start == 0 && body.end == size;
+            whole.then_some((None, Vec::new()))?
+        } else {
+            let parent = index.checked_sub(back).filter(|&parent| parent < index)?;
+            let (outer, inside) = (parts.get(parent)?, inside.get_mut(parent)?);
+            let first = outer.body.start.max(inside.end);
+            let fits = match outer.kind {
+                Kind::Message => mime_header.start == first && body.end == outer.body.end,
+                _ => first <= mime_header.start && body.end <= outer.body.end,
+            };
+            inside.children += 1;
+            inside.end = body.end;
+            let section = section_below(parts, parent, inside.children)?;
+            fits.then_some((Some(parent), section))?
+        };
         let [media_type, media_subtype] = [self.text()?, self.text()?];
         let charset = self.optional()?;
         let (kind, encoding) = (kind_of(code >> 4)?, encoding_of(code & 15)?);
@@ -259,7 +271,11 @@ fn section_below(parts: &[Part], parent: usize, nth: u32) -> Option<Vec<u32>> {
         Kind::Leaf => return None,
         Kind::Multipart => section.push(nth),
         // A message has one root, and it follows at once.
-        Kind::Message if nth == 1 && parts.len() == parent + 1 => {}
+        Kind::Message if nth == 1 && parts.len() == parent + 1 => {
+            if super::scan::is_root_of_message(parts, parent) {
+                section.push(1);
+            }
+        }
         Kind::Message => return None,
     }
     // In this order a part's parent is the part before it or one of that one's parents.
