@@ -12,11 +12,14 @@
 
 use std::ops::Range;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::note::{NoteError, VerifierKey};
 use crate::seal;
 
 /// Octets of an anchors file: some hundred certificates; it is written by hand.
@@ -26,19 +29,19 @@ pub const ANCHORS_OCTETS_MAX: usize = 1024 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Anchors {
     /// Logs whose checkpoints are believed.
-    pub logs: Vec<KeyAnchor>,
+    pub logs: Vec<VerifierKey>,
     /// Certificates that sealing certificates may lead to.
     pub seals: Vec<CertificateAnchor>,
     /// Certificates that time-stamp authorities may lead to.
     pub timestamps: Vec<CertificateAnchor>,
     /// Witnesses whose cosignatures count.
-    pub witnesses: Vec<KeyAnchor>,
+    pub witnesses: Vec<WitnessAnchor>,
 }
 
-/// A trusted key of signed notes.
+/// A witness's key as text: its kind is that of cosignatures (C2SP tlog-cosignature), which [`VerifierKey`] is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyAnchor {
-    /// The key; its name is the log's origin, or the witness's name.
+pub struct WitnessAnchor {
+    /// `<name>+<hash>+<base64>`.
     pub key: String,
 }
 
@@ -74,12 +77,12 @@ pub enum AnchorsError {
         name: String,
     },
     /// A `key` that is not a key of signed notes.
-    #[error("line {line}: \"{key}\" is not a verifier key")]
+    #[error("line {line}: the key is not one")]
     Key {
         /// Counted from 1.
         line: usize,
-        /// The text that stands there.
-        key: String,
+        /// What is wrong with it.
+        source: NoteError,
     },
     /// The file has no entry at all.
     #[error("the anchors file names nothing to trust")]
@@ -125,10 +128,11 @@ impl Anchors {
             line: line(text, &error.span().unwrap_or_default()),
             message: error.message().to_owned(),
         })?;
-        let key = |table: &KeyTable| key_anchor(text, table);
+        let log = |table: &KeyTable| log_anchor(text, table);
+        let witness = |table: &KeyTable| witness_anchor(text, table);
         let certificate = |table: &CertificateTable| certificate_anchor(text, table);
         let anchors = Self {
-            logs: file.log.iter().map(key).collect::<Result<_, _>>()?,
+            logs: file.log.iter().map(log).collect::<Result<_, _>>()?,
             seals: file
                 .seal
                 .iter()
@@ -139,7 +143,7 @@ impl Anchors {
                 .iter()
                 .map(certificate)
                 .collect::<Result<_, _>>()?,
-            witnesses: file.witness.iter().map(key).collect::<Result<_, _>>()?,
+            witnesses: file.witness.iter().map(witness).collect::<Result<_, _>>()?,
         };
         if anchors == Self::default() {
             Err(AnchorsError::Empty)
@@ -158,7 +162,7 @@ impl Anchors {
         );
         text.push_str("\n# The log: its checkpoints are believed when this key signed them.\n");
         for log in &self.logs {
-            text.push_str(&format!("[[log]]\nkey = {}\n", quoted(&log.key)));
+            text.push_str(&format!("[[log]]\nkey = {}\n", quoted(&log.to_string())));
         }
         text.push_str(
             "\n# The operator's seal: a sealing certificate must lead to one of these.\n",
@@ -189,11 +193,24 @@ impl Anchors {
     }
 }
 
-fn key_anchor(text: &str, table: &KeyTable) -> Result<KeyAnchor, AnchorsError> {
-    let _ = text;
-    Ok(KeyAnchor {
-        key: table.key.get_ref().clone(),
-    })
+fn log_anchor(text: &str, table: &KeyTable) -> Result<VerifierKey, AnchorsError> {
+    table.key.get_ref().parse().map_err(|source| AnchorsError::Key { line: line(text, &table.key.span()), source })
+}
+
+/// A key of cosignatures has type 4 where a log's has 1, and is 33 octets as well.
+fn witness_anchor(text: &str, table: &KeyTable) -> Result<WitnessAnchor, AnchorsError> {
+    let key = table.key.get_ref();
+    let mut parts = key.splitn(3, '+');
+    let (name, hash, base64) = (parts.next(), parts.next(), parts.next());
+    let octets = base64.and_then(|base64| STANDARD.decode(base64).ok());
+    let good = name.is_some_and(|name| !name.is_empty() && !name.contains(char::is_whitespace))
+        && hash.is_some_and(|hash| hash.len() == 8 && hash.bytes().all(|octet| octet.is_ascii_hexdigit()))
+        && octets.is_some_and(|octets| octets.len() == 33 && matches!(octets.first(), Some(1 | 4)));
+    if good {
+        Ok(WitnessAnchor { key: key.clone() })
+    } else {
+        Err(AnchorsError::Key { line: line(text, &table.key.span()), source: NoteError::Key })
+    }
 }
 
 fn certificate_anchor(
@@ -251,10 +268,10 @@ mod tests {
             certificate: certificate.der().clone(),
         };
         Anchors {
-            logs: vec![],
+            logs: vec![VerifierKey::new("log.example/1", [7; 32]).unwrap()],
             seals: vec![anchor("the \"seal\"\n\\"), anchor("Փոստ")],
             timestamps: vec![anchor("tsa")],
-            witnesses: vec![],
+            witnesses: vec![WitnessAnchor { key: "w+01020304+BAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH".to_owned() }],
         }
     }
 

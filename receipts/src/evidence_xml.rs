@@ -107,16 +107,19 @@ pub fn matches(unsigned: &[u8], event: &Event, leaf: &LeafData) -> Result<bool, 
 /// The leaf data that evidence XML of ours names; `None` for the evidence of others.
 #[must_use]
 pub fn leaf_of(unsigned: &[u8]) -> Option<LeafData> {
+    ours(unsigned, "LeafData")?.parse().ok()
+}
+
+/// The digest of the canonical event that evidence XML of ours names; `None` for the evidence of others.
+#[must_use]
+pub fn digest_of(unsigned: &[u8]) -> Option<Digest> {
+    ours(unsigned, "CanonicalDigest")?.parse().ok()
+}
+
+fn ours(unsigned: &[u8], local: &str) -> Option<String> {
     let root = dom::parse(unsigned).ok()?;
-    let extension = root
-        .only(EVIDENCE.0, "Extensions")?
-        .only(EVIDENCE.0, "Extension")?;
-    extension
-        .only(NAMESPACE, "Event")?
-        .only(NAMESPACE, "LeafData")?
-        .text()
-        .parse()
-        .ok()
+    let extension = root.only(EVIDENCE.0, "Extensions")?.only(EVIDENCE.0, "Extension")?;
+    Some(extension.only(NAMESPACE, "Event")?.only(NAMESPACE, local)?.text())
 }
 
 /// The URI of the event (G03): ETSI's where ETSI has one, else ours.
