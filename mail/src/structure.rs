@@ -152,6 +152,29 @@ pub enum Note {
     RepeatedField = 14,
 }
 
+impl Note {
+    /// The word by which evidence names it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MissingDate => "missing-date",
+            Self::UnreadableDate => "unreadable-date",
+            Self::MissingMessageId => "missing-message-id",
+            Self::MissingFrom => "missing-from",
+            Self::EightBitHeader => "eight-bit-header",
+            Self::EightBitBody => "eight-bit-body",
+            Self::LongLine => "long-line",
+            Self::Nul => "nul",
+            Self::NoEmptyLine => "no-empty-line",
+            Self::MissingBoundary => "missing-boundary",
+            Self::EmptyMultipart => "empty-multipart",
+            Self::UnclosedMultipart => "unclosed-multipart",
+            Self::TooManyParts => "too-many-parts",
+            Self::TooDeep => "too-deep",
+            Self::RepeatedField => "repeated-field",
+        }
+    }
+}
+
 impl Structure {
     /// Looks once over the octets of a message, in time linear to its size.
     pub fn examine(original: &[u8]) -> Self {

@@ -360,7 +360,7 @@ fn notes(structure: &Structure) -> Option<Vec<String>> {
     let list: Vec<String> = structure
         .notes
         .iter()
-        .map(|note| format!("{note:?}"))
+        .map(|note| note.as_str().to_owned())
         .collect();
     (!list.is_empty()).then_some(list)
 }

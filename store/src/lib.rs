@@ -57,6 +57,7 @@ mod house;
 pub use commit::Ticket;
 pub use error::StoreError;
 pub use house::{Options, Store};
-pub use receipts::actor::Actor;
+pub use receipts::actor::{Actor, ActorKind, Auth};
+pub use receipts::event::Reason;
 pub use receipts::id::{ContractId, EvidenceId, MessageId};
 pub use staging::{Sealed, Staging};

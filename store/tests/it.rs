@@ -1,0 +1,16 @@
+//! The store from outside: what it promises its callers, and the laws of evidence over what it wrote.
+
+#[path = "it/contracts.rs"]
+mod contracts;
+#[path = "it/deposit.rs"]
+mod deposit;
+#[path = "it/log.rs"]
+mod log;
+#[path = "it/mailboxes.rs"]
+mod mailboxes;
+#[path = "it/post.rs"]
+mod post;
+#[path = "it/processes.rs"]
+mod processes;
+#[path = "it/reading.rs"]
+mod reading;
