@@ -1,0 +1,93 @@
+//! The states of RFC 3501 §3, each with what belongs to it.
+
+use std::net::IpAddr;
+
+use mail::Address;
+use store::Actor;
+use store::register::AccountId;
+
+use super::view::View;
+
+/// Where a session stands.
+#[derive(Debug)]
+pub enum State {
+    /// Nobody is logged in.
+    NotAuthenticated,
+    /// A holder is.
+    Authenticated(Holder),
+    /// A holder has a mailbox open.
+    Selected(Holder, Box<View>),
+    /// The end.
+    Logout,
+}
+
+/// A set of states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct States(u8);
+
+impl States {
+    /// Nobody is logged in.
+    pub const STRANGER: Self = Self(1);
+    /// No mailbox is open.
+    pub const AUTHENTICATED: Self = Self(2);
+    /// A mailbox is open.
+    pub const SELECTED: Self = Self(4);
+    /// A holder is logged in.
+    pub const HOLDER: Self = Self(2 | 4);
+    /// Any but the end.
+    pub const ANY: Self = Self(1 | 2 | 4);
+
+    /// Whether `state` is among them.
+    #[must_use]
+    pub fn has(self, state: &State) -> bool {
+        let bit = match state {
+            State::NotAuthenticated => 1,
+            State::Authenticated(_) => 2,
+            State::Selected(..) => 4,
+            State::Logout => 0,
+        };
+        self.0 & bit != 0
+    }
+}
+
+/// A logged-in holder.
+#[derive(Debug, Clone)]
+pub struct Holder {
+    /// Whose mailbox it is.
+    pub account: AccountId,
+    /// Its address.
+    pub address: Address,
+    /// Who acts, for the evidence.
+    pub actor: Actor,
+}
+
+impl Holder {
+    /// Whether `name` is this mailbox's own local part or address.
+    #[must_use]
+    pub fn is_called(&self, name: &[u8]) -> bool {
+        name.eq_ignore_ascii_case(self.address.local().as_bytes())
+            || name.eq_ignore_ascii_case(self.address.to_string().as_bytes())
+    }
+}
+
+/// Whom the connection's certificate names.
+#[derive(Debug, Clone)]
+pub enum Bearer {
+    /// There was no certificate, or there is no TLS.
+    Nobody,
+    /// There was one and it names nobody: why, for the client.
+    Refused(String),
+    /// A holder, who has yet to log in.
+    Holder(Holder),
+}
+
+/// The way a connection came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Door {
+    /// Under TLS by now.
+    pub tls: bool,
+    /// The listener that greets holders with PREAUTH.
+    pub preauth: bool,
+    /// The socket's peer.
+    pub peer: IpAddr,
+}
