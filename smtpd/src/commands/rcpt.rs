@@ -1,0 +1,51 @@
+//! RCPT (RFC 5321 §4.1.1.3).
+
+use store::StoreError;
+use store::register::Account;
+
+use crate::command::Rcpt;
+use crate::counters::count;
+use crate::policy;
+use crate::reply::Reply;
+use crate::session::{Asked, Request, Session, State};
+
+/// Asks the register for the address, if it is one of ours.
+pub(crate) fn apply(session: &mut Session, rcpt: &Rcpt<'_>) {
+    let State::Mailing(_, transaction) = &session.state else {
+        return;
+    };
+    if let Err(reply) = policy::recipient_count(transaction.attempts, session.settings.limits.recipients_max) {
+        count(&session.settings.counters.temporary_failures);
+        return session.say(reply);
+    }
+    match policy::recipient(&rcpt.to, &session.settings.domain) {
+        Ok(address) => session.ask(Asked::Recipient(rcpt.given.to_vec()), Request::Account(address)),
+        Err(reply) => refuse(session, rcpt.given, reply),
+    }
+}
+
+/// Adds the account to the transaction, or refuses the recipient.
+pub(crate) fn decide(session: &mut Session, given: &[u8], found: Result<Option<Account>, StoreError>) {
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => return session.say_failure(&error),
+    };
+    match policy::account(found) {
+        Ok(account) => {
+            if let State::Mailing(_, transaction) = &mut session.state {
+                transaction.accept(account);
+            }
+            session.say(Reply::new(250, "2.1.5", "recipient taken"));
+        }
+        Err(reply) => refuse(session, given, reply),
+    }
+}
+
+/// The refusal waits in the transaction for its outcome: it becomes evidence with it, or never.
+fn refuse(session: &mut Session, given: &[u8], reply: Reply) {
+    count(&session.settings.counters.recipients_refused);
+    if let State::Mailing(_, transaction) = &mut session.state {
+        transaction.refuse(given, &reply);
+    }
+    session.say(reply);
+}
