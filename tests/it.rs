@@ -1,0 +1,3 @@
+//! The tests of the whole: the house's own rules, and the program from outside.
+
+mod tidy;

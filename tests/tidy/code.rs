@@ -1,0 +1,289 @@
+//! Rules for Rust files.
+
+use std::collections::BTreeMap;
+
+use super::hold;
+use super::source::{Line, Source};
+use super::tree::{self, CRATES};
+
+const FILE_LINES_MAX: usize = 600;
+const FUNCTION_LINES_MAX: usize = 70;
+/// A test that is a table of cases is data, and may be longer.
+const TABLE_LINES_MAX: usize = 100;
+const RATCHET: &str = "tests/tidy-ratchet.txt";
+
+/// Where tokio may be named: the drivers of the sessions and the program.
+const TOKIO: [&str; 5] = [
+    "smtpd/src/serve.rs",
+    "smtpd/src/serve/",
+    "imapd/src/serve.rs",
+    "imapd/src/serve/",
+    "src/",
+];
+
+/// Where a thread or a task may be started, each with what it runs.
+const SPAWNS: [(&str, &str); 6] = [
+    ("store/src/commit.rs", "the one writer"),
+    (
+        "store/src/house.rs",
+        "the look for other processes' commits",
+    ),
+    ("smtpd/src/serve.rs", "one task per connection"),
+    ("imapd/src/serve.rs", "one task per connection"),
+    ("imapd/src/serve/", "one task per connection"),
+    ("src/", "listeners and chores"),
+];
+
+/// What ends the process when it should not. `assert!` may stay: it says what is relied on; so may a parser's `expect`,
+/// which takes no text in quotes.
+const PANICS: [&str; 5] = [
+    ".unwrap()",
+    ".expect(\"",
+    ".unwrap_err()",
+    "panic!(",
+    "unreachable!(",
+];
+const STUBS: [&str; 2] = ["todo!(", "unimplemented!("];
+
+#[test]
+fn files_and_functions_are_short() {
+    let mut listed = ratchet();
+    let mut complaints = Vec::new();
+    for (what, lines, max) in lengths() {
+        match (listed.remove(&what), lines > max) {
+            (None, true) => complaints.push(format!("{what} has {lines} lines, {max} are allowed")),
+            (Some(was), true) if lines > was => {
+                complaints.push(format!(
+                    "{what} grew from {was} to {lines} lines; it may only shrink"
+                ));
+            }
+            (Some(was), true) if lines < was => {
+                complaints.push(format!(
+                    "{what} shrank from {was} to {lines}: lower it in {RATCHET}"
+                ));
+            }
+            (Some(_), false) => {
+                complaints.push(format!("{what} fits now: take it out of {RATCHET}"))
+            }
+            _ => {}
+        }
+    }
+    complaints.extend(
+        listed
+            .into_keys()
+            .map(|what| format!("{what} is in {RATCHET} and nowhere else")),
+    );
+    hold(
+        "Files and functions are short (one noun, one command, one chore).",
+        complaints,
+    );
+}
+
+/// `file PATH` and `fn PATH NAME`, each with its lines and what is allowed.
+fn lengths() -> Vec<(String, usize, usize)> {
+    let mut found = BTreeMap::new();
+    for source in tree::sources() {
+        let lines = source.text.lines().count();
+        found.insert(format!("file {}", source.path), (lines, FILE_LINES_MAX));
+        for function in source.functions() {
+            let what = format!("fn {} {}", source.path, function.name);
+            let max = if function.is_test {
+                TABLE_LINES_MAX
+            } else {
+                FUNCTION_LINES_MAX
+            };
+            let longest = found.entry(what).or_insert((0, max));
+            longest.0 = longest.0.max(function.lines);
+        }
+    }
+    found
+        .into_iter()
+        .map(|(what, (lines, max))| (what, lines, max))
+        .collect()
+}
+
+/// The offenders that were there when the rule came, with the length they may not exceed.
+fn ratchet() -> BTreeMap<String, usize> {
+    tree::read(RATCHET)
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.trim().is_empty())
+        .map(|line| {
+            let (what, lines) = line
+                .rsplit_once(' ')
+                .unwrap_or_else(|| panic!("{RATCHET}: {line}"));
+            (
+                what.to_owned(),
+                lines
+                    .parse()
+                    .unwrap_or_else(|_| panic!("{RATCHET}: {line}")),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn nothing_panics_without_an_invariant() {
+    let mut complaints = Vec::new();
+    for source in tree::sources() {
+        let lines: Vec<Line> = source.lines().collect();
+        for (at, line) in lines.iter().enumerate().filter(|(_, line)| !line.is_test) {
+            let place = format!("{}:{}", source.path, line.number);
+            if let Some(stub) = STUBS.iter().find(|stub| line.code.contains(*stub)) {
+                complaints.push(format!(
+                    "{place}: {stub}…) stands for something that is not built"
+                ));
+            }
+            if let Some(panic) = PANICS.iter().find(|panic| line.code.contains(*panic))
+                && !has_invariant(&lines[..=at])
+            {
+                complaints.push(format!(
+                    "{place}: {panic} without an `// Invariant:` that says why it holds"
+                ));
+            }
+        }
+    }
+    hold(
+        "No panic without the invariant that rules it out.",
+        complaints,
+    );
+}
+
+/// On the last line, or in the comment above the statement that it belongs to.
+fn has_invariant(lines: &[Line]) -> bool {
+    let Some((last, above)) = lines.split_last() else {
+        return false;
+    };
+    let is_here = |line: &Line| line.text.contains("// Invariant:");
+    let statement = above.iter().rev().take_while(|line| {
+        let code = line.code.trim();
+        let is_comment = code.is_empty() && !line.text.trim().is_empty();
+        is_comment || !(code.is_empty() || code.ends_with([';', '{', '}']))
+    });
+    is_here(last) || statement.into_iter().any(is_here)
+}
+
+#[test]
+fn nothing_is_unsafe() {
+    let mut complaints = Vec::new();
+    let root = tree::read_toml("Cargo.toml");
+    if root["workspace"]["lints"]["rust"]["unsafe_code"].as_str() != Some("forbid") {
+        complaints.push("Cargo.toml: [workspace.lints.rust] must forbid unsafe_code".into());
+    }
+    for manifest in manifests() {
+        let table = tree::read_toml(&manifest);
+        let inherits = table.get("lints").and_then(|lints| lints.get("workspace"));
+        if inherits.and_then(toml::Value::as_bool) != Some(true) {
+            complaints.push(format!("{manifest}: [lints] workspace = true is missing"));
+        }
+    }
+    for source in tree::sources() {
+        for line in source.lines().filter(|line| line.code.contains("unsafe {")) {
+            complaints.push(format!("{}:{}: unsafe", source.path, line.number));
+        }
+    }
+    hold("Nothing is unsafe.", complaints);
+}
+
+#[test]
+fn tokio_and_threads_are_where_they_belong() {
+    let mut complaints = Vec::new();
+    for source in tree::sources() {
+        for line in source.shipped() {
+            let place = format!("{}:{}", source.path, line.number);
+            if line.code.contains("tokio") && !TOKIO.iter().any(|path| is_at(source, path)) {
+                complaints.push(format!(
+                    "{place}: tokio is for drivers and src/: {}",
+                    line.text.trim()
+                ));
+            }
+            let spawns = line.code.contains("spawn(") || line.code.contains("spawn_blocking(");
+            if spawns
+                && !SPAWNS.iter().any(|(path, _)| is_at(source, path))
+                && !is_at_driver(source)
+            {
+                complaints.push(format!(
+                    "{place}: starts a thread or task and is not listed in tests/tidy/code.rs"
+                ));
+            }
+        }
+    }
+    hold("I/O and concurrency are in few files.", complaints);
+}
+
+fn is_at(source: &Source, path: &str) -> bool {
+    source.path == path || (path.ends_with('/') && source.path.starts_with(path))
+}
+
+/// A driver may hand blocking work to the pool from wherever it talks to the store.
+fn is_at_driver(source: &Source) -> bool {
+    source.path.starts_with("smtpd/src/serve/") || source.path.starts_with("imapd/src/serve/")
+}
+
+#[test]
+fn every_file_is_part_of_a_crate() {
+    let sources = tree::sources();
+    let declared: Vec<String> = sources
+        .iter()
+        .flat_map(|source| {
+            let folder = source.module_folder();
+            source
+                .modules()
+                .into_iter()
+                .map(move |(name, _)| format!("{folder}/{name}"))
+        })
+        .collect();
+    let roots = ["src/lib.rs", "src/main.rs", "tests/it.rs", "build.rs"];
+    let complaints = sources
+        .iter()
+        .filter(|source| !roots.iter().any(|root| source.path.ends_with(root)))
+        .filter(|source| !source.path.ends_with("tests/it/main.rs"))
+        .filter(|source| {
+            let module = source.path.trim_end_matches(".rs").trim_end_matches("/mod");
+            let is_included = is_included_by_path(source, sources);
+            !declared.iter().any(|name| name == module) && !is_included
+        })
+        .map(|source| {
+            format!(
+                "{}: no `mod` brings it in, so it is never compiled",
+                source.path
+            )
+        })
+        .collect();
+    hold("Every file is compiled.", complaints);
+}
+
+/// `#[path = "…/file.rs"]` names it.
+fn is_included_by_path(source: &Source, sources: &[Source]) -> bool {
+    let name = source
+        .path
+        .rsplit_once('/')
+        .map_or(source.path.as_str(), |(_, name)| name);
+    let ends = [format!("/{name}\"]"), format!("\"{name}\"]")];
+    sources
+        .iter()
+        .flat_map(|source| source.text.lines())
+        .any(|line| line.contains("#[path") && ends.iter().any(|end| line.ends_with(end)))
+}
+
+#[test]
+fn ignored_tests_say_why() {
+    let complaints = tree::sources()
+        .iter()
+        .flat_map(|source| {
+            source
+                .lines()
+                .map(|line| (source.path.clone(), line.number, line.code.to_owned()))
+        })
+        .filter(|(_, _, code)| code.contains("#[ignore]"))
+        .map(|(path, number, _)| format!("{path}:{number}: #[ignore] without a reason"))
+        .collect();
+    hold("A test that does not run says why.", complaints);
+}
+
+/// The root's manifest and those of the crates.
+pub fn manifests() -> Vec<String> {
+    let crates = CRATES.iter().map(|name| format!("{name}/Cargo.toml"));
+    std::iter::once("Cargo.toml".to_owned())
+        .chain(crates)
+        .collect()
+}
