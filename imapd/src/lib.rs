@@ -9,6 +9,7 @@
 //! | [`search`] | one window of a SEARCH |
 //! | [`perform`] | does what a session asks of the store |
 //! | [`identify`] | a certificate's verdict to the one account it names |
+//! | [`serve`] | the driver over sockets |
 //! | [`house`] | what all sessions of one daemon share |
 //! | [`names`] | mailbox names between the wire and the store |
 //! | [`limits`] | what a peer may make this server hold or do |
@@ -26,8 +27,10 @@ pub mod limits;
 pub mod names;
 pub mod perform;
 pub mod search;
+pub mod serve;
 pub mod session;
 
 pub use house::{House, Limits};
 pub use perform::perform;
+pub use serve::{Counters, Imapd};
 pub use session::{Next, Session};

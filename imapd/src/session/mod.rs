@@ -174,6 +174,13 @@ impl Session {
         self.framer.discard();
     }
 
+    /// Before a log-in: whom the certificate names by now.
+    pub fn rejudged(&mut self, bearer: Bearer) {
+        if matches!(self.state, State::NotAuthenticated) {
+            self.bearer = bearer;
+        }
+    }
+
     /// What the last act brought.
     pub fn done(&mut self, outcome: Outcome) {
         if self.acknowledging.done() {

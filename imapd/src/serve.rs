@@ -1,0 +1,222 @@
+//! The driver: listeners, one task per connection, live sessions told of changes. Here and below is all of tokio.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`admission`] | how much one address may hold without having logged in |
+//! | [`connection`] | one connection from its handshake to its end |
+//! | [`guard`] | looks at a live session's certificate again |
+//! | [`wire`] | plain and TLS streams, their writing and their acknowledgement |
+
+pub mod admission;
+pub mod connection;
+pub mod guard;
+pub mod wire;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use identity::Trust;
+use rustls::ServerConfig;
+use store::Store;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::house::{House, Limits};
+use admission::Admission;
+
+/// After an accept that failed for want of descriptors: long enough for some to come back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long sessions may finish what they are at when the daemon ends.
+const DRAIN: Duration = Duration::from_secs(8);
+
+/// Which greeting a listener gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entrance {
+    /// TLS from the first octet (RFC 8314 §3.2).
+    Tls,
+    /// Plain, with STARTTLS.
+    StartTls,
+    /// TLS from the first octet, then PREAUTH for a verified certificate and BYE for anybody else.
+    Preauth,
+}
+
+/// What was counted since the start.
+#[derive(Debug, Default)]
+#[allow(missing_docs, reason = "each is its name")]
+pub struct Counters {
+    pub connections: AtomicU64,
+    pub turned_away: AtomicU64,
+    pub handshakes_failed: AtomicU64,
+    pub logged_in: AtomicU64,
+    pub ended_by_recheck: AtomicU64,
+    pub timed_out: AtomicU64,
+}
+
+/// The IMAP server: everything its connections share.
+pub struct Imapd {
+    pub(crate) store: Store,
+    pub(crate) house: Arc<House>,
+    pub(crate) counters: Arc<Counters>,
+    admission: Arc<Admission>,
+    tls: RwLock<Arc<ServerConfig>>,
+    trust: RwLock<Arc<Vec<Trust>>>,
+    /// Counts up whenever live sessions have to be looked at again.
+    changes: watch::Sender<u64>,
+}
+
+impl Imapd {
+    /// A server on this store, greeting with its host name, for the holders of its domain.
+    ///
+    /// `tls` must offer client authentication without judging it ([`identity::PossessionVerifier`]): whom a certificate
+    /// names is judged here, against `trust`, after every handshake and again on live sessions.
+    pub fn new(
+        store: Store,
+        limits: Limits,
+        tls: Arc<ServerConfig>,
+        trust: Vec<Trust>,
+    ) -> Arc<Self> {
+        let house = House {
+            limits: limits.clone(),
+            ..House::new(store.host(), store.domain())
+        };
+        Arc::new(Self {
+            admission: Arc::new(Admission::new(&limits)),
+            house: Arc::new(house),
+            counters: Arc::default(),
+            tls: RwLock::new(tls),
+            trust: RwLock::new(Arc::new(trust)),
+            changes: watch::Sender::new(0),
+            store,
+        })
+    }
+
+    /// Another certificate for the connections to come, and other anchors or CRLs, which live sessions are held to
+    /// within seconds.
+    pub fn reload(&self, tls: Arc<ServerConfig>, trust: Vec<Trust>) {
+        *self.tls.write().unwrap_or_else(PoisonError::into_inner) = tls;
+        *self.trust.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(trust);
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// What was counted since the start.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Implicit TLS, until `shutdown` is true or its sender is gone.
+    pub async fn serve_tls(
+        self: Arc<Self>,
+        listener: TcpListener,
+        shutdown: watch::Receiver<bool>,
+    ) {
+        self.serve(listener, Entrance::Tls, shutdown).await;
+    }
+
+    /// Plain with STARTTLS, until `shutdown` is true or its sender is gone.
+    pub async fn serve_starttls(
+        self: Arc<Self>,
+        listener: TcpListener,
+        shutdown: watch::Receiver<bool>,
+    ) {
+        self.serve(listener, Entrance::StartTls, shutdown).await;
+    }
+
+    /// Implicit TLS with PREAUTH, until `shutdown` is true or its sender is gone.
+    pub async fn serve_preauth(
+        self: Arc<Self>,
+        listener: TcpListener,
+        shutdown: watch::Receiver<bool>,
+    ) {
+        self.serve(listener, Entrance::Preauth, shutdown).await;
+    }
+
+    async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        entrance: Entrance,
+        mut shutdown: watch::Receiver<bool>,
+    ) {
+        let mut connections = JoinSet::new();
+        let mut tick = tokio::time::interval(self.house.limits.recheck_interval);
+        let mut revision = self.store.revision();
+        while !*shutdown.borrow() {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((socket, _)) => self.take(&mut connections, socket, entrance, &shutdown),
+                    Err(error) => {
+                        tracing::warn!(kind = ?error.kind(), "no connection could be taken");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                _ = tick.tick() => {
+                    let now = self.store.revision();
+                    if now != revision {
+                        revision = now;
+                        self.changes.send_modify(|changes| *changes += 1);
+                    }
+                }
+                changed = shutdown.changed() => if changed.is_err() {
+                    break;
+                },
+            }
+        }
+        drop(listener);
+        let all = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, all).await.is_err() {
+            tracing::warn!(left = connections.len(), "connections cut at shutdown");
+            connections.shutdown().await;
+        }
+    }
+
+    fn take(
+        self: &Arc<Self>,
+        connections: &mut JoinSet<()>,
+        socket: TcpStream,
+        entrance: Entrance,
+        shutdown: &watch::Receiver<bool>,
+    ) {
+        let Ok(peer) = socket.peer_addr().map(|peer| peer.ip().to_canonical()) else {
+            return;
+        };
+        count(&self.counters.connections);
+        let Some(place) = self.admission.enter(peer) else {
+            count(&self.counters.turned_away);
+            if entrance == Entrance::StartTls {
+                // Whatever fits into the socket's own buffer; a flood is not waited for.
+                let _ = socket.try_write(
+                    b"* BYE too many connections from your address are not logged in\r\n",
+                );
+            }
+            return;
+        };
+        // Answers to pipelined commands must not wait for each other's acknowledgement; without it they are slower only.
+        let _ = socket.set_nodelay(true);
+        connections.spawn(connection::run(
+            Arc::clone(self),
+            socket,
+            peer,
+            (entrance, place),
+            shutdown.clone(),
+        ));
+    }
+
+    pub(crate) fn tls(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.tls.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn trust(&self) -> Arc<Vec<Trust>> {
+        Arc::clone(&self.trust.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}
+
+/// One more.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
