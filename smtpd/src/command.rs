@@ -89,18 +89,78 @@ const NOWHERE_ELSE: Reply = Reply::new(503, "5.5.1", "not now");
 
 /// Every verb there is.
 pub static VERBS: [Verb; 12] = [
-    Verb { name: "EHLO", allowed: ANYWHERE, elsewhere: NOWHERE_ELSE, check: |rest| Ok(Command::Ehlo(hello(rest)?)) },
-    Verb { name: "HELO", allowed: ANYWHERE, elsewhere: NOWHERE_ELSE, check: |rest| Ok(Command::Helo(hello(rest)?)) },
-    Verb { name: "MAIL", allowed: &[Phase::Ready], elsewhere: HELLO_FIRST, check: mail },
-    Verb { name: "RCPT", allowed: &[Phase::Mailing], elsewhere: MAIL_FIRST, check: rcpt },
-    Verb { name: "DATA", allowed: &[Phase::Mailing], elsewhere: MAIL_FIRST, check: |rest| bare(rest, Command::Data) },
-    Verb { name: "RSET", allowed: ANYWHERE, elsewhere: NOWHERE_ELSE, check: |rest| bare(rest, Command::Rset) },
-    Verb { name: "NOOP", allowed: ANYWHERE, elsewhere: NOWHERE_ELSE, check: |_| Ok(Command::Noop) },
-    Verb { name: "VRFY", allowed: ANYWHERE, elsewhere: NOWHERE_ELSE, check: |rest| with_argument(rest, Command::Vrfy) },
-    Verb { name: "EXPN", allowed: ANYWHERE, elsewhere: NOWHERE_ELSE, check: |rest| with_argument(rest, Command::Expn) },
-    Verb { name: "HELP", allowed: ANYWHERE, elsewhere: NOWHERE_ELSE, check: |_| Ok(Command::Help) },
-    Verb { name: "QUIT", allowed: ANYWHERE, elsewhere: NOWHERE_ELSE, check: |rest| bare(rest, Command::Quit) },
-    Verb { name: "STARTTLS", allowed: &[Phase::Greeted, Phase::Ready], elsewhere: NESTED, check: |rest| bare(rest, Command::StartTls) },
+    Verb {
+        name: "EHLO",
+        allowed: ANYWHERE,
+        elsewhere: NOWHERE_ELSE,
+        check: |rest| Ok(Command::Ehlo(hello(rest)?)),
+    },
+    Verb {
+        name: "HELO",
+        allowed: ANYWHERE,
+        elsewhere: NOWHERE_ELSE,
+        check: |rest| Ok(Command::Helo(hello(rest)?)),
+    },
+    Verb {
+        name: "MAIL",
+        allowed: &[Phase::Ready],
+        elsewhere: HELLO_FIRST,
+        check: mail,
+    },
+    Verb {
+        name: "RCPT",
+        allowed: &[Phase::Mailing],
+        elsewhere: MAIL_FIRST,
+        check: rcpt,
+    },
+    Verb {
+        name: "DATA",
+        allowed: &[Phase::Mailing],
+        elsewhere: MAIL_FIRST,
+        check: |rest| bare(rest, Command::Data),
+    },
+    Verb {
+        name: "RSET",
+        allowed: ANYWHERE,
+        elsewhere: NOWHERE_ELSE,
+        check: |rest| bare(rest, Command::Rset),
+    },
+    Verb {
+        name: "NOOP",
+        allowed: ANYWHERE,
+        elsewhere: NOWHERE_ELSE,
+        check: |_| Ok(Command::Noop),
+    },
+    Verb {
+        name: "VRFY",
+        allowed: ANYWHERE,
+        elsewhere: NOWHERE_ELSE,
+        check: |rest| with_argument(rest, Command::Vrfy),
+    },
+    Verb {
+        name: "EXPN",
+        allowed: ANYWHERE,
+        elsewhere: NOWHERE_ELSE,
+        check: |rest| with_argument(rest, Command::Expn),
+    },
+    Verb {
+        name: "HELP",
+        allowed: ANYWHERE,
+        elsewhere: NOWHERE_ELSE,
+        check: |_| Ok(Command::Help),
+    },
+    Verb {
+        name: "QUIT",
+        allowed: ANYWHERE,
+        elsewhere: NOWHERE_ELSE,
+        check: |rest| bare(rest, Command::Quit),
+    },
+    Verb {
+        name: "STARTTLS",
+        allowed: &[Phase::Greeted, Phase::Ready],
+        elsewhere: NESTED,
+        check: |rest| bare(rest, Command::StartTls),
+    },
 ];
 
 /// Why a line was not carried out.
@@ -119,13 +179,23 @@ pub enum Fault {
 pub fn parse(line: &[u8], phase: Phase) -> Result<Command<'_>, Fault> {
     // RFC 5321 §2.3.8 leaves CR and LF to the line's end; NUL and other controls belong to no command (§4.1.2).
     if line.iter().any(|&octet| matches!(octet, b'\r' | b'\n' | 0)) {
-        return Err(Fault::Syntax(Reply::new(500, "5.5.2", "CR, LF or NUL inside a command")));
+        return Err(Fault::Syntax(Reply::new(
+            500,
+            "5.5.2",
+            "CR, LF or NUL inside a command",
+        )));
     }
     // RFC 5321 §4.1.1: white space before the line's end should be tolerated.
     let line = line.trim_ascii_end();
-    let end = line.iter().position(|&octet| octet == b' ').unwrap_or(line.len());
+    let end = line
+        .iter()
+        .position(|&octet| octet == b' ')
+        .unwrap_or(line.len());
     let (word, rest) = line.split_at(end);
-    let Some(verb) = VERBS.iter().find(|verb| verb.name.as_bytes().eq_ignore_ascii_case(word)) else {
+    let Some(verb) = VERBS
+        .iter()
+        .find(|verb| verb.name.as_bytes().eq_ignore_ascii_case(word))
+    else {
         return Err(Fault::Syntax(unknown(word)));
     };
     if !verb.allowed.contains(&phase) {
@@ -170,17 +240,33 @@ fn hello(rest: &[u8]) -> Result<&str, Reply> {
     std::str::from_utf8(rest)
         .ok()
         .filter(|_| good)
-        .ok_or(Reply::new(501, "5.5.4", "a domain or an address literal is wanted"))
+        .ok_or(Reply::new(
+            501,
+            "5.5.4",
+            "a domain or an address literal is wanted",
+        ))
 }
 
 fn mail(rest: &[u8]) -> Result<Command<'_>, Reply> {
-    let argument = after_keyword(rest, b"FROM:").ok_or(Reply::new(501, "5.5.4", "MAIL FROM:<address> is wanted"))?;
+    let argument = after_keyword(rest, b"FROM:").ok_or(Reply::new(
+        501,
+        "5.5.4",
+        "MAIL FROM:<address> is wanted",
+    ))?;
     let (from, rest) = address::parse_path(argument).map_err(|error| match error {
         // RFC 6531 §3.5; SMTPUTF8 is not offered.
-        AddressError::NotAscii => Reply::new(553, "5.6.7", "a sender's address outside ASCII is not taken"),
+        AddressError::NotAscii => Reply::new(
+            553,
+            "5.6.7",
+            "a sender's address outside ASCII is not taken",
+        ),
         error => Reply::with(501, "5.1.7", format!("sender's address: {error}")),
     })?;
-    let mut mail = Mail { from, size: None, eight_bit: false };
+    let mut mail = Mail {
+        from,
+        size: None,
+        eight_bit: false,
+    };
     let mut body_said = false;
     for parameter in Parameters::of(rest)? {
         let (keyword, value) = parameter?;
@@ -199,10 +285,16 @@ fn mail(rest: &[u8]) -> Result<Command<'_>, Reply> {
 }
 
 fn rcpt(rest: &[u8]) -> Result<Command<'_>, Reply> {
-    let argument = after_keyword(rest, b"TO:").ok_or(Reply::new(501, "5.5.4", "RCPT TO:<address> is wanted"))?;
+    let argument = after_keyword(rest, b"TO:").ok_or(Reply::new(
+        501,
+        "5.5.4",
+        "RCPT TO:<address> is wanted",
+    ))?;
     let (to, rest) = forward_path(argument)?;
-    let given = argument.get(..argument.len() - rest.len()).unwrap_or_default();
-    for parameter in Parameters::of(rest)? {
+    let given = argument
+        .get(..argument.len() - rest.len())
+        .unwrap_or_default();
+    if let Some(parameter) = Parameters::of(rest)?.next() {
         parameter?;
         return Err(Reply::new(555, "5.5.4", "a parameter of RCPT is not known"));
     }
@@ -212,16 +304,27 @@ fn rcpt(rest: &[u8]) -> Result<Command<'_>, Reply> {
 fn forward_path(argument: &[u8]) -> Result<(ForwardPath, &[u8]), Reply> {
     const POSTMASTER: usize = "<postmaster>".len();
     if address::is_bare_postmaster(argument) {
-        return Ok((ForwardPath::Postmaster, argument.get(POSTMASTER..).unwrap_or_default()));
+        return Ok((
+            ForwardPath::Postmaster,
+            argument.get(POSTMASTER..).unwrap_or_default(),
+        ));
     }
     match address::parse_path(argument) {
         Ok((ReversePath::Address(to), rest)) => Ok((ForwardPath::Address(to), rest)),
         Ok((ReversePath::Null, _)) => Err(Reply::new(501, "5.1.3", "a recipient cannot be empty")),
-        Err(error @ (AddressError::SourceRoute | AddressError::AddressLiteral | AddressError::NotAscii)) => {
+        Err(
+            error @ (AddressError::SourceRoute
+            | AddressError::AddressLiteral
+            | AddressError::NotAscii),
+        ) => {
             // Refused whatever follows, so what follows need not be read.
             Ok((ForwardPath::Foreign(error), &[]))
         }
-        Err(error) => Err(Reply::with(501, "5.1.3", format!("recipient's address: {error}"))),
+        Err(error) => Err(Reply::with(
+            501,
+            "5.1.3",
+            format!("recipient's address: {error}"),
+        )),
     }
 }
 
@@ -229,7 +332,9 @@ fn forward_path(argument: &[u8]) -> Result<(ForwardPath, &[u8]), Reply> {
 /// else could be meant.
 fn after_keyword<'a>(rest: &'a [u8], keyword: &[u8]) -> Option<&'a [u8]> {
     let (start, argument) = rest.split_at_checked(keyword.len())?;
-    start.eq_ignore_ascii_case(keyword).then(|| argument.trim_ascii_start())
+    start
+        .eq_ignore_ascii_case(keyword)
+        .then(|| argument.trim_ascii_start())
 }
 
 /// RFC 1870 §3: up to 20 digits. A number beyond 64 bits is as good as the greatest one.
@@ -263,9 +368,15 @@ const BAD_PARAMETER: Reply = Reply::new(501, "5.5.4", "a parameter is malformed"
 impl<'a> Parameters<'a> {
     fn of(rest: &'a [u8]) -> Result<Self, Reply> {
         if rest.first().is_some_and(|&octet| octet != b' ') {
-            return Err(Reply::new(501, "5.5.4", "something stands after the address"));
+            return Err(Reply::new(
+                501,
+                "5.5.4",
+                "something stands after the address",
+            ));
         }
-        Ok(Self { words: rest.split(|&octet| octet == b' ') })
+        Ok(Self {
+            words: rest.split(|&octet| octet == b' '),
+        })
     }
 }
 
@@ -282,11 +393,20 @@ impl<'a> Iterator for Parameters<'a> {
             None => (text, None),
         };
         let good_keyword = keyword.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && keyword.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
+            && keyword
+                .bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
         let good_value = value.is_none_or(|value| {
-            !value.is_empty() && value.bytes().all(|octet| octet.is_ascii_graphic() && octet != b'=')
+            !value.is_empty()
+                && value
+                    .bytes()
+                    .all(|octet| octet.is_ascii_graphic() && octet != b'=')
         });
-        Some(if good_keyword && good_value { Ok((keyword, value)) } else { Err(BAD_PARAMETER) })
+        Some(if good_keyword && good_value {
+            Ok((keyword, value))
+        } else {
+            Err(BAD_PARAMETER)
+        })
     }
 }
 
@@ -297,7 +417,9 @@ mod tests {
     fn reply(line: &[u8], phase: Phase) -> String {
         match parse(line, phase) {
             Ok(command) => format!("{command:?}"),
-            Err(Fault::Syntax(reply) | Fault::Sequence(reply)) => format!("{} {}", reply.code, reply.status),
+            Err(Fault::Syntax(reply) | Fault::Sequence(reply)) => {
+                format!("{} {}", reply.code, reply.status)
+            }
         }
     }
 
@@ -343,7 +465,11 @@ mod tests {
             (b"MAIL FROM:<a@b.example> SIZE=-1", Ready, "501 5.5.4"),
             (b"MAIL FROM:<a@b.example> SIZE=1 SIZE=1", Ready, "501 5.5.4"),
             (b"MAIL FROM:<a@b.example> =1", Ready, "501 5.5.4"),
-            (b"MAIL FROM:<a@b.example> BODY=BINARYMIME", Ready, "555 5.5.4"),
+            (
+                b"MAIL FROM:<a@b.example> BODY=BINARYMIME",
+                Ready,
+                "555 5.5.4",
+            ),
             (b"MAIL FROM:<a@b.example> SMTPUTF8", Ready, "555 5.5.4"),
             (b"MAIL FROM:<a@b.example> AUTH=<>", Ready, "555 5.5.4"),
             (b"RCPT TO:<>", Mailing, "501 5.1.3"),
@@ -358,15 +484,33 @@ mod tests {
     #[test]
     fn what_is_well_formed_is_read() {
         let from = |text: &str| ReversePath::Address(Address::parse(text).unwrap());
-        let mail = |from, size, eight_bit| Ok(Command::Mail(Mail { from, size, eight_bit }));
+        let mail = |from, size, eight_bit| {
+            Ok(Command::Mail(Mail {
+                from,
+                size,
+                eight_bit,
+            }))
+        };
         let ready = Phase::Ready;
-        assert_eq!(parse(b"mail from:<a@b.example>", ready), mail(from("a@b.example"), None, false));
         assert_eq!(
-            parse(b"MAIL FROM: <a@b.example>  size=99999999999999999999 body=8bitmime \t", ready),
+            parse(b"mail from:<a@b.example>", ready),
+            mail(from("a@b.example"), None, false)
+        );
+        assert_eq!(
+            parse(
+                b"MAIL FROM: <a@b.example>  size=99999999999999999999 body=8bitmime \t",
+                ready
+            ),
             mail(from("a@b.example"), Some(u64::MAX), true)
         );
-        assert_eq!(parse(b"MAIL FROM:<> BODY=7bit SIZE=0", ready), mail(ReversePath::Null, Some(0), false));
-        assert_eq!(parse(b"ehlo [192.0.2.1]", Phase::Mailing), Ok(Command::Ehlo("[192.0.2.1]")));
+        assert_eq!(
+            parse(b"MAIL FROM:<> BODY=7bit SIZE=0", ready),
+            mail(ReversePath::Null, Some(0), false)
+        );
+        assert_eq!(
+            parse(b"ehlo [192.0.2.1]", Phase::Mailing),
+            Ok(Command::Ehlo("[192.0.2.1]"))
+        );
         assert_eq!(parse(b"NOOP whatever", Phase::Greeted), Ok(Command::Noop));
         let rcpt = |line| match parse(line, Phase::Mailing) {
             Ok(Command::Rcpt(rcpt)) => (rcpt.given.escape_ascii().to_string(), rcpt.to),

@@ -127,7 +127,10 @@ mod tests {
         let long = [&[b'a'; LINE_BYTES_MAX - 1][..], b"\r\nNOOP\r\n"].concat();
         let longest = [&[b'a'; LINE_BYTES_MAX - 2][..], b"\r\n"].concat();
         let vectors: [(&[u8], Vec<Line>); 6] = [
-            (b"NOOP\r\n\r\nQUIT\r\nres", vec![whole(b"NOOP"), whole(b""), whole(b"QUIT")]),
+            (
+                b"NOOP\r\n\r\nQUIT\r\nres",
+                vec![whole(b"NOOP"), whole(b""), whole(b"QUIT")],
+            ),
             (b"a\rb\0\r\n", vec![whole(b"a\rb\0")]),
             (b"a\r\r\n", vec![whole(b"a\r")]),
             (b"NOOP\nQUIT\r\n", vec![Line::BareLf]),

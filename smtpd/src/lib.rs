@@ -13,6 +13,7 @@
 //! | [`input`] | octets that wait to be read as lines or as data |
 //! | [`transaction`] | one mail transaction: what MAIL and RCPT have gathered |
 //! | [`session`] | the state machine |
+//! | [`session::exchange`] | what session and driver say to each other |
 //! | [`session::receiving`] | the same while a message streams in |
 //! | [`limits`] | every limit, with its reason |
 //! | [`counters`] | what is counted and never becomes evidence |
@@ -20,6 +21,7 @@
 //! | [`serve::connection`] | one connection |
 //! | [`serve::desk`] | the session's questions, answered from the store |
 //! | [`serve::admission`] | how many connections there may be, of whom |
+//! | [`serve::client_certificate`] | client certificates: any, with proof of its key |
 
 pub mod command;
 pub mod commands;

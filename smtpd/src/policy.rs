@@ -29,7 +29,10 @@ pub struct Refusal {
 
 impl Refusal {
     const fn new(reason: Reason, code: u16, status: &'static str, text: &'static str) -> Self {
-        Self { reply: Reply::new(code, status, text), reason }
+        Self {
+            reply: Reply::new(code, status, text),
+            reason,
+        }
     }
 }
 
@@ -38,7 +41,9 @@ pub const POSTMASTER: &str = "postmaster";
 
 /// The largest message this contract may send, in octets.
 pub fn message_bytes_max(terms: &Terms, house_bytes_max: u64) -> u64 {
-    terms.size_bytes_max.map_or(house_bytes_max, |contract| contract.min(house_bytes_max))
+    terms
+        .size_bytes_max
+        .map_or(house_bytes_max, |contract| contract.min(house_bytes_max))
 }
 
 /// May this contract's connection send this mail?
@@ -48,24 +53,54 @@ pub fn message_bytes_max(terms: &Terms, house_bytes_max: u64) -> u64 {
 ///
 /// # Errors
 /// The refusal; each is evidence against a contracted sender's submission.
-pub fn mail(contract: &Contract, tls: bool, certificate: Option<&Digest>, mail: &Mail, size_bytes_max: u64) -> Result<(), Refusal> {
+pub fn mail(
+    contract: &Contract,
+    tls: bool,
+    certificate: Option<&Digest>,
+    mail: &Mail,
+    size_bytes_max: u64,
+) -> Result<(), Refusal> {
     let terms = &contract.terms;
     if !tls && (terms.require_tls || terms.client_cert.is_some()) {
         // RFC 3207 §4.
-        return Err(Refusal::new(Reason::RA05, 530, "5.7.0", "the contract asks for STARTTLS first"));
+        return Err(Refusal::new(
+            Reason::RA05,
+            530,
+            "5.7.0",
+            "the contract asks for STARTTLS first",
+        ));
     }
     if let Some(pinned) = &terms.client_cert
         && certificate != Some(pinned)
     {
-        return Err(Refusal::new(Reason::RA05, 550, "5.7.1", "the contract asks for its client certificate"));
+        return Err(Refusal::new(
+            Reason::RA05,
+            550,
+            "5.7.1",
+            "the contract asks for its client certificate",
+        ));
     }
     let ReversePath::Address(from) = &mail.from else {
         // A bounce or report is nobody's submission: holders cannot send, so there is nothing it could answer.
-        return Err(Refusal::new(Reason::RA05, 550, "5.7.1", "the null sender belongs to no contract"));
+        return Err(Refusal::new(
+            Reason::RA05,
+            550,
+            "5.7.1",
+            "the null sender belongs to no contract",
+        ));
     };
     // Exactly: a subdomain is another domain unless the contract lists it.
-    if !contract.domains.iter().any(|domain| domain.eq_ignore_ascii_case(from.domain())) {
-        return Err(Refusal::new(Reason::RA05, 550, "5.7.1", "the sender's domain is not in the contract"));
+    if !contract
+        .domains
+        .iter()
+        .any(|domain| domain.eq_ignore_ascii_case(from.domain()))
+    {
+        return Err(Refusal::new(
+            Reason::RA05,
+            550,
+            "5.7.1",
+            "the sender's domain is not in the contract",
+        ));
     }
     if mail.size.is_some_and(|size| size > size_bytes_max) {
         return Err(too_large());
@@ -87,12 +122,19 @@ pub fn recipient(to: &ForwardPath, domain: &str) -> Result<Address, Reply> {
         ForwardPath::Address(address) => address.clone(),
         // RFC 6531 §3.5; SMTPUTF8 is not offered.
         ForwardPath::Foreign(AddressError::NotAscii) => {
-            return Err(Reply::new(553, "5.6.7", "an address outside ASCII is not taken"));
+            return Err(Reply::new(
+                553,
+                "5.6.7",
+                "an address outside ASCII is not taken",
+            ));
         }
         ForwardPath::Foreign(_) => return Err(RELAYING),
     };
     // Official addresses are dot-strings, so a quoted local part can only be an attempt at something else.
-    if address.is_relay_form() || address.is_quoted() || !address.domain().eq_ignore_ascii_case(domain) {
+    if address.is_relay_form()
+        || address.is_quoted()
+        || !address.domain().eq_ignore_ascii_case(domain)
+    {
         return Err(RELAYING);
     }
     Ok(address)
@@ -121,7 +163,11 @@ pub fn recipient_count(attempts: usize, recipients_max: usize) -> Result<(), Rep
     if attempts < recipients_max {
         return Ok(());
     }
-    Err(Reply::new(452, "4.5.3", "too many recipients for one transaction"))
+    Err(Reply::new(
+        452,
+        "4.5.3",
+        "too many recipients for one transaction",
+    ))
 }
 
 /// What is known of a message at its end.
@@ -149,19 +195,37 @@ pub fn data(content: &Content, size_bytes_max: u64) -> Result<(), Refusal> {
     if let Some(fault) = content.faults.first() {
         // RFC 5321 §2.3.8, RFC 5322 §2.3. X.6.0: a problem of the content.
         let reply = Reply::with(554, "5.6.0", fault.to_string());
-        return Err(Refusal { reply, reason: Reason::RA02 });
+        return Err(Refusal {
+            reply,
+            reason: Reason::RA02,
+        });
     }
     if !content.has_header {
-        return Err(Refusal::new(Reason::RA02, 554, "5.6.0", "the message has no header"));
+        return Err(Refusal::new(
+            Reason::RA02,
+            554,
+            "5.6.0",
+            "the message has no header",
+        ));
     }
     if content.received > RECEIVED_MAX {
         // RFC 5321 §6.3; RFC 3463 X.4.6.
-        return Err(Refusal::new(Reason::RA05, 554, "5.4.6", "the message goes round in circles: too many Received fields"));
+        return Err(Refusal::new(
+            Reason::RA05,
+            554,
+            "5.4.6",
+            "the message goes round in circles: too many Received fields",
+        ));
     }
     Ok(())
 }
 
 /// RFC 1870 §6: for SIZE at MAIL and for what came.
 pub const fn too_large() -> Refusal {
-    Refusal::new(Reason::RA05, 552, "5.3.4", "the message is larger than the contract allows")
+    Refusal::new(
+        Reason::RA05,
+        552,
+        "5.3.4",
+        "the message is larger than the contract allows",
+    )
 }

@@ -82,7 +82,9 @@ mod tests {
     fn lines() {
         let mut output = Vec::new();
         Reply::new(354, "", "go on").write(&mut output);
-        Reply::new(550, "5.1.1", "no").citing(&"ID").write(&mut output);
+        Reply::new(550, "5.1.1", "no")
+            .citing(&"ID")
+            .write(&mut output);
         write_lines(&mut output, 250, &["a".into(), "b".into()]);
         assert_eq!(
             output,

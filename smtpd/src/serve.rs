@@ -1,6 +1,7 @@
 //! The driver: listening, one task per connection, shutdown. Here and below are the only places with tokio.
 
 pub mod admission;
+pub mod client_certificate;
 pub mod connection;
 pub mod desk;
 
@@ -54,7 +55,10 @@ impl Smtpd {
     /// Other limits and another certificate for the connections to come.
     pub fn reload(&self, limits: Limits, tls: Option<Arc<ServerConfig>>) {
         let settings = settings_of(&self.store, &limits, &self.counters, tls.is_some());
-        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        *self
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         *self.tls.write().unwrap_or_else(PoisonError::into_inner) = tls;
         self.office.admission.reload(limits);
     }
@@ -66,7 +70,11 @@ impl Smtpd {
 
     /// Takes connections until `shutdown` becomes true (or its sender is gone); then lets transactions in DATA finish
     /// within the drain limit, and ends the others with 421.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener, mut shutdown: watch::Receiver<bool>) {
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        mut shutdown: watch::Receiver<bool>,
+    ) {
         let mut connections = JoinSet::new();
         while !*shutdown.borrow() {
             tokio::select! {
@@ -89,7 +97,13 @@ impl Smtpd {
         }
     }
 
-    fn take(self: &Arc<Self>, connections: &mut JoinSet<()>, socket: TcpStream, peer: IpAddr, shutdown: &watch::Receiver<bool>) {
+    fn take(
+        self: &Arc<Self>,
+        connections: &mut JoinSet<()>,
+        socket: TcpStream,
+        peer: IpAddr,
+        shutdown: &watch::Receiver<bool>,
+    ) {
         let Some(place) = self.office.admission.open() else {
             count(&self.counters.crowded);
             // Whatever fits into the socket's own buffer; a flood is not waited for.
@@ -110,7 +124,10 @@ impl Smtpd {
     }
 
     fn tls(&self) -> Option<Arc<ServerConfig>> {
-        self.tls.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.tls
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -126,7 +143,10 @@ fn settings_of(store: &Store, limits: &Limits, counters: &Arc<Counters>, tls: bo
 
 /// A connection that was gone before it was taken is nothing; anything else is want of resources, and passes.
 async fn pause_after(error: &io::Error) {
-    if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+    if !matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    ) {
         tracing::warn!(kind = ?error.kind(), "no connection could be taken");
         tokio::time::sleep(ACCEPT_PAUSE).await;
     }

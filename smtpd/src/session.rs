@@ -6,27 +6,27 @@
 //!
 //! A session outlives its transactions: RSET drops the one and keeps the other.
 
+pub mod exchange;
 pub mod receiving;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use mail::{Address, Digest, ReversePath};
+use mail::ReversePath;
 use store::contracts::Contract;
-use store::deposit::{Accepted, Envelope, RefusedRecipient};
-use store::register::Account;
-use store::{Actor, ContractId, EvidenceId, Reason, StoreError};
+use store::deposit::Envelope;
+use store::{Actor, ActorKind, Auth, ContractId, EvidenceId, Reason, StoreError};
 
 use crate::command::{self, Command, Fault, Mail};
 use crate::commands;
 use crate::counters::{Counters, count};
 use crate::input::{Input, Line};
 use crate::limits::Limits;
-use crate::policy::Refusal;
 use crate::reply::{FULL, Reply, TROUBLE};
 use crate::transaction::Transaction;
 
+pub use exchange::{Answer, Deposit, Examined, Refuse, Request, Step, Tls};
 use receiving::Receiving;
 
 /// What all sessions of one server share.
@@ -42,109 +42,6 @@ pub struct Settings {
     pub tls: bool,
     /// What is counted.
     pub counters: Arc<Counters>,
-}
-
-/// What the driver has to do next.
-#[derive(Debug)]
-pub enum Step {
-    /// Write what is in the output, then read until [`Session::deadline`].
-    Read,
-    /// Ask the store, and give the answer to [`Session::answer`].
-    Ask(Request),
-    /// Write the output, then take a TLS handshake; its end is an [`Answer::Tls`].
-    StartTls,
-    /// Write the output and close.
-    Close,
-}
-
-/// A question to the store, or octets for it.
-#[derive(Debug)]
-pub enum Request {
-    /// Which active contract holds this address? → [`Answer::Contract`] (or [`Answer::Crowded`]).
-    Contract(IpAddr),
-    /// Who has this address? → [`Answer::Account`].
-    Account(Address),
-    /// Begin to receive a message. → [`Answer::Staged`].
-    Stage,
-    /// More octets of it. → [`Answer::Written`].
-    Write(Vec<u8>),
-    /// The message is whole: seal it and look at it. → [`Answer::Examined`].
-    Examine,
-    /// Deposit what was examined. → [`Answer::Deposited`].
-    Deposit(Box<Deposit>),
-    /// Drop what was staged and make the refusal durable. → [`Answer::Refused`].
-    Refuse(Box<Refuse>),
-}
-
-/// What happened, for the store; the message itself is with the driver.
-#[derive(Debug)]
-pub struct Deposit {
-    /// Whose submission it is.
-    pub contract: ContractId,
-    /// How the sender was recognised.
-    pub actor: Actor,
-    /// The envelope.
-    pub envelope: Envelope,
-    /// To whom.
-    pub recipients: Vec<Account>,
-    /// To whom not.
-    pub refused: Vec<RefusedRecipient>,
-}
-
-/// A submission turned away.
-#[derive(Debug)]
-pub struct Refuse {
-    /// Whose submission it is.
-    pub contract: ContractId,
-    /// How the sender was recognised.
-    pub actor: Actor,
-    /// The envelope.
-    pub envelope: Envelope,
-    /// Recipients that had been accepted.
-    pub recipients: Vec<Address>,
-    /// Recipients that had been refused.
-    pub refused: Vec<RefusedRecipient>,
-    /// Why.
-    pub refusal: Refusal,
-}
-
-/// The answer to a [`Request`].
-#[derive(Debug)]
-pub enum Answer {
-    /// The active contract, if there is one.
-    Contract(Result<Option<Contract>, StoreError>),
-    /// There are too many connections of this kind already.
-    Crowded,
-    /// The account, in any state.
-    Account(Result<Option<Account>, StoreError>),
-    /// Ready for octets.
-    Staged(Result<(), StoreError>),
-    /// The octets are taken.
-    Written(Result<(), StoreError>),
-    /// What the message is.
-    Examined(Result<Examined, StoreError>),
-    /// Durable, or not.
-    Deposited(Result<Accepted, StoreError>),
-    /// The refusal's evidence is durable, or not.
-    Refused(Result<EvidenceId, StoreError>),
-    /// The handshake's end: SHA-256 of the client certificate's DER if there was one; None: it failed.
-    Tls(Option<Tls>),
-}
-
-/// A connection under TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tls {
-    /// SHA-256 of the client certificate's DER.
-    pub certificate: Option<Digest>,
-}
-
-/// What was found in a whole message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Examined {
-    /// Whether it begins with a header field.
-    pub has_header: bool,
-    /// How many Received fields it has.
-    pub received: usize,
 }
 
 /// Where a session stands, as the verb table sees it.
@@ -198,7 +95,10 @@ pub(crate) enum Asked {
     Write,
     Examine,
     Deposit,
-    Refusal { reply: Reply, close: bool },
+    Refusal {
+        reply: Reply,
+        close: bool,
+    },
     Tls,
 }
 
@@ -311,16 +211,25 @@ impl Session {
                 count(&self.settings.counters.crowded);
                 self.close_with(421, "4.7.0", "too many connections, try later");
             }
-            (Some(Asked::Mail(mail)), Answer::Contract(found)) => commands::mail::decide(self, mail, found),
-            (Some(Asked::Recipient(given)), Answer::Account(found)) => commands::rcpt::decide(self, &given, found),
-            (Some(Asked::Stage), Answer::Staged(result)) => commands::data::staged(self, result, now),
+            (Some(Asked::Mail(mail)), Answer::Contract(found)) => {
+                commands::mail::decide(self, mail, found)
+            }
+            (Some(Asked::Recipient(given)), Answer::Account(found)) => {
+                commands::rcpt::decide(self, &given, found)
+            }
+            (Some(Asked::Stage), Answer::Staged(result)) => {
+                commands::data::staged(self, result, now)
+            }
             (Some(Asked::Write), Answer::Written(result)) => self.written(result),
             (Some(Asked::Examine), Answer::Examined(result)) => self.examined(result),
             (Some(Asked::Deposit), Answer::Deposited(result)) => self.deposited(result),
-            (Some(Asked::Refusal { reply, close }), Answer::Refused(result)) => self.refused(reply, close, result),
+            (Some(Asked::Refusal { reply, close }), Answer::Refused(result)) => {
+                self.refused(reply, close, result)
+            }
             (Some(Asked::Tls), Answer::Tls(tls)) => commands::starttls::done(self, tls),
-            (asked, answer) => {
-                tracing::error!(?asked, "an answer to another question: {answer:?}");
+            // Neither is named: both may hold addresses.
+            _ => {
+                tracing::error!("an answer to another question");
                 self.close_with(421, "4.3.0", "trouble on this side, try later");
             }
         }
@@ -345,7 +254,9 @@ impl Session {
     pub fn contract(&self) -> Option<ContractId> {
         match &self.state {
             State::Greeted(contract) => Some(contract.id),
-            State::Ready(client) | State::Mailing(client, _) | State::Receiving(client, _, _) => Some(client.contract.id),
+            State::Ready(client) | State::Mailing(client, _) | State::Receiving(client, _, _) => {
+                Some(client.contract.id)
+            }
             State::Connecting | State::Barred | State::Closed => None,
         }
     }
@@ -356,8 +267,12 @@ impl Session {
             count(&self.settings.counters.aborted);
         }
         match why {
-            Eviction::Contract => self.close_with(421, "4.7.0", "the contract is not open any more"),
-            Eviction::Shutdown => self.close_with(421, "4.3.2", "the service stops, try again soon"),
+            Eviction::Contract => {
+                self.close_with(421, "4.7.0", "the contract is not open any more")
+            }
+            Eviction::Shutdown => {
+                self.close_with(421, "4.3.2", "the service stops, try again soon")
+            }
         }
     }
 
@@ -379,11 +294,15 @@ impl Session {
             Ok(None) => {
                 count(&self.settings.counters.barred);
                 // RFC 5321 §3.1: after 554 the server waits for QUIT and answers 503 to everything else.
-                self.say(Reply::with(554, "", format!("{host} no contract for this address")));
+                self.say(Reply::with(
+                    554,
+                    "",
+                    format!("{host} no contract for this address"),
+                ));
                 self.state = State::Barred;
             }
-            Err(_) => {
-                count(&self.settings.counters.temporary_failures);
+            Err(error) => {
+                self.failure(&error);
                 self.close_with(421, "4.3.0", "trouble on this side, try later");
             }
         }
@@ -433,7 +352,10 @@ impl Session {
     }
 
     fn apply(&mut self, command: Command<'_>) {
-        let idle = !matches!(command, Command::Mail(_) | Command::Rcpt(_) | Command::Data | Command::Quit);
+        let idle = !matches!(
+            command,
+            Command::Mail(_) | Command::Rcpt(_) | Command::Data | Command::Quit
+        );
         if idle {
             self.tally.idle_commands += 1;
             if self.tally.idle_commands > self.settings.limits.idle_commands_max {
@@ -477,9 +399,26 @@ impl Session {
 
     /// Says that something of ours failed. It is temporary: never 5xx, never evidence.
     pub(crate) fn say_failure(&mut self, error: &StoreError) {
+        let reply = self.failure(error);
+        self.say(reply);
+    }
+
+    /// Counts and logs what failed; the reply that says so.
+    pub(crate) fn failure(&self, error: &StoreError) -> Reply {
         count(&self.settings.counters.temporary_failures);
-        tracing::warn!(contract = ?self.contract(), %error, "temporary failure");
-        self.say(if matches!(error, StoreError::Full) { FULL } else { TROUBLE });
+        let contract = self.contract().map(|id| id.to_string());
+        match error {
+            // Their texts may name an address.
+            StoreError::Invalid(_) | StoreError::NotFound(_) | StoreError::Exists(_) => {
+                tracing::warn!(contract, "temporary failure: the store refused");
+            }
+            error => tracing::warn!(contract, %error, "temporary failure"),
+        }
+        if matches!(error, StoreError::Full) {
+            FULL
+        } else {
+            TROUBLE
+        }
     }
 
     /// Ends the session with a reply.
@@ -519,14 +458,19 @@ impl Session {
 
     /// The sender, as evidence names it.
     pub(crate) fn actor(&self, contract: &Contract) -> Actor {
-        use store::{ActorKind, Auth};
         let certificate = self.tls.and_then(|tls| tls.certificate);
         // Only a certificate that the contract names says who is there; any other is nobody's.
         let pinned = certificate.filter(|digest| contract.terms.client_cert == Some(*digest));
         let mut auth = vec![Auth::Ip];
         auth.extend(self.tls.map(|_| Auth::Tls));
         auth.extend(pinned.map(|_| Auth::Mtls));
-        Actor { contract: Some(contract.id), auth, peer: Some(self.peer), certificate: pinned, ..Actor::new(ActorKind::Sender) }
+        Actor {
+            contract: Some(contract.id),
+            auth,
+            peer: Some(self.peer),
+            certificate: pinned,
+            ..Actor::new(ActorKind::Sender)
+        }
     }
 
     /// The envelope of a submission of this client.
@@ -537,7 +481,12 @@ impl Session {
             (true, None) => "ESMTP",
             (false, _) => "SMTP",
         };
-        Envelope { from, helo: client.name.clone(), protocol, peer: self.peer }
+        Envelope {
+            from,
+            helo: client.name.clone(),
+            protocol,
+            peer: self.peer,
+        }
     }
 
     fn refused(&mut self, reply: Reply, close: bool, result: Result<EvidenceId, StoreError>) {

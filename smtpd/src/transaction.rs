@@ -23,7 +23,13 @@ pub struct Transaction {
 impl Transaction {
     /// What MAIL begins.
     pub const fn new(from: ReversePath, eight_bit: bool) -> Self {
-        Self { from, eight_bit, attempts: 0, recipients: Vec::new(), refused: Vec::new() }
+        Self {
+            from,
+            eight_bit,
+            attempts: 0,
+            recipients: Vec::new(),
+            refused: Vec::new(),
+        }
     }
 
     /// Adds a recipient. The same account twice is one recipient: one message, one placement.
@@ -41,7 +47,10 @@ impl Transaction {
         if self.refused.len() < REFUSED_KEPT_MAX {
             let given = given.get(..REFUSED_ADDRESS_BYTES_MAX).unwrap_or(given);
             let address = given.escape_ascii().to_string();
-            self.refused.push(RefusedRecipient { address, reply: reply.to_string() });
+            self.refused.push(RefusedRecipient {
+                address,
+                reply: reply.to_string(),
+            });
         }
     }
 
@@ -52,7 +61,10 @@ impl Transaction {
 
     /// The addresses of accepted recipients.
     pub fn addresses(&self) -> Vec<Address> {
-        self.recipients.iter().map(|account| account.address.clone()).collect()
+        self.recipients
+            .iter()
+            .map(|account| account.address.clone())
+            .collect()
     }
 
     /// Recipients that were refused.

@@ -19,15 +19,27 @@ use script::{Driver, scripts_in};
 fn every_dialogue_holds_in_memory() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/dialogues/smtp");
     let scripts = scripts_in(&corpus).unwrap();
-    assert!(scripts.len() >= 60, "the corpus has shrunk to {}", scripts.len());
+    assert!(
+        scripts.len() >= 60,
+        "the corpus has shrunk to {}",
+        scripts.len()
+    );
     let mut failures = Vec::new();
     let mut ran = 0;
-    for script in scripts.iter().filter(|script| script.setup.only != Some(Driver::Loopback)) {
+    for script in scripts
+        .iter()
+        .filter(|script| script.setup.only != Some(Driver::Loopback))
+    {
         let mut wire = memory::Memory::new(&script.setup).unwrap();
         ran += 1;
         if let Err(failure) = script.run(&mut wire) {
             failures.push(failure.to_string());
         }
     }
-    assert!(failures.is_empty(), "{} of {ran} failed:\n{}", failures.len(), failures.join("\n\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {ran} failed:\n{}",
+        failures.len(),
+        failures.join("\n\n")
+    );
 }

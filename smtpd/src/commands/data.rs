@@ -32,8 +32,15 @@ pub(crate) fn staged(session: &mut Session, result: Result<(), StoreError>, now:
     }
     session.state = match std::mem::replace(&mut session.state, State::Closed) {
         State::Mailing(client, transaction) => {
-            let size_bytes_max = policy::message_bytes_max(&client.contract.terms, session.settings.limits.message_bytes_max);
-            session.say(Reply::new(354, "", "send the message, end it with CRLF.CRLF"));
+            let size_bytes_max = policy::message_bytes_max(
+                &client.contract.terms,
+                session.settings.limits.message_bytes_max,
+            );
+            session.say(Reply::new(
+                354,
+                "",
+                "send the message, end it with CRLF.CRLF",
+            ));
             State::Receiving(client, transaction, Receiving::new(size_bytes_max, now))
         }
         other => other,

@@ -17,7 +17,11 @@ pub(crate) fn apply(session: &mut Session, mail: Mail) {
 }
 
 /// Opens the transaction, or refuses it with evidence.
-pub(crate) fn decide(session: &mut Session, mail: Mail, found: Result<Option<Contract>, StoreError>) {
+pub(crate) fn decide(
+    session: &mut Session,
+    mail: Mail,
+    found: Result<Option<Contract>, StoreError>,
+) {
     let State::Ready(mut client) = std::mem::replace(&mut session.state, State::Closed) else {
         return;
     };
@@ -33,10 +37,17 @@ pub(crate) fn decide(session: &mut Session, mail: Mail, found: Result<Option<Con
             return session.say_failure(&error);
         }
     };
-    let size_bytes_max = policy::message_bytes_max(&contract.terms, session.settings.limits.message_bytes_max);
+    let size_bytes_max =
+        policy::message_bytes_max(&contract.terms, session.settings.limits.message_bytes_max);
     let tls = session.tls;
     let certificate = tls.and_then(|tls| tls.certificate);
-    let verdict = policy::mail(&contract, tls.is_some(), certificate.as_ref(), &mail, size_bytes_max);
+    let verdict = policy::mail(
+        &contract,
+        tls.is_some(),
+        certificate.as_ref(),
+        &mail,
+        size_bytes_max,
+    );
     client.contract = contract;
     session.state = State::Mailing(client, Transaction::new(mail.from, mail.eight_bit));
     match verdict {

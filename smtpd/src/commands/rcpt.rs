@@ -14,18 +14,27 @@ pub(crate) fn apply(session: &mut Session, rcpt: &Rcpt<'_>) {
     let State::Mailing(_, transaction) = &session.state else {
         return;
     };
-    if let Err(reply) = policy::recipient_count(transaction.attempts, session.settings.limits.recipients_max) {
+    if let Err(reply) =
+        policy::recipient_count(transaction.attempts, session.settings.limits.recipients_max)
+    {
         count(&session.settings.counters.temporary_failures);
         return session.say(reply);
     }
     match policy::recipient(&rcpt.to, &session.settings.domain) {
-        Ok(address) => session.ask(Asked::Recipient(rcpt.given.to_vec()), Request::Account(address)),
+        Ok(address) => session.ask(
+            Asked::Recipient(rcpt.given.to_vec()),
+            Request::Account(address),
+        ),
         Err(reply) => refuse(session, rcpt.given, reply),
     }
 }
 
 /// Adds the account to the transaction, or refuses the recipient.
-pub(crate) fn decide(session: &mut Session, given: &[u8], found: Result<Option<Account>, StoreError>) {
+pub(crate) fn decide(
+    session: &mut Session,
+    given: &[u8],
+    found: Result<Option<Account>, StoreError>,
+) {
     let found = match found {
         Ok(found) => found,
         Err(error) => return session.say_failure(&error),

@@ -17,7 +17,11 @@ pub(crate) fn apply(session: &mut Session) {
     if session.input.discard() > 0 {
         count(&session.settings.counters.tls_injections);
         forget(session);
-        return session.syntax_error(Reply::new(554, "5.5.1", "octets after STARTTLS were thrown away; begin again with EHLO"));
+        return session.syntax_error(Reply::new(
+            554,
+            "5.5.1",
+            "octets after STARTTLS were thrown away; begin again with EHLO",
+        ));
     }
     session.say(Reply::new(220, "2.0.0", "begin the TLS handshake"));
     session.ask_tls();

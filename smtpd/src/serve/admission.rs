@@ -44,7 +44,10 @@ pub struct Place {
 impl Admission {
     /// Counts nothing yet.
     pub fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self { counts: Mutex::default(), limits: Mutex::new(limits) })
+        Arc::new(Self {
+            counts: Mutex::default(),
+            limits: Mutex::new(limits),
+        })
     }
 
     /// Other limits from now on; places already taken stay.
@@ -73,30 +76,45 @@ impl Admission {
 
     /// A place for a TLS handshake; None: this address has too many under way.
     pub fn handshake(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
-        self.take(&[(Key::Handshake(peer), self.limits().handshakes_per_address_max)])
+        self.take(&[(
+            Key::Handshake(peer),
+            self.limits().handshakes_per_address_max,
+        )])
     }
 
     fn limits(&self) -> Limits {
-        self.limits.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.limits
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// All of the places or none.
     fn take(self: &Arc<Self>, wanted: &[(Key, usize)]) -> Option<Place> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = wanted.iter().all(|(key, most)| counts.get(key).is_none_or(|count| count < most));
+        let free = wanted
+            .iter()
+            .all(|(key, most)| counts.get(key).is_none_or(|count| count < most));
         if !free {
             return None;
         }
         for (key, _) in wanted {
             *counts.entry(*key).or_default() += 1;
         }
-        Some(Place { admission: Arc::clone(self), keys: wanted.iter().map(|(key, _)| *key).collect() })
+        Some(Place {
+            admission: Arc::clone(self),
+            keys: wanted.iter().map(|(key, _)| *key).collect(),
+        })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.admission.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self
+            .admission
+            .counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         for key in &self.keys {
             if let Some(count) = counts.get_mut(key) {
                 *count -= 1;
@@ -122,7 +140,10 @@ mod tests {
             ..Limits::default()
         };
         let admission = Admission::new(limits);
-        let (a, b) = (ContractId::from_bytes([1; 16]), ContractId::from_bytes([2; 16]));
+        let (a, b) = (
+            ContractId::from_bytes([1; 16]),
+            ContractId::from_bytes([2; 16]),
+        );
         let first = admission.admit(Some(a)).unwrap();
         let _second = admission.admit(Some(a)).unwrap();
         assert!(admission.admit(Some(a)).is_none(), "two for one contract");
@@ -131,13 +152,19 @@ mod tests {
         drop(first);
         let _fourth = admission.admit(Some(b)).unwrap();
         let stranger = admission.admit(None).unwrap();
-        assert!(admission.admit(None).is_none(), "strangers have their own number");
+        assert!(
+            admission.admit(None).is_none(),
+            "strangers have their own number"
+        );
         drop(stranger);
         assert!(admission.admit(None).is_some());
         let (x, y) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
         let _handshake = admission.handshake(x).unwrap();
         assert!(admission.handshake(x).is_none() && admission.handshake(y).is_some());
         drop((_second, _third, _fourth, _handshake));
-        assert!(admission.counts.lock().unwrap().is_empty(), "nothing is kept of who is gone");
+        assert!(
+            admission.counts.lock().unwrap().is_empty(),
+            "nothing is kept of who is gone"
+        );
     }
 }

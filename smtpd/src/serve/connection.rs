@@ -36,6 +36,8 @@ pub(super) struct Connection {
     session: Session,
     desk: Desk,
     shutdown: watch::Receiver<bool>,
+    /// When contracts are looked at next.
+    recheck_at: Instant,
     /// The store's revision for which the contract was last found open.
     revision: u64,
     stream: Stream,
@@ -54,17 +56,23 @@ enum Stream {
 enum Woken {
     Octets(usize),
     End,
+    /// A deadline, or the moment to look around.
     Later,
-    Shutdown,
 }
 
 impl Connection {
-    pub(super) fn new(smtpd: Arc<Smtpd>, socket: TcpStream, peer: IpAddr, shutdown: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(
+        smtpd: Arc<Smtpd>,
+        socket: TcpStream,
+        peer: IpAddr,
+        shutdown: watch::Receiver<bool>,
+    ) -> Self {
         let settings = smtpd.settings();
         let peer = peer.to_canonical();
         Self {
             session: Session::new(Arc::clone(&settings), peer, Instant::now()),
             desk: Desk::new(smtpd.store.clone(), Arc::clone(&smtpd.office)),
+            recheck_at: Instant::now() + RECHECK,
             revision: smtpd.store.revision(),
             stream: Stream::Plain(socket),
             buffer: vec![0; READ_BYTES_MAX],
@@ -120,7 +128,15 @@ impl Connection {
             self.session.evict(Eviction::Shutdown);
             return Ok(true);
         }
-        let until = self.session.deadline().min(Instant::now() + RECHECK);
+        // Also when the peer never pauses.
+        if Instant::now() >= self.recheck_at {
+            self.recheck_at = Instant::now() + RECHECK;
+            if !self.holds().await {
+                self.session.evict(Eviction::Contract);
+                return Ok(true);
+            }
+        }
+        let until = self.session.deadline().min(self.recheck_at);
         let (stream, buffer) = (&mut self.stream, &mut self.buffer);
         let shutdown = &mut self.shutdown;
         let woken = tokio::select! {
@@ -130,7 +146,7 @@ impl Connection {
             },
             () = tokio::time::sleep_until(until.into()) => Woken::Later,
             changed = shutdown.changed(), if !shutting => match changed {
-                Ok(()) => Woken::Shutdown,
+                Ok(()) => Woken::Later,
                 // Who could ask us to stop is gone: nobody will ask, so this ends like a stop.
                 Err(_) => Woken::End,
             },
@@ -141,26 +157,29 @@ impl Connection {
                 self.session.receive(&self.buffer[..count], Instant::now());
             }
             Woken::End => return Ok(false),
-            Woken::Later => self.recheck().await,
-            Woken::Shutdown => {}
+            Woken::Later => {}
         }
         Ok(true)
     }
 
-    /// Ends the session if its contract does not hold any more.
-    async fn recheck(&mut self) {
+    /// Whether the session's contract still holds, as far as is known.
+    async fn holds(&mut self) -> bool {
         let revision = self.smtpd.store.revision();
-        let Some(contract) = self.session.contract().filter(|_| revision != self.revision) else {
-            return;
+        let Some(contract) = self
+            .session
+            .contract()
+            .filter(|_| revision != self.revision)
+        else {
+            return true;
         };
         let (store, peer) = (self.smtpd.store.clone(), self.peer);
-        // Unanswered, the question is asked again at the next tick.
-        if let Ok(Ok(found)) = tokio::task::spawn_blocking(move || store.contract_for(peer)).await {
-            self.revision = revision;
-            if found.is_none_or(|found| found.id != contract) {
-                self.session.evict(Eviction::Contract);
-            }
-        }
+        // Unanswered, the question is asked again at the next look.
+        let Ok(Ok(found)) = tokio::task::spawn_blocking(move || store.contract_for(peer)).await
+        else {
+            return true;
+        };
+        self.revision = revision;
+        found.is_some_and(|found| found.id == contract)
     }
 
     async fn handshake(&mut self) -> Option<Tls> {
@@ -169,9 +188,17 @@ impl Connection {
         };
         let _place = self.smtpd.office.admission.handshake(self.peer)?;
         let acceptor = TlsAcceptor::from(self.smtpd.tls()?);
-        let accepted = timeout(self.settings.limits.waits.handshake, acceptor.accept(socket)).await;
+        let accepted = timeout(
+            self.settings.limits.waits.handshake,
+            acceptor.accept(socket),
+        )
+        .await;
         let stream = accepted.ok()?.ok()?;
-        let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let certificate = stream
+            .get_ref()
+            .1
+            .peer_certificates()
+            .and_then(|chain| chain.first());
         let certificate = certificate.map(|der| Digest::of(der));
         self.stream = Stream::Tls(Box::new(stream));
         Some(Tls { certificate })
@@ -183,7 +210,9 @@ impl Connection {
             return Ok(());
         }
         let wait = self.settings.limits.waits.command;
-        timeout(wait, self.stream.write(&output)).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+        timeout(wait, self.stream.write(&output))
+            .await
+            .unwrap_or(Err(io::ErrorKind::TimedOut.into()))
     }
 
     async fn linger(&mut self) -> io::Result<()> {

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use mail::address::Address;
-use mail::structure::Structure;
 use mail::header;
+use mail::structure::Structure;
 use store::deposit::Submission;
 use store::refuse::Rejection;
 use store::register::{Account, Kind, Lang, NewAccount};
@@ -29,7 +29,10 @@ pub struct Office {
 impl Office {
     /// An office behind this admission.
     pub const fn new(admission: Arc<Admission>) -> Self {
-        Self { admission, large: Semaphore::const_new(EXAMINE_LARGE_MAX) }
+        Self {
+            admission,
+            large: Semaphore::const_new(EXAMINE_LARGE_MAX),
+        }
     }
 }
 
@@ -45,7 +48,13 @@ pub struct Desk {
 impl Desk {
     /// A desk for a new session.
     pub const fn new(store: Store, office: Arc<Office>) -> Self {
-        Self { store, office, place: None, staging: None, examined: None }
+        Self {
+            store,
+            office,
+            place: None,
+            staging: None,
+            examined: None,
+        }
     }
 
     /// Does what is asked and answers when it is durable, if it is to be.
@@ -56,7 +65,9 @@ impl Desk {
                 let found = blocking(move || store.contract_for(peer)).await;
                 self.admit(found)
             }
-            Request::Account(address) => Answer::Account(account(self.store.clone(), address).await),
+            Request::Account(address) => {
+                Answer::Account(account(self.store.clone(), address).await)
+            }
             Request::Stage => {
                 self.examined = None;
                 let staged = self.store.stage();
@@ -65,9 +76,11 @@ impl Desk {
             Request::Write(octets) => Answer::Written(self.write(octets).await),
             Request::Examine => Answer::Examined(self.examine().await),
             Request::Deposit(deposit) => match self.examined.take() {
-                Some((sealed, structure)) => {
-                    Answer::Deposited(self.store.deposit(submission(*deposit, sealed, structure)).await)
-                }
+                Some((sealed, structure)) => Answer::Deposited(
+                    self.store
+                        .deposit(submission(*deposit, sealed, structure))
+                        .await,
+                ),
                 None => Answer::Deposited(Err(nothing_staged())),
             },
             Request::Refuse(refuse) => Answer::Refused(self.refuse(*refuse).await),
@@ -90,7 +103,8 @@ impl Desk {
 
     async fn write(&mut self, octets: Vec<u8>) -> Result<(), StoreError> {
         let mut staging = self.staging.take().ok_or_else(nothing_staged)?;
-        let stays_in_memory = staging.in_memory() && staging.size() + octets.len() as u64 <= EXAMINE_INLINE_BYTES_MAX;
+        let stays_in_memory =
+            staging.in_memory() && staging.size() + octets.len() as u64 <= EXAMINE_INLINE_BYTES_MAX;
         let staging = if stays_in_memory {
             staging.write(&octets)?;
             staging
@@ -103,13 +117,14 @@ impl Desk {
 
     async fn examine(&mut self) -> Result<Examined, StoreError> {
         let staging = self.staging.take().ok_or_else(nothing_staged)?;
-        let (examined, sealed, structure) = if staging.in_memory() && staging.size() <= EXAMINE_INLINE_BYTES_MAX {
-            look_at(staging)?
-        } else {
-            // The semaphore is never closed; without its permit the message would only be examined a little sooner.
-            let _permit = self.office.large.acquire().await.ok();
-            blocking(move || look_at(staging)).await?
-        };
+        let (examined, sealed, structure) =
+            if staging.in_memory() && staging.size() <= EXAMINE_INLINE_BYTES_MAX {
+                look_at(staging)?
+            } else {
+                // The semaphore is never closed; without its permit the message would only be examined a little sooner.
+                let _permit = self.office.large.acquire().await.ok();
+                blocking(move || look_at(staging)).await?
+            };
         self.examined = Some((sealed, structure));
         Ok(examined)
     }
@@ -142,7 +157,12 @@ async fn account(store: Store, address: Address) -> Result<Option<Account>, Stor
     }
     // RFC 5321 §4.5.1: mail for postmaster is always taken. Its mailbox is opened when it is first written to; the
     // operator enrols a certificate for it and reads it as any holder reads theirs.
-    let new = NewAccount { address: address.canonical(), name: "Postmaster".to_owned(), kind: Kind::Body, lang: Lang::En };
+    let new = NewAccount {
+        address: address.canonical(),
+        name: "Postmaster".to_owned(),
+        kind: Kind::Body,
+        lang: Lang::En,
+    };
     match store.add_account(Actor::system(), new).await {
         Ok((account, _)) => Ok(Some(account)),
         // Another session was quicker.
@@ -176,18 +196,27 @@ fn look_at(staging: Staging) -> Result<(Examined, Sealed, Structure), StoreError
         // Invariant: `header::end` is at most the length.
         let head = &octets[..header::end(&octets)];
         let examined = Examined {
-            has_header: header::fields(head).next().is_some_and(|field| !field.name.is_empty()),
+            has_header: header::fields(head)
+                .next()
+                .is_some_and(|field| !field.name.is_empty()),
             // One more than the limit says as much as all of them.
-            received: header::fields(head).filter(|field| field.is("Received")).take(RECEIVED_MAX + 1).count(),
+            received: header::fields(head)
+                .filter(|field| field.is("Received"))
+                .take(RECEIVED_MAX + 1)
+                .count(),
         };
         (examined, Structure::examine(&octets))
     };
     Ok((examined, sealed, structure))
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, StoreError> + Send + 'static) -> Result<T, StoreError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
     // The pool ends only with the runtime; then nobody reads the answer.
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(StoreError::Failed))
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or(Err(StoreError::Failed))
 }
 
 fn nothing_staged() -> StoreError {

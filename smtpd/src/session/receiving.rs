@@ -13,7 +13,7 @@ use super::{Asked, Deposit, Examined, Refuse, Request, Session, State, log_refus
 use crate::counters::count;
 use crate::limits::Waits;
 use crate::policy::{self, Content, Refusal};
-use crate::reply::{FULL, Reply, TROUBLE};
+use crate::reply::Reply;
 
 /// A message coming in.
 #[derive(Debug)]
@@ -79,7 +79,9 @@ impl Session {
             return false;
         }
         let mut chunk = Vec::with_capacity(unread.len());
-        let progress = receiving.decoder.decode(unread, &mut |run| chunk.extend_from_slice(run));
+        let progress = receiving
+            .decoder
+            .decode(unread, &mut |run| chunk.extend_from_slice(run));
         self.input.consume(progress.consumed);
         receiving.ended = progress.state == DataState::End;
         receiving.size_bytes += chunk.len() as u64;
@@ -89,7 +91,14 @@ impl Session {
         }
         match &receiving.trouble {
             None if !chunk.is_empty() => self.ask(Asked::Write, Request::Write(chunk)),
-            Some(Trouble::TooLarge) if receiving.is_hopeless() => self.refuse(policy::too_large(), true),
+            Some(Trouble::TooLarge) if receiving.is_hopeless() => {
+                self.refuse(policy::too_large(), true)
+            }
+            Some(Trouble::Ours(reply)) if receiving.is_hopeless() => {
+                let reply = reply.clone();
+                self.say(reply);
+                self.state = State::Closed;
+            }
             _ => {}
         }
         true
@@ -99,10 +108,8 @@ impl Session {
         let Err(error) = result else {
             return;
         };
-        count(&self.settings.counters.temporary_failures);
-        tracing::warn!(contract = ?self.contract(), %error, "a message could not be kept");
+        let reply = self.failure(&error);
         if let State::Receiving(_, _, receiving) = &mut self.state {
-            let reply = if matches!(error, StoreError::Full) { FULL } else { TROUBLE };
             receiving.trouble = Some(Trouble::Ours(reply));
         }
     }
@@ -130,7 +137,10 @@ impl Session {
         let State::Receiving(_, _, receiving) = &self.state else {
             return;
         };
-        let Examined { has_header, received } = match result {
+        let Examined {
+            has_header,
+            received,
+        } = match result {
             Ok(examined) => examined,
             Err(error) => {
                 self.say_failure(&error);
@@ -138,7 +148,12 @@ impl Session {
             }
         };
         let faults = receiving.decoder.faults();
-        let content = Content { faults, size: receiving.size_bytes, has_header, received };
+        let content = Content {
+            faults,
+            size: receiving.size_bytes,
+            has_header,
+            received,
+        };
         match policy::data(&content, receiving.size_bytes_max) {
             Ok(()) => self.deposit(),
             Err(refusal) => self.refuse(refusal, false),
@@ -152,7 +167,13 @@ impl Session {
                 let actor = self.actor(&client.contract);
                 let (from, recipients, refused) = transaction.into_parts();
                 let envelope = self.envelope(&client, from);
-                let deposit = Deposit { contract, actor, envelope, recipients, refused };
+                let deposit = Deposit {
+                    contract,
+                    actor,
+                    envelope,
+                    recipients,
+                    refused,
+                };
                 self.ask(Asked::Deposit, Request::Deposit(Box::new(deposit)));
                 // The transaction is the store's now; nothing is read before its answer.
                 State::Ready(client)
@@ -166,9 +187,17 @@ impl Session {
             Ok(accepted) => {
                 count(&self.settings.counters.accepted);
                 self.tally.idle_commands = 0;
-                let how = if accepted.repeated { "accepted before, nothing new" } else { "accepted" };
+                let how = if accepted.repeated {
+                    "accepted before, nothing new"
+                } else {
+                    "accepted"
+                };
                 tracing::info!(evidence = %accepted.evidence, placed = accepted.placed, repeated = accepted.repeated, "accepted");
-                self.say(Reply::with(250, "2.0.0", format!("{} {how}", accepted.evidence)));
+                self.say(Reply::with(
+                    250,
+                    "2.0.0",
+                    format!("{} {how}", accepted.evidence),
+                ));
             }
             Err(error) => self.say_failure(&error),
         }
@@ -177,7 +206,9 @@ impl Session {
     /// Makes a refusal durable; the reply follows when it is.
     pub(crate) fn refuse(&mut self, refusal: Refusal, close: bool) {
         let (client, transaction) = match &self.state {
-            State::Mailing(client, transaction) | State::Receiving(client, transaction, _) => (client, transaction),
+            State::Mailing(client, transaction) | State::Receiving(client, transaction, _) => {
+                (client, transaction)
+            }
             _ => return,
         };
         log_refusal(client.contract.id, refusal.reason);
@@ -190,6 +221,9 @@ impl Session {
             refused: transaction.refused().to_vec(),
             refusal,
         };
-        self.ask(Asked::Refusal { reply, close }, Request::Refuse(Box::new(refuse)));
+        self.ask(
+            Asked::Refusal { reply, close },
+            Request::Refuse(Box::new(refuse)),
+        );
     }
 }

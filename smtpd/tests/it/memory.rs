@@ -62,7 +62,15 @@ pub fn certificate(name: &str) -> Digest {
 pub fn add_contract(store: &Store, setup: &ContractSetup) -> Contract {
     let new = NewContract {
         name: setup.name.clone(),
-        addresses: setup.ip.iter().map(|ip| ip.parse().or_else(|_| ip.parse::<IpAddr>().map(Into::into)).unwrap()).collect(),
+        addresses: setup
+            .ip
+            .iter()
+            .map(|ip| {
+                ip.parse()
+                    .or_else(|_| ip.parse::<IpAddr>().map(Into::into))
+                    .unwrap()
+            })
+            .collect(),
         domains: setup.domain.clone(),
         receipts_to: None,
         profile: Profile::Pull,
@@ -83,7 +91,9 @@ fn operate(store: &Store, what: &str, contract: ContractId) -> Result<(), String
     let why = "by the script".to_owned();
     let done = match what {
         "active" => return Ok(()),
-        "suspend" | "suspended" => store.suspend_contract(Actor::system(), contract, why).wait(),
+        "suspend" | "suspended" => store
+            .suspend_contract(Actor::system(), contract, why)
+            .wait(),
         "end" | "ended" => store.end_contract(Actor::system(), contract, why).wait(),
         "resume" => store.resume_contract(Actor::system(), contract).wait(),
         _ => return Err(format!("no such act in memory: {what}")),
@@ -94,7 +104,12 @@ fn operate(store: &Store, what: &str, contract: ContractId) -> Result<(), String
 /// Opens the account.
 pub fn add_account(store: &Store, local: &str, kind: Kind) {
     let address = Address::parse(&format!("{local}@{}", store.domain())).unwrap();
-    let new = NewAccount { address, name: String::new(), kind, lang: Lang::Hy };
+    let new = NewAccount {
+        address,
+        name: String::new(),
+        kind,
+        lang: Lang::Hy,
+    };
     store.add_account(Actor::system(), new).wait().unwrap();
 }
 
@@ -116,9 +131,18 @@ impl Memory {
     pub fn new(setup: &Setup) -> Result<Self, String> {
         let (store, directory) = new_store(&setup.domain, &setup.host);
         let limits = limits_of(setup)?;
-        let contracts = setup.contracts.iter().map(|one| (one.name.clone(), add_contract(&store, one).id)).collect();
+        let contracts = setup
+            .contracts
+            .iter()
+            .map(|one| (one.name.clone(), add_contract(&store, one).id))
+            .collect();
         for account in &setup.accounts {
-            let kind = account.kind.as_deref().unwrap_or("person").parse().map_err(|e| format!("{e:?}"))?;
+            let kind = account
+                .kind
+                .as_deref()
+                .unwrap_or("person")
+                .parse()
+                .map_err(|e| format!("{e:?}"))?;
             add_account(&store, &account.local, kind);
         }
         let settings = Settings {
@@ -148,16 +172,24 @@ impl Memory {
         let mut events = Vec::new();
         let mut each = |record: store::evidence::Record| {
             let event = &record.event;
-            let reason = event.subject.reason.map(|reason| reason.to_string()).unwrap_or_default();
+            let reason = event
+                .subject
+                .reason
+                .map(|reason| reason.to_string())
+                .unwrap_or_default();
             events.push((event.id.to_string(), event.event.to_string(), reason));
             true
         };
-        self.store.evidence(&Query::default(), &mut each).map_err(|error| error.to_string())?;
+        self.store
+            .evidence(&Query::default(), &mut each)
+            .map_err(|error| error.to_string())?;
         Ok(events)
     }
 
     fn connection(&mut self, number: u32) -> Result<&mut Connection, String> {
-        self.connections.get_mut(&number).ok_or(format!("connection {number} is not open"))
+        self.connections
+            .get_mut(&number)
+            .ok_or(format!("connection {number} is not open"))
     }
 
     /// Carries out the session's steps until it waits.
@@ -197,7 +229,9 @@ impl Memory {
         let Some(contract) = connection.session.contract() else {
             return Ok(());
         };
-        let found = store.contract_for(connection.peer).map_err(|error| error.to_string())?;
+        let found = store
+            .contract_for(connection.peer)
+            .map_err(|error| error.to_string())?;
         if found.is_none_or(|found| found.id != contract) {
             connection.session.evict(Eviction::Contract);
         }
@@ -207,7 +241,10 @@ impl Memory {
 
 impl Wire for Memory {
     fn open(&mut self, number: u32, how: &Open) -> Result<(), String> {
-        let peer: IpAddr = how.peer.parse().map_err(|_| format!("not an address: {}", how.peer))?;
+        let peer: IpAddr = how
+            .peer
+            .parse()
+            .map_err(|_| format!("not an address: {}", how.peer))?;
         let connection = Connection {
             session: Session::new(Arc::clone(&self.settings), peer, self.now),
             desk: Some(Desk::new(self.store.clone(), Arc::clone(&self.office))),
@@ -239,7 +276,11 @@ impl Wire for Memory {
     fn receive_line(&mut self, number: u32, _timeout: Duration) -> Result<Received, String> {
         for attempt in 0..2 {
             let connection = self.connection(number)?;
-            if let Some(end) = connection.output.windows(2).position(|pair| pair == b"\r\n") {
+            if let Some(end) = connection
+                .output
+                .windows(2)
+                .position(|pair| pair == b"\r\n")
+            {
                 let line = connection.output.drain(..end + 2).take(end).collect();
                 return Ok(Received::Line(line));
             }
@@ -260,7 +301,9 @@ impl Wire for Memory {
         if !std::mem::take(&mut connection.wants_tls) {
             return Err("the server does not expect a handshake".into());
         }
-        let tls = Tls { certificate: name.map(certificate) };
+        let tls = Tls {
+            certificate: name.map(certificate),
+        };
         connection.session.answer(Answer::Tls(Some(tls)), now);
         self.advance(number)
     }
@@ -282,13 +325,18 @@ impl Wire for Memory {
         let [what, name] = words else {
             return Err(format!("no such act in memory: {words:?}"));
         };
-        let contract = *self.contracts.get(name).ok_or(format!("no contract {name}"))?;
+        let contract = *self
+            .contracts
+            .get(name)
+            .ok_or(format!("no contract {name}"))?;
         operate(&self.store, what, contract)
     }
 
     fn evidence(&mut self) -> Result<Vec<(String, String)>, String> {
         let events = self.events()?;
-        let minted = events.into_iter().filter(|(id, ..)| !self.before.contains(id));
+        let minted = events
+            .into_iter()
+            .filter(|(id, ..)| !self.before.contains(id));
         Ok(minted.map(|(_, event, reason)| (event, reason)).collect())
     }
 }

@@ -12,7 +12,9 @@ use crate::memory::certificate;
 
 /// The rows of a table: cells before `=>`, and the verdict after it.
 fn rows(table: &'static str) -> Vec<(Vec<&'static str>, &'static str)> {
-    let lines = table.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines = table
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
         .map(|line| {
             let (given, verdict) = line.rsplit_once("=>").unwrap();
@@ -34,7 +36,10 @@ fn contract(name: &str) -> Contract {
         name: name.to_owned(),
         state: ContractState::Active,
         addresses: Vec::new(),
-        domains: vec!["ministry.example".to_owned(), "tax.ministry.example".to_owned()],
+        domains: vec![
+            "ministry.example".to_owned(),
+            "tax.ministry.example".to_owned(),
+        ],
         receipts_to: None,
         profile: Profile::Pull,
         terms: Terms {
@@ -51,13 +56,23 @@ fn mail() {
     let rows = rows(include_str!("../policy/mail.txt"));
     assert!(rows.len() > 25);
     for (cells, want) in rows {
-        let [name, connection, arguments] = cells[..] else { panic!("{cells:?}") };
+        let [name, connection, arguments] = cells[..] else {
+            panic!("{cells:?}")
+        };
         let line = format!("MAIL {arguments}");
-        let Ok(Command::Mail(mail)) = command::parse(line.as_bytes(), Phase::Ready) else { panic!("{line}") };
+        let Ok(Command::Mail(mail)) = command::parse(line.as_bytes(), Phase::Ready) else {
+            panic!("{line}")
+        };
         let contract = contract(name);
         let digest = connection.strip_prefix("cert:").map(certificate);
         let most = policy::message_bytes_max(&contract.terms, 5000);
-        let verdict = policy::mail(&contract, connection != "plain", digest.as_ref(), &mail, most);
+        let verdict = policy::mail(
+            &contract,
+            connection != "plain",
+            digest.as_ref(),
+            &mail,
+            most,
+        );
         assert_eq!(shown(verdict), want, "{cells:?}");
     }
 }
@@ -67,12 +82,27 @@ fn rcpt() {
     let rows = rows(include_str!("../policy/rcpt.txt"));
     assert!(rows.len() > 20);
     for (cells, want) in rows {
-        let [held, arguments] = cells[..] else { panic!("{cells:?}") };
+        let [held, arguments] = cells[..] else {
+            panic!("{cells:?}")
+        };
         let line = format!("RCPT {arguments}");
-        let Ok(Command::Rcpt(rcpt)) = command::parse(line.as_bytes(), Phase::Mailing) else { panic!("{line}") };
+        let Ok(Command::Rcpt(rcpt)) = command::parse(line.as_bytes(), Phase::Mailing) else {
+            panic!("{line}")
+        };
         let verdict = policy::recipient(&rcpt.to, "e-citizen.example").and_then(|address| {
-            let state = if held == "closed" { AccountState::Closed } else { AccountState::Active };
-            let account = Account { id: AccountId(1), address, name: String::new(), kind: Kind::Person, lang: Lang::Hy, state };
+            let state = if held == "closed" {
+                AccountState::Closed
+            } else {
+                AccountState::Active
+            };
+            let account = Account {
+                id: AccountId(1),
+                address,
+                name: String::new(),
+                kind: Kind::Person,
+                lang: Lang::Hy,
+                state,
+            };
             policy::account((held != "none").then_some(account))
         });
         let verdict = match verdict {
@@ -88,10 +118,16 @@ fn data() {
     let rows = rows(include_str!("../policy/data.txt"));
     assert!(rows.len() > 10);
     for (cells, want) in rows {
-        let [size, faults, header, received] = cells[..] else { panic!("{cells:?}") };
+        let [size, faults, header, received] = cells[..] else {
+            panic!("{cells:?}")
+        };
         let has = |fault| faults.split(' ').any(|one| one == fault);
         let content = Content {
-            faults: Faults { bare_cr: has("cr"), bare_lf: has("lf"), nul: has("nul") },
+            faults: Faults {
+                bare_cr: has("cr"),
+                bare_lf: has("lf"),
+                nul: has("nul"),
+            },
             size: size.parse().unwrap(),
             has_header: header == "header",
             received: received.parse().unwrap(),
@@ -105,7 +141,10 @@ fn limits_of_number_and_size() {
     assert!(policy::recipient_count(999, 1000).is_ok());
     let reply = policy::recipient_count(1000, 1000).unwrap_err();
     assert_eq!((reply.code, reply.status), (452, "4.5.3"));
-    let terms = |size_bytes_max| Terms { size_bytes_max, ..Terms::default() };
+    let terms = |size_bytes_max| Terms {
+        size_bytes_max,
+        ..Terms::default()
+    };
     assert_eq!(policy::message_bytes_max(&terms(None), 7), 7);
     assert_eq!(policy::message_bytes_max(&terms(Some(5)), 7), 5);
     assert_eq!(policy::message_bytes_max(&terms(Some(9)), 7), 7);

@@ -44,46 +44,70 @@ fn answer(request: &Request, trouble: &mut Trouble) -> Answer {
         Request::Account(address) => {
             let address = address.clone();
             let (kind, lang, state) = (Kind::Person, Lang::Hy, AccountState::Active);
-            let account = Account { id: AccountId(1), address, name: String::new(), kind, lang, state };
+            let account = Account {
+                id: AccountId(1),
+                address,
+                name: String::new(),
+                kind,
+                lang,
+                state,
+            };
             Answer::Account(or(&mut trouble.account, Some(account)))
         }
         Request::Stage => Answer::Staged(or(&mut trouble.stage, ())),
         Request::Write(_) => Answer::Written(or(&mut trouble.write, ())),
-        Request::Examine => Answer::Examined(or(&mut trouble.examine, Examined { has_header: true, received: 0 })),
-        Request::Deposit(_) => Answer::Deposited(Err(trouble.deposit.take().unwrap_or(StoreError::Failed))),
-        Request::Refuse(_) => Answer::Refused(Err(trouble.refuse.take().unwrap_or(StoreError::Failed))),
+        Request::Examine => Answer::Examined(or(
+            &mut trouble.examine,
+            Examined {
+                has_header: true,
+                received: 0,
+            },
+        )),
+        Request::Deposit(_) => {
+            Answer::Deposited(Err(trouble.deposit.take().unwrap_or(StoreError::Failed)))
+        }
+        Request::Refuse(_) => {
+            Answer::Refused(Err(trouble.refuse.take().unwrap_or(StoreError::Failed)))
+        }
     }
 }
 
 fn session() -> Session {
+    session_with_tls(false)
+}
+
+fn session_with_tls(tls: bool) -> Session {
     let settings = Settings {
         host: "mx.e-citizen.example".to_owned(),
         domain: "e-citizen.example".to_owned(),
         limits: Limits::default(),
-        tls: false,
+        tls,
         counters: Arc::new(Counters::default()),
     };
-    Session::new(Arc::new(settings), IpAddr::from([127, 0, 0, 2]), Instant::now())
+    Session::new(
+        Arc::new(settings),
+        IpAddr::from([127, 0, 0, 2]),
+        Instant::now(),
+    )
 }
 
 /// Everything said to `octets`, one line each, cut to code and status.
 fn talk(session: &mut Session, octets: &[u8], trouble: &mut Trouble) -> Vec<String> {
     let now = Instant::now();
     session.receive(octets, now);
-    loop {
-        match session.advance(now) {
-            Step::Ask(request) => {
-                let answer = answer(&request, trouble);
-                session.answer(answer, now);
-            }
-            _ => break,
-        }
+    while let Step::Ask(request) = session.advance(now) {
+        let answer = answer(&request, trouble);
+        session.answer(answer, now);
     }
     let output = String::from_utf8(session.take_output()).unwrap();
-    output.lines().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
+    output
+        .lines()
+        .map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" "))
+        .collect()
 }
 
-const LETTER: &[u8] = b"EHLO a\r\nMAIL FROM:<a@ministry.example>\r\nRCPT TO:<1@e-citizen.example>\r\nDATA\r\n";
+const LETTER: &[u8] =
+    b"EHLO a\r\nMAIL FROM:<a@ministry.example>\r\nRCPT TO:<1@e-citizen.example>\r\nDATA\r\n";
 const TEXT: &[u8] = b"Subject: x\r\n\r\nx\r\n.\r\nNOOP\r\n";
 
 /// The replies to a letter after EHLO's.
@@ -101,33 +125,102 @@ fn our_trouble_is_always_temporary() {
     let full = || Some(StoreError::Full);
     let opened = ["250 2.1.0", "250 2.1.5", "354 send"];
     let table: [(Trouble, &[&str]); 8] = [
-        (Trouble { write: full(), ..Trouble::default() }, &["452 4.3.1"]),
-        (Trouble { write: failed(), ..Trouble::default() }, &["451 4.3.0"]),
-        (Trouble { examine: failed(), ..Trouble::default() }, &["451 4.3.0"]),
-        (Trouble { examine: Some(StoreError::Damaged("x".into())), ..Trouble::default() }, &["451 4.3.0"]),
-        (Trouble { deposit: full(), ..Trouble::default() }, &["452 4.3.1"]),
-        (Trouble { deposit: failed(), ..Trouble::default() }, &["451 4.3.0"]),
-        (Trouble { deposit: Some(StoreError::Sql("x".into())), ..Trouble::default() }, &["451 4.3.0"]),
-        (Trouble { deposit: Some(StoreError::Invalid("x".into())), ..Trouble::default() }, &["451 4.3.0"]),
+        (
+            Trouble {
+                write: full(),
+                ..Trouble::default()
+            },
+            &["452 4.3.1"],
+        ),
+        (
+            Trouble {
+                write: failed(),
+                ..Trouble::default()
+            },
+            &["451 4.3.0"],
+        ),
+        (
+            Trouble {
+                examine: failed(),
+                ..Trouble::default()
+            },
+            &["451 4.3.0"],
+        ),
+        (
+            Trouble {
+                examine: Some(StoreError::Damaged("x".into())),
+                ..Trouble::default()
+            },
+            &["451 4.3.0"],
+        ),
+        (
+            Trouble {
+                deposit: full(),
+                ..Trouble::default()
+            },
+            &["452 4.3.1"],
+        ),
+        (
+            Trouble {
+                deposit: failed(),
+                ..Trouble::default()
+            },
+            &["451 4.3.0"],
+        ),
+        (
+            Trouble {
+                deposit: Some(StoreError::Sql("x".into())),
+                ..Trouble::default()
+            },
+            &["451 4.3.0"],
+        ),
+        (
+            Trouble {
+                deposit: Some(StoreError::Invalid("x".into())),
+                ..Trouble::default()
+            },
+            &["451 4.3.0"],
+        ),
     ];
     for (trouble, ending) in table {
-        let want: Vec<&str> = opened.iter().chain(ending).copied().chain(["250 2.0.0"]).collect();
+        let want: Vec<&str> = opened
+            .iter()
+            .chain(ending)
+            .copied()
+            .chain(["250 2.0.0"])
+            .collect();
         assert_eq!(letter(trouble), want);
     }
     // Before the data there is no 354, and the text is read as commands that are refused.
-    let staged = letter(Trouble { stage: full(), ..Trouble::default() });
+    let staged = letter(Trouble {
+        stage: full(),
+        ..Trouble::default()
+    });
     assert_eq!(staged[..3], ["250 2.1.0", "250 2.1.5", "452 4.3.1"]);
     assert!(!staged.iter().any(|line| line.starts_with("354")));
-    let account = letter(Trouble { account: failed(), ..Trouble::default() });
+    let account = letter(Trouble {
+        account: failed(),
+        ..Trouble::default()
+    });
     assert_eq!(account[..3], ["250 2.1.0", "451 4.3.0", "503 5.5.1"]);
 }
 
 #[test]
 fn a_refusal_that_cannot_be_proved_is_not_given() {
-    for (error, want) in [(StoreError::Failed, "451 4.3.0"), (StoreError::Full, "452 4.3.1")] {
+    for (error, want) in [
+        (StoreError::Failed, "451 4.3.0"),
+        (StoreError::Full, "452 4.3.1"),
+    ] {
         let mut session = session();
-        let mut trouble = Trouble { refuse: Some(error), ..Trouble::default() };
-        let said = talk(&mut session, b"EHLO a\r\nMAIL FROM:<a@elsewhere.example>\r\nNOOP\r\n", &mut trouble);
+        let mut trouble = Trouble {
+            refuse: Some(error),
+            ..Trouble::default()
+        };
+        let said = talk(
+            &mut session,
+            b"EHLO a\r\nMAIL FROM:<a@elsewhere.example>\r\nNOOP\r\n",
+            &mut trouble,
+        );
         assert_eq!(said[said.len() - 2..], [want, "250 2.0.0"]);
     }
 }
@@ -135,25 +228,47 @@ fn a_refusal_that_cannot_be_proved_is_not_given() {
 #[test]
 fn without_the_register_of_contracts_nobody_is_let_in_or_shown_out_for_good() {
     let mut session = session();
-    let mut trouble = Trouble { contract: Some(StoreError::Failed), ..Trouble::default() };
-    assert_eq!(talk(&mut session, b"EHLO a\r\n", &mut trouble), ["421 4.3.0"]);
+    let mut trouble = Trouble {
+        contract: Some(StoreError::Failed),
+        ..Trouble::default()
+    };
+    assert_eq!(
+        talk(&mut session, b"EHLO a\r\n", &mut trouble),
+        ["421 4.3.0"]
+    );
     assert!(matches!(session.advance(Instant::now()), Step::Close));
 }
 
 #[test]
 fn tls_that_is_not_there_is_not_offered() {
     let mut session = session();
-    let said = talk(&mut session, b"EHLO a\r\nSTARTTLS\r\n", &mut Trouble::default());
+    let said = talk(
+        &mut session,
+        b"EHLO a\r\nSTARTTLS\r\n",
+        &mut Trouble::default(),
+    );
     assert!(!said.iter().any(|line| line.contains("STARTTLS")));
     assert_eq!(said.last().unwrap(), "502 5.5.1");
 }
 
 #[test]
 fn a_failed_handshake_ends_the_session_silently() {
-    let mut session = session();
-    talk(&mut session, b"EHLO a\r\n", &mut Trouble::default());
-    session.answer(Answer::Tls(None), Instant::now());
-    assert!(matches!(session.advance(Instant::now()), Step::Close), "an answer nobody asked for closes");
+    let mut session = session_with_tls(true);
+    let said = talk(
+        &mut session,
+        b"EHLO a\r\nSTARTTLS\r\n",
+        &mut Trouble::default(),
+    );
+    assert_eq!(said.last().unwrap(), "220 2.0.0");
+    let now = Instant::now();
+    assert!(matches!(session.advance(now), Step::StartTls));
+    session.answer(Answer::Tls(None), now);
+    assert!(matches!(session.advance(now), Step::Close));
+    assert_eq!(
+        session.output_size(),
+        0,
+        "plain text after a handshake could only mislead"
+    );
 }
 
 #[test]
@@ -170,10 +285,15 @@ fn any_chunking_of_a_hostile_stream_gives_the_same_replies() {
     let replies = |chunk: usize| {
         let (mut session, mut trouble) = (session(), Trouble::default());
         let pieces = stream.chunks(chunk);
-        pieces.flat_map(|piece| talk(&mut session, piece, &mut trouble)).collect::<Vec<_>>()
+        pieces
+            .flat_map(|piece| talk(&mut session, piece, &mut trouble))
+            .collect::<Vec<_>>()
     };
     let whole = replies(stream.len());
-    assert!(whole.contains(&"221 2.0.0".to_owned()) && whole.contains(&"500 5.5.6".to_owned()), "{whole:?}");
+    assert!(
+        whole.contains(&"221 2.0.0".to_owned()) && whole.contains(&"500 5.5.6".to_owned()),
+        "{whole:?}"
+    );
     for chunk in [1, 2, 3, 5, 7, 64, 4096] {
         assert_eq!(replies(chunk), whole, "{chunk}");
     }
