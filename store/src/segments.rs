@@ -27,6 +27,9 @@ const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 /// Zeros are written ahead in steps of this size: one metadata sync per about a thousand small letters.
 const PREALLOCATE_BYTES: u64 = 4 << 20;
 
+/// One piece of zeros: the file system's block.
+const ZEROS: [u8; 4096] = [0; 4096];
+
 /// Files kept open for reading. A mailbox's letters sit in few segments; 64 covers many holders at once.
 const OPEN_FILES_MAX: usize = 64;
 
@@ -251,10 +254,13 @@ impl Current {
     /// Writes zeros ahead so that `end` stays inside the file.
     fn reach(&mut self, end: u64) -> Result<(), StoreError> {
         while self.filled < end {
-            let zeros = vec![0; PREALLOCATE_BYTES as usize];
-            self.file
-                .write_all_at(&zeros, self.filled)
-                .map_err(|e| StoreError::io("extending a content segment", e))?;
+            // In small pieces: the kernel keeps one large write as one large folio, and then every small append
+            // dirties all of it.
+            for piece in 0..PREALLOCATE_BYTES / ZEROS.len() as u64 {
+                self.file
+                    .write_all_at(&ZEROS, self.filled + piece * ZEROS.len() as u64)
+                    .map_err(|e| StoreError::io("extending a content segment", e))?;
+            }
             self.filled += PREALLOCATE_BYTES;
             self.dirty = true;
         }
