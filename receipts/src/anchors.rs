@@ -194,7 +194,14 @@ impl Anchors {
 }
 
 fn log_anchor(text: &str, table: &KeyTable) -> Result<VerifierKey, AnchorsError> {
-    table.key.get_ref().parse().map_err(|source| AnchorsError::Key { line: line(text, &table.key.span()), source })
+    table
+        .key
+        .get_ref()
+        .parse()
+        .map_err(|source| AnchorsError::Key {
+            line: line(text, &table.key.span()),
+            source,
+        })
 }
 
 /// A key of cosignatures has type 4 where a log's has 1, and is 33 octets as well.
@@ -204,12 +211,17 @@ fn witness_anchor(text: &str, table: &KeyTable) -> Result<WitnessAnchor, Anchors
     let (name, hash, base64) = (parts.next(), parts.next(), parts.next());
     let octets = base64.and_then(|base64| STANDARD.decode(base64).ok());
     let good = name.is_some_and(|name| !name.is_empty() && !name.contains(char::is_whitespace))
-        && hash.is_some_and(|hash| hash.len() == 8 && hash.bytes().all(|octet| octet.is_ascii_hexdigit()))
+        && hash.is_some_and(|hash| {
+            hash.len() == 8 && hash.bytes().all(|octet| octet.is_ascii_hexdigit())
+        })
         && octets.is_some_and(|octets| octets.len() == 33 && matches!(octets.first(), Some(1 | 4)));
     if good {
         Ok(WitnessAnchor { key: key.clone() })
     } else {
-        Err(AnchorsError::Key { line: line(text, &table.key.span()), source: NoteError::Key })
+        Err(AnchorsError::Key {
+            line: line(text, &table.key.span()),
+            source: NoteError::Key,
+        })
     }
 }
 
@@ -271,7 +283,9 @@ mod tests {
             logs: vec![VerifierKey::new("log.example/1", [7; 32]).unwrap()],
             seals: vec![anchor("the \"seal\"\n\\"), anchor("Փոստ")],
             timestamps: vec![anchor("tsa")],
-            witnesses: vec![WitnessAnchor { key: "w+01020304+BAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH".to_owned() }],
+            witnesses: vec![WitnessAnchor {
+                key: "w+01020304+BAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH".to_owned(),
+            }],
         }
     }
 

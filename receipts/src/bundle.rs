@@ -23,9 +23,9 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use crate::anchors::Anchors;
+use crate::checkpoint::SignedCheckpoint;
 use crate::event::{EVENT_BYTES_MAX, Event, EventError};
 use crate::id::EvidenceId;
-use crate::checkpoint::SignedCheckpoint;
 use crate::leaf::{LeafData, Salt};
 use crate::note::NOTE_BYTES_MAX;
 use crate::proof::{PROOF_BYTES_MAX, TlogProof};
@@ -103,7 +103,13 @@ impl Item {
     /// As [`Event::from_canonical`].
     pub fn new(octets: Vec<u8>, salt: Salt) -> Result<Self, EventError> {
         let event = Event::from_canonical(&octets)?;
-        Ok(Self { event, octets, salt, xml: None, proof: None })
+        Ok(Self {
+            event,
+            octets,
+            salt,
+            xml: None,
+            proof: None,
+        })
     }
 
     /// The event's entry in the log.
@@ -120,8 +126,15 @@ impl Bundle {
     /// # Errors
     /// [`BundleError::Content`] for a proof whose checkpoint no log in `anchors` signed, for evidence whose signature
     /// does not hold under `anchors`, and for two logs' checkpoints of one size.
-    pub fn gather(items: Vec<Item>, original: Option<Vec<u8>>, anchors: &Anchors) -> Result<Self, BundleError> {
-        let mut bundle = Self { original, ..Self::default() };
+    pub fn gather(
+        items: Vec<Item>,
+        original: Option<Vec<u8>>,
+        anchors: &Anchors,
+    ) -> Result<Self, BundleError> {
+        let mut bundle = Self {
+            original,
+            ..Self::default()
+        };
         for item in items {
             let id = item.event.id;
             if let Some(proof) = &item.proof {
@@ -129,17 +142,27 @@ impl Bundle {
                 let signed = SignedCheckpoint::verify(proof.checkpoint().clone(), &anchors.logs);
                 let signed = signed.map_err(|_| wrong())?;
                 let file = signed.own_file().into_bytes();
-                let before = bundle.checkpoints.insert(signed.checkpoint().size, file.clone());
+                let before = bundle
+                    .checkpoints
+                    .insert(signed.checkpoint().size, file.clone());
                 if before.is_some_and(|before| before != file) {
                     return Err(wrong());
                 }
-                bundle.log_keys.insert(log_key::file_name(signed.log()), *signed.log().public());
+                bundle
+                    .log_keys
+                    .insert(log_key::file_name(signed.log()), *signed.log().public());
             }
             if let Some(xml) = &item.xml {
-                let signed = xades::verify(xml, anchors, None).map_err(|_| BundleError::Content(xml_name(id)))?;
-                let anchor = anchors.seals.get(signed.path.anchor).map(|anchor| anchor.certificate.clone());
+                let signed = xades::verify(xml, anchors, None)
+                    .map_err(|_| BundleError::Content(xml_name(id)))?;
+                let anchor = anchors
+                    .seals
+                    .get(signed.path.anchor)
+                    .map(|anchor| anchor.certificate.clone());
                 for certificate in signed.certificates.into_iter().chain(anchor) {
-                    bundle.certificates.insert(certificate_name(&certificate), certificate);
+                    bundle
+                        .certificates
+                        .insert(certificate_name(&certificate), certificate);
                 }
             }
             bundle.items.insert(id, item);
@@ -156,23 +179,37 @@ impl Bundle {
         for (name, content) in files {
             bundle.take(name, content, files)?;
         }
-        let instructions = files.get("VERIFY.txt").ok_or_else(|| BundleError::Missing("VERIFY.txt".to_owned()))?;
+        let instructions = files
+            .get("VERIFY.txt")
+            .ok_or_else(|| BundleError::Missing("VERIFY.txt".to_owned()))?;
         Ok((bundle, instructions.clone()))
     }
 
-    fn take(&mut self, name: &str, content: &[u8], files: &container::Files) -> Result<(), BundleError> {
+    fn take(
+        &mut self,
+        name: &str,
+        content: &[u8],
+        files: &container::Files,
+    ) -> Result<(), BundleError> {
         let unknown = || BundleError::UnknownEntry(name.to_owned());
         let wrong = || BundleError::Content(name.to_owned());
         let (folder, file) = name.split_once('/').unwrap_or(("", name));
         let at_most = |max: usize| {
-            if content.len() <= max { Ok(()) } else { Err(BundleError::TooLarge(name.to_owned())) }
+            if content.len() <= max {
+                Ok(())
+            } else {
+                Err(BundleError::TooLarge(name.to_owned()))
+            }
         };
         match folder {
             "" if file == "VERIFY.txt" => {}
             "" if file == "original.eml" => self.original = Some(content.to_vec()),
             "events" => {
                 at_most(EVENT_BYTES_MAX)?;
-                let id = file.strip_suffix(".json").and_then(|id| id.parse().ok()).ok_or_else(unknown)?;
+                let id = file
+                    .strip_suffix(".json")
+                    .and_then(|id| id.parse().ok())
+                    .ok_or_else(unknown)?;
                 self.items.insert(id, read_item(id, content, files)?);
             }
             // Read with the event of the same id; here only to find one without its event.
@@ -191,7 +228,9 @@ impl Bundle {
                 self.checkpoints.insert(size, content.to_vec());
             }
             "chain" if file.starts_with("log-") => {
-                let key = log_key::from_pem(content).filter(|_| is_hash(file, "log-", 8)).ok_or_else(wrong)?;
+                let key = log_key::from_pem(content)
+                    .filter(|_| is_hash(file, "log-", 8))
+                    .ok_or_else(wrong)?;
                 self.log_keys.insert(name.to_owned(), key);
             }
             "chain" if is_hash(file, "", 16) => {
@@ -210,18 +249,36 @@ impl Bundle {
     /// The files in their order, `VERIFY.txt` first.
     #[must_use]
     pub fn files(&self) -> Vec<(String, Vec<u8>)> {
-        let mut files = vec![("VERIFY.txt".to_owned(), instructions::render(self).into_bytes())];
-        files.extend(self.original.iter().map(|original| ("original.eml".to_owned(), original.clone())));
+        let mut files = vec![(
+            "VERIFY.txt".to_owned(),
+            instructions::render(self).into_bytes(),
+        )];
+        files.extend(
+            self.original
+                .iter()
+                .map(|original| ("original.eml".to_owned(), original.clone())),
+        );
         let items = || self.items.iter();
         files.extend(items().map(|(id, item)| (event_name(*id), item.octets.clone())));
         files.extend(items().map(|(id, item)| (salt_name(*id), item.salt.as_bytes().to_vec())));
         files.extend(items().filter_map(|(id, item)| Some((xml_name(*id), item.xml.clone()?))));
         let checkpoint = |(size, note): (&u64, &Vec<u8>)| (checkpoint_name(*size), note.clone());
         files.extend(self.checkpoints.iter().map(checkpoint));
-        files.extend(items().filter_map(|(id, item)| Some((proof_name(*id), item.proof.as_ref()?.to_string().into_bytes()))));
-        let pem = |(name, der): (&String, &CertificateDer<'_>)| (name.clone(), seal::certificate_pem(der).into());
+        files.extend(items().filter_map(|(id, item)| {
+            Some((
+                proof_name(*id),
+                item.proof.as_ref()?.to_string().into_bytes(),
+            ))
+        }));
+        let pem = |(name, der): (&String, &CertificateDer<'_>)| {
+            (name.clone(), seal::certificate_pem(der).into())
+        };
         files.extend(self.certificates.iter().map(pem));
-        files.extend(self.log_keys.iter().map(|(name, key)| (name.clone(), log_key::to_pem(key).into_bytes())));
+        files.extend(
+            self.log_keys
+                .iter()
+                .map(|(name, key)| (name.clone(), log_key::to_pem(key).into_bytes())),
+        );
         files
     }
 
@@ -243,20 +300,30 @@ impl Bundle {
 
 fn read_item(id: EvidenceId, octets: &[u8], files: &container::Files) -> Result<Item, BundleError> {
     let file = salt_name(id);
-    let salt = files.get(&file).ok_or_else(|| BundleError::Missing(file.clone()))?;
+    let salt = files
+        .get(&file)
+        .ok_or_else(|| BundleError::Missing(file.clone()))?;
     let salt = <[u8; 32]>::try_from(salt.as_slice()).map_err(|_| BundleError::Content(file))?;
     let optional = |file: String, max: usize| match files.get(&file) {
         Some(content) if content.len() > max => Err(BundleError::TooLarge(file)),
         found => Ok(found.cloned()),
     };
-    let mut item = Item::new(octets.to_vec(), Salt::from_bytes(salt))
-        .map_err(|source| BundleError::Event { file: event_name(id), source })?;
+    let mut item = Item::new(octets.to_vec(), Salt::from_bytes(salt)).map_err(|source| {
+        BundleError::Event {
+            file: event_name(id),
+            source,
+        }
+    })?;
     if item.event.id != id {
         return Err(BundleError::Content(event_name(id)));
     }
     item.xml = optional(xml_name(id), XML_OCTETS_MAX)?;
-    let parse = |octets: Vec<u8>| TlogProof::parse(&octets).map_err(|_| BundleError::Content(proof_name(id)));
-    item.proof = optional(proof_name(id), PROOF_BYTES_MAX)?.map(parse).transpose()?;
+    let parse = |octets: Vec<u8>| {
+        TlogProof::parse(&octets).map_err(|_| BundleError::Content(proof_name(id)))
+    };
+    item.proof = optional(proof_name(id), PROOF_BYTES_MAX)?
+        .map(parse)
+        .transpose()?;
     Ok(item)
 }
 
@@ -271,7 +338,9 @@ fn id_of(folder: &str, file: &str) -> Option<EvidenceId> {
 
 /// Whether `file` is a prefix, so many lower-case hexadecimal digits, and `.pem`.
 fn is_hash(file: &str, prefix: &str, digits: usize) -> bool {
-    let hash = file.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(".pem"));
+    let hash = file
+        .strip_prefix(prefix)
+        .and_then(|rest| rest.strip_suffix(".pem"));
     let hex = |octet: u8| octet.is_ascii_digit() || (b'a'..=b'f').contains(&octet);
     hash.is_some_and(|hash| hash.len() == digits && hash.bytes().all(hex))
 }

@@ -118,8 +118,15 @@ pub fn digest_of(unsigned: &[u8]) -> Option<Digest> {
 
 fn ours(unsigned: &[u8], local: &str) -> Option<String> {
     let root = dom::parse(unsigned).ok()?;
-    let extension = root.only(EVIDENCE.0, "Extensions")?.only(EVIDENCE.0, "Extension")?;
-    Some(extension.only(NAMESPACE, "Event")?.only(NAMESPACE, local)?.text())
+    let extension = root
+        .only(EVIDENCE.0, "Extensions")?
+        .only(EVIDENCE.0, "Extension")?;
+    Some(
+        extension
+            .only(NAMESPACE, "Event")?
+            .only(NAMESPACE, local)?
+            .text(),
+    )
 }
 
 /// The URI of the event (G03): ETSI's where ETSI has one, else ours.

@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 
 use crate::anchors::Anchors;
-use crate::bundle::{Bundle, checkpoint_name, container, event_name, log_key};
+use crate::bundle::{Bundle, certificate_name, checkpoint_name, container, event_name, log_key};
 use crate::checkpoint::SignedCheckpoint;
 use crate::evidence_xml;
 use crate::leaf::{LeafData, Salt};
@@ -67,7 +67,9 @@ pub struct Beside<'a> {
 /// unpacked, then as plain neighbours. Pairs of event and salt.
 #[must_use]
 pub fn neighbours(name: &str) -> Vec<(String, String)> {
-    let stem = name.strip_suffix(".xml").or_else(|| name.strip_suffix(".tlog-proof"));
+    let stem = name
+        .strip_suffix(".xml")
+        .or_else(|| name.strip_suffix(".tlog-proof"));
     match stem {
         Some(id) if !id.contains(['/', '\\']) => vec![
             (format!("../events/{id}.json"), format!("../salts/{id}")),
@@ -82,12 +84,18 @@ pub fn neighbours(name: &str) -> Vec<(String, String)> {
 ///
 /// # Errors
 /// The first [`Refutation`] met: files first, the container last.
-pub fn verify_bundle(octets: &[u8], anchors: &Anchors, message: Option<&[u8]>) -> Result<Report, Refutation> {
+pub fn verify_bundle(
+    octets: &[u8],
+    anchors: &Anchors,
+    message: Option<&[u8]>,
+) -> Result<Report, Refutation> {
     let files = container::read(octets).map_err(Refutation::ZipDamaged)?;
     let (bundle, _) = Bundle::from_files(&files)?;
     let mut report = Report::default();
     if bundle.items.is_empty() {
-        return Err(Refutation::Missing { file: "events/".to_owned() });
+        return Err(Refutation::Missing {
+            file: "events/".to_owned(),
+        });
     }
     for item in bundle.items.values() {
         item::verify(item, anchors, &mut report)?;
@@ -95,8 +103,17 @@ pub fn verify_bundle(octets: &[u8], anchors: &Anchors, message: Option<&[u8]>) -
     chain::verify(&bundle, &mut report)?;
     check_log(&bundle, anchors)?;
     check_messages(&bundle, message, &mut report)?;
+    for certificate in &report.certificates {
+        let file = certificate_name(certificate);
+        if !bundle.certificates.contains_key(&file) {
+            return Err(Refutation::Missing { file });
+        }
+    }
     for (name, certificate) in &bundle.certificates {
-        let anchored = anchors.seals.iter().any(|anchor| anchor.certificate == *certificate);
+        let anchored = anchors
+            .seals
+            .iter()
+            .any(|anchor| anchor.certificate == *certificate);
         let sealing = report.certificates.contains(certificate);
         if !anchored && !sealing {
             report.note(NotProved::ForeignCertificate { file: name.clone() });
@@ -138,7 +155,9 @@ fn verify_evidence(
         item::check_message(&item, beside.message, &mut report)?;
     } else {
         let signed = item::verify_seal(name, octets, anchors, &mut report)?;
-        report.note(NotProved::EventNotShown { file: name.to_owned() });
+        report.note(NotProved::EventNotShown {
+            file: name.to_owned(),
+        });
         if beside.message.is_some() {
             report.note(NotProved::MessageUnused);
         }
@@ -158,7 +177,9 @@ fn verify_proof(
     anchors: &Anchors,
     beside: Beside<'_>,
 ) -> Result<Report, Refutation> {
-    let unreadable = |_| Refutation::Unreadable { file: name.to_owned() };
+    let unreadable = |_| Refutation::Unreadable {
+        file: name.to_owned(),
+    };
     let proof = TlogProof::parse(octets).map_err(unreadable)?;
     let mut report = Report::default();
     if let Some(mut item) = item::of(&beside)? {
@@ -169,12 +190,13 @@ fn verify_proof(
         // Any leaf will do: the checkpoint is judged before the path, and the path is not judged here.
         let leaf = LeafData::commit(&Salt::from_bytes([0; 32]), &[]);
         let judged = item::verify_inclusion(name, &proof, &leaf, anchors, &mut report);
-        if let Err(refutation) = judged {
-            if !matches!(refutation, Refutation::LeafNotInLog { .. }) {
-                return Err(refutation);
-            }
+        match judged {
+            Err(Refutation::LeafNotInLog { .. }) | Ok(_) => {}
+            Err(refutation) => return Err(refutation),
         }
-        report.note(NotProved::LeafNotShown { file: name.to_owned() });
+        report.note(NotProved::LeafNotShown {
+            file: name.to_owned(),
+        });
         if beside.message.is_some() {
             report.note(NotProved::MessageUnused);
         }
@@ -204,28 +226,45 @@ fn check_log(bundle: &Bundle, anchors: &Anchors) -> Result<(), Refutation> {
         let key = log_key::file_name(signed.log());
         match bundle.log_keys.get(&key) {
             None => return Err(Refutation::Missing { file: key }),
-            Some(public) if public != signed.log().public() => return Err(Refutation::KeyDiffers { file: key }),
+            Some(public) if public != signed.log().public() => {
+                return Err(Refutation::KeyDiffers { file: key });
+            }
             Some(_) => keys.insert(key),
         };
     }
     let stray_checkpoint = bundle.checkpoints.keys().find(|size| !sizes.contains(size));
     let stray_key = bundle.log_keys.keys().find(|key| !keys.contains(*key));
-    match (stray_checkpoint.map(|size| checkpoint_name(*size)), stray_key.cloned()) {
+    match (
+        stray_checkpoint.map(|size| checkpoint_name(*size)),
+        stray_key.cloned(),
+    ) {
         (Some(file), _) | (None, Some(file)) => Err(Refutation::Stray { file }),
         (None, None) => Ok(()),
     }
 }
 
 /// The original in the bundle and the message shown beside it, against every event that names a digest.
-fn check_messages(bundle: &Bundle, shown: Option<&[u8]>, report: &mut Report) -> Result<(), Refutation> {
+fn check_messages(
+    bundle: &Bundle,
+    shown: Option<&[u8]>,
+    report: &mut Report,
+) -> Result<(), Refutation> {
     let mut named = false;
     for item in bundle.items.values() {
-        let Some(digest) = item.event.subject.digest else { continue };
+        let Some(digest) = item.event.subject.digest else {
+            continue;
+        };
         named = true;
         if let Some(original) = &bundle.original {
-            let whole = item.event.subject.size.is_none_or(|size| size == original.len() as u64);
+            let whole = item
+                .event
+                .subject
+                .size
+                .is_none_or(|size| size == original.len() as u64);
             if !whole || mail::Digest::of(original) != digest {
-                return Err(Refutation::OriginalAltered { event: event_name(item.event.id) });
+                return Err(Refutation::OriginalAltered {
+                    event: event_name(item.event.id),
+                });
             }
         }
         item::check_message(item, shown, report)?;
@@ -233,7 +272,11 @@ fn check_messages(bundle: &Bundle, shown: Option<&[u8]>, report: &mut Report) ->
     match (&bundle.original, named) {
         (Some(_), true) => report.original = true,
         // An original that no event speaks of is proved by nothing.
-        (Some(_), false) => return Err(Refutation::Stray { file: "original.eml".to_owned() }),
+        (Some(_), false) => {
+            return Err(Refutation::Stray {
+                file: "original.eml".to_owned(),
+            });
+        }
         (None, true) if shown.is_none() => report.note(NotProved::OriginalAbsent),
         (None, _) => {}
     }
@@ -254,7 +297,11 @@ fn compare(bundle: &Bundle, files: &container::Files, octets: &[u8]) -> Result<(
     }
     let mut written = Vec::with_capacity(octets.len());
     if bundle.write_to(&mut written).is_err() || written != octets {
-        let same = written.iter().zip(octets).take_while(|(ours, read)| ours == read).count();
+        let same = written
+            .iter()
+            .zip(octets)
+            .take_while(|(ours, read)| ours == read)
+            .count();
         return Err(Refutation::ZipStructure { offset: same });
     }
     Ok(())

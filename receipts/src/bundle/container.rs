@@ -68,7 +68,10 @@ pub fn read(octets: &[u8]) -> Result<Files, ContainerError> {
     let mut left = TOTAL_OCTETS_MAX;
     for at in 0..archive.len() {
         let mut entry = archive.by_index(at).map_err(structure)?;
-        let name = entry.name().map_err(|_| ContainerError::Name(at))?.into_owned();
+        let name = entry
+            .name()
+            .map_err(|_| ContainerError::Name(at))?
+            .into_owned();
         if name.len() > NAME_OCTETS_MAX {
             return Err(ContainerError::Name(at));
         }
@@ -77,7 +80,10 @@ pub fn read(octets: &[u8]) -> Result<Files, ContainerError> {
         }
         let mut content = Vec::new();
         let took = Read::take(&mut entry, left + 1).read_to_end(&mut content);
-        took.map_err(|error| ContainerError::Entry { name: name.clone(), why: error.to_string() })?;
+        took.map_err(|error| ContainerError::Entry {
+            name: name.clone(),
+            why: error.to_string(),
+        })?;
         left = left
             .checked_sub(content.len() as u64)
             .ok_or_else(|| ContainerError::TooLarge { name: name.clone() })?;
@@ -96,7 +102,10 @@ pub fn write(files: &[(String, Vec<u8>)], time: Timestamp, out: &mut impl Write)
     let total: u64 = files.iter().map(|(_, content)| content.len() as u64).sum();
     let long_name = files.iter().any(|(name, _)| name.len() > NAME_OCTETS_MAX);
     if files.len() > ENTRIES_MAX || total > TOTAL_OCTETS_MAX || long_name {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the bundle is too large"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the bundle is too large",
+        ));
     }
     let date = dos_time(time);
     let mut directory = Vec::new();
@@ -172,7 +181,11 @@ const fn crc_table() -> [u32; 256] {
         let mut crc = at as u32;
         let mut bit = 0;
         while bit < 8 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+            crc = if crc & 1 == 1 {
+                crc >> 1 ^ 0xedb8_8320
+            } else {
+                crc >> 1
+            };
             bit += 1;
         }
         // Invariant: the loop ends before 256.
@@ -187,9 +200,17 @@ mod tests {
     use super::*;
 
     fn written(files: &[(&str, &[u8])]) -> Vec<u8> {
-        let files: Vec<_> = files.iter().map(|(name, content)| ((*name).to_owned(), content.to_vec())).collect();
+        let files: Vec<_> = files
+            .iter()
+            .map(|(name, content)| ((*name).to_owned(), content.to_vec()))
+            .collect();
         let mut out = Vec::new();
-        write(&files, "2026-11-22T09:00:07.500Z".parse().unwrap(), &mut out).unwrap();
+        write(
+            &files,
+            "2026-11-22T09:00:07.500Z".parse().unwrap(),
+            &mut out,
+        )
+        .unwrap();
         out
     }
 
@@ -199,7 +220,10 @@ mod tests {
         let time = dos_time("2026-11-22T09:00:07.500Z".parse().unwrap());
         assert_eq!(time >> 16, 46 << 9 | 11 << 5 | 22);
         assert_eq!(time & 0xffff, 9 << 11 | 3);
-        assert_eq!(dos_time("1970-01-01T00:00:00.000Z".parse().unwrap()) >> 25, 0);
+        assert_eq!(
+            dos_time("1970-01-01T00:00:00.000Z".parse().unwrap()) >> 25,
+            0
+        );
     }
 
     #[test]
@@ -209,14 +233,27 @@ mod tests {
         assert_eq!(files.len(), 2);
         assert_eq!(files["b/x"], b"one");
         assert_eq!(read(&written(&[])).unwrap(), Files::new());
-        assert!(matches!(read(b"not a zip"), Err(ContainerError::Structure(_))));
+        assert!(matches!(
+            read(b"not a zip"),
+            Err(ContainerError::Structure(_))
+        ));
     }
 
     #[test]
     fn limits_and_doubles() {
-        assert_eq!(read(&written(&[("a", b"1"), ("a", b"2")])), Err(ContainerError::Twice));
+        assert_eq!(
+            read(&written(&[("a", b"1"), ("a", b"2")])),
+            Err(ContainerError::Twice)
+        );
         let long = "n".repeat(NAME_OCTETS_MAX + 1);
-        assert!(write(&[(long, vec![])], Timestamp::from_millis(0), &mut Vec::new()).is_err());
+        assert!(
+            write(
+                &[(long, vec![])],
+                Timestamp::from_millis(0),
+                &mut Vec::new()
+            )
+            .is_err()
+        );
         let many = vec![("a".to_owned(), vec![]); ENTRIES_MAX + 1];
         assert!(write(&many, Timestamp::from_millis(0), &mut Vec::new()).is_err());
         let mut damaged = written(&[("a", b"one")]);

@@ -26,12 +26,17 @@ t=$(mktemp -d)
 /// The text for this bundle: it follows from its other files alone.
 pub(super) fn render(bundle: &Bundle) -> String {
     let mut text = String::from(INTRODUCTION);
+    certificates(&mut text, bundle);
     if bundle.original.is_some() {
         original(&mut text, bundle);
     }
     for (id, item) in &bundle.items {
         // Writing to a String cannot fail, here and below.
-        let _ = writeln!(text, "\n# ---- {} of {}, evidence {id}", item.event.event, item.event.time);
+        let _ = writeln!(
+            text,
+            "\n# ---- {} of {}, evidence {id}",
+            item.event.event, item.event.time
+        );
         leaf(&mut text, *id);
         chain(&mut text, bundle, *id, item);
         if let Some(xml) = &item.xml {
@@ -48,10 +53,30 @@ pub(super) fn render(bundle: &Bundle) -> String {
     text
 }
 
+/// What to compare with the certificates one trusts; their files are named by their digests.
+fn certificates(text: &mut String, bundle: &Bundle) {
+    if !bundle.certificates.is_empty() {
+        text.push_str("\n# ---- The certificates: those of the seals, and what they lead to. Do you trust them?\n");
+    }
+    for name in bundle.certificates.keys() {
+        let _ = writeln!(
+            text,
+            "openssl x509 -noout -subject -issuer -dates -in {name}\n\
+             test \"chain/$(openssl x509 -outform DER -in {name} | sha256sum | cut -c 1-16).pem\" = {name}"
+        );
+    }
+}
+
 fn original(text: &mut String, bundle: &Bundle) {
-    text.push_str("\n# ---- The message: its digest stands in the events, sealed and logged below.\n");
+    text.push_str(
+        "\n# ---- The message: its digest stands in the events, sealed and logged below.\n",
+    );
     text.push_str("digest=$(sha256sum < original.eml | cut -c 1-64)\n");
-    for (id, _) in bundle.items.iter().filter(|(_, item)| item.event.subject.digest.is_some()) {
+    for (id, _) in bundle
+        .items
+        .iter()
+        .filter(|(_, item)| item.event.subject.digest.is_some())
+    {
         let event = event_name(*id);
         let _ = writeln!(text, "grep -q '\"digest\":\"sha256:'$digest'\"' {event}");
     }
@@ -74,7 +99,11 @@ fn leaf(text: &mut String, id: EvidenceId) {
 /// The event names the entry before it, where that is in the bundle.
 fn chain(text: &mut String, bundle: &Bundle, id: EvidenceId, item: &Item) {
     let Some(prev) = item.event.prev else { return };
-    let before = bundle.items.iter().find(|(_, other)| other.leaf() == prev).map(|(id, _)| *id);
+    let before = bundle
+        .items
+        .iter()
+        .find(|(_, other)| other.leaf() == prev)
+        .map(|(id, _)| *id);
     match before {
         // Ids grow: an event's predecessor comes earlier in this file, and its entry is there already.
         Some(before) if before < id => {
@@ -99,7 +128,11 @@ fn evidence(text: &mut String, bundle: &Bundle, id: EvidenceId, xml: &[u8]) {
          grep -q '<k:LeafData>'$(cat \"$t/{id}\")'</k:LeafData>' {file}"
     );
     let mut trusted = String::new();
-    for (name, _) in bundle.certificates.iter().filter(|(_, der)| is_self_issued(der)) {
+    for (name, _) in bundle
+        .certificates
+        .iter()
+        .filter(|(_, der)| is_self_issued(der))
+    {
         let _ = write!(trusted, " --trusted-pem {name}");
     }
     let _ = writeln!(
@@ -116,11 +149,18 @@ fn evidence(text: &mut String, bundle: &Bundle, id: EvidenceId, xml: &[u8]) {
 /// The time the seal gives for itself, as xmlsec1 reads it.
 fn signing_time(xml: &[u8]) -> String {
     let root = dom::parse(xml).unwrap_or_default();
-    let time = root.descendants().into_iter().find(|e| e.is(crate::xades::XADES, "SigningTime"));
+    let time = root
+        .descendants()
+        .into_iter()
+        .find(|e| e.is(crate::xades::XADES, "SigningTime"));
     let time = time.map(dom::Element::text).unwrap_or_default();
     let safe = |c: &char| c.is_ascii_digit() || "-T:".contains(*c);
     // Evidence of others could hold anything here; it must not become part of a command.
-    time.chars().take(19).filter(safe).map(|c| if c == 'T' { ' ' } else { c }).collect()
+    time.chars()
+        .take(19)
+        .filter(safe)
+        .map(|c| if c == 'T' { ' ' } else { c })
+        .collect()
 }
 
 fn is_self_issued(der: &rustls_pki_types::CertificateDer<'_>) -> bool {
@@ -133,7 +173,13 @@ fn is_self_issued(der: &rustls_pki_types::CertificateDer<'_>) -> bool {
 /// RFC 9162 §2.1.3.2, unrolled for this leaf's index and this tree's size.
 fn inclusion(text: &mut String, id: EvidenceId, proof: &TlogProof) {
     let file = proof_name(id);
-    let Some(size) = proof.checkpoint().text().lines().nth(1).and_then(|size| size.parse::<u64>().ok()) else {
+    let Some(size) = proof
+        .checkpoint()
+        .text()
+        .lines()
+        .nth(1)
+        .and_then(|size| size.parse::<u64>().ok())
+    else {
         return;
     };
     let _ = writeln!(
@@ -155,7 +201,9 @@ fn inclusion(text: &mut String, id: EvidenceId, proof: &TlogProof) {
         } else {
             write!(text, "{{ printf '\\001'; cat \"$t/node\"; {sibling}; }}")
         };
-        text.push_str(" | openssl dgst -sha256 -binary > \"$t/next\" && mv \"$t/next\" \"$t/node\"\n");
+        text.push_str(
+            " | openssl dgst -sha256 -binary > \"$t/next\" && mv \"$t/next\" \"$t/node\"\n",
+        );
         node >>= 1;
         last >>= 1;
     }
@@ -163,6 +211,9 @@ fn inclusion(text: &mut String, id: EvidenceId, proof: &TlogProof) {
     let _ = writeln!(
         text,
         "test \"$(base64 < \"$t/node\")\" = \"$(sed -n 3p {checkpoint})\"\n\
+         sed '/^$/,$d' {checkpoint} > \"$t/text\"\n\
+         sed '1,/^$/d' {file} | sed '/^$/,$d' | cmp - \"$t/text\"\n\
+         grep -q -x -F -e \"$(tail -n 1 {checkpoint})\" {file}\n\
          echo '{file} leads to the root of {checkpoint}'"
     );
 }

@@ -7,7 +7,9 @@ use crate::note::VerifierKey;
 use crate::seal::pem;
 
 /// `SubjectPublicKeyInfo` of an Ed25519 key up to the key itself (RFC 8410 §4).
-const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+const SPKI: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
 
 /// An Ed25519 public key as `SubjectPublicKeyInfo` in PEM.
 #[must_use]
@@ -18,7 +20,11 @@ pub fn to_pem(public: &[u8; 32]) -> String {
 /// Reads exactly what [`to_pem`] writes.
 #[must_use]
 pub fn from_pem(text: &[u8]) -> Option<[u8; 32]> {
-    let base64 = std::str::from_utf8(text).ok()?.strip_prefix("-----BEGIN PUBLIC KEY-----\n")?.lines().next()?;
+    let base64 = std::str::from_utf8(text)
+        .ok()?
+        .strip_prefix("-----BEGIN PUBLIC KEY-----\n")?
+        .lines()
+        .next()?;
     let der = STANDARD.decode(base64).ok()?;
     let public = der.strip_prefix(&SPKI)?.try_into().ok()?;
     (to_pem(&public).as_bytes() == text).then_some(public)
@@ -38,7 +44,12 @@ mod tests {
     fn reads_only_what_it_writes() {
         let text = to_pem(&[7; 32]);
         assert_eq!(from_pem(text.as_bytes()), Some([7; 32]));
-        for bad in [text.trim_end(), &text.replace('B', "C"), "", &format!("{text}\n")] {
+        for bad in [
+            text.trim_end(),
+            &text.replace('B', "C"),
+            "",
+            &format!("{text}\n"),
+        ] {
             assert_eq!(from_pem(bad.as_bytes()), None, "{bad}");
         }
     }

@@ -8,7 +8,10 @@ use crate::event::Subject;
 pub(super) fn verify(bundle: &Bundle, report: &mut Report) -> Result<(), Refutation> {
     for item in bundle.items.values() {
         let file = event_name(item.event.id);
-        let broken = |why| Refutation::ChainBroken { file: file.clone(), why };
+        let broken = |why| Refutation::ChainBroken {
+            file: file.clone(),
+            why,
+        };
         let prev = match (item.event.seq, item.event.prev) {
             (0, None) => continue,
             (0, Some(_)) => return Err(broken("the first event of a chain names one before it")),
@@ -17,8 +20,14 @@ pub(super) fn verify(bundle: &Bundle, report: &mut Report) -> Result<(), Refutat
         };
         if let Some(before) = bundle.items.values().find(|other| other.leaf() == prev) {
             follows(before, item).map_err(broken)?;
-        } else if bundle.items.values().any(|other| is_due_before(other, item)) {
-            return Err(broken("the event before it in this bundle is not the one it names"));
+        } else if bundle
+            .items
+            .values()
+            .any(|other| is_due_before(other, item))
+        {
+            return Err(broken(
+                "the event before it in this bundle is not the one it names",
+            ));
         } else {
             report.note(NotProved::ChainGap { event: file });
         }
@@ -41,18 +50,23 @@ fn follows(before: &Item, item: &Item) -> Result<(), &'static str> {
 
 fn is_due_before(other: &Item, item: &Item) -> bool {
     let (other, item) = (&other.event, &item.event);
-    other.seq.checked_add(1) == Some(item.seq) && other.id < item.id && one_chain(&other.subject, &item.subject)
+    other.seq.checked_add(1) == Some(item.seq)
+        && other.id < item.id
+        && one_chain(&other.subject, &item.subject)
 }
 
 /// Chains run per subject: a submission's event is before those of all its recipients; after it, one recipient's are
 /// among themselves.
 fn one_chain(earlier: &Subject, later: &Subject) -> bool {
-    let same_or_absent = |one: Option<String>, other: Option<String>| one.is_none() || other.is_none() || one == other;
+    let same_or_absent = |one: Option<String>, other: Option<String>| {
+        one.is_none() || other.is_none() || one == other
+    };
     let text = |subject: &Subject| subject.account.clone();
     let contract = |subject: &Subject| subject.contract.map(|contract| contract.to_string());
     earlier.message == later.message
         && (earlier.recipient.is_none() || earlier.recipient == later.recipient)
         && same_or_absent(text(earlier), text(later))
         && same_or_absent(contract(earlier), contract(later))
-        && (earlier.message.is_some() || text(earlier) == text(later) && contract(earlier) == contract(later))
+        && (earlier.message.is_some()
+            || text(earlier) == text(later) && contract(earlier) == contract(later))
 }

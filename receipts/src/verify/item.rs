@@ -15,14 +15,27 @@ use crate::xades::{self, SignedEvidence};
 
 /// The event that lies beside a single file; `None` without event or salt.
 pub(super) fn of(beside: &Beside<'_>) -> Result<Option<Item>, Refutation> {
-    let (Some(event), Some(salt)) = (beside.event, beside.salt) else { return Ok(None) };
-    let not_canonical = |source| Refutation::NotCanonical { file: "event".to_owned(), source };
-    let salt = salt.try_into().map_err(|_| Refutation::Unreadable { file: "salt".to_owned() })?;
-    Item::new(event.to_vec(), Salt::from_bytes(salt)).map(Some).map_err(not_canonical)
+    let (Some(event), Some(salt)) = (beside.event, beside.salt) else {
+        return Ok(None);
+    };
+    let not_canonical = |source| Refutation::NotCanonical {
+        file: "event".to_owned(),
+        source,
+    };
+    let salt = salt.try_into().map_err(|_| Refutation::Unreadable {
+        file: "salt".to_owned(),
+    })?;
+    Item::new(event.to_vec(), Salt::from_bytes(salt))
+        .map(Some)
+        .map_err(not_canonical)
 }
 
 /// Verifies what proves `item` and adds what it found to `report`.
-pub(super) fn verify(item: &Item, anchors: &Anchors, report: &mut Report) -> Result<(), Refutation> {
+pub(super) fn verify(
+    item: &Item,
+    anchors: &Anchors,
+    report: &mut Report,
+) -> Result<(), Refutation> {
     let id = item.event.id;
     let leaf = item.leaf();
     let mut finding = Finding::of(&item.event);
@@ -31,21 +44,30 @@ pub(super) fn verify(item: &Item, anchors: &Anchors, report: &mut Report) -> Res
         says_the_same(item, &leaf, &signed)?;
         finding.sealed = Finding::of_signed(&signed, anchors).sealed;
     } else if item.event.subject.message.is_some() {
-        report.note(NotProved::NotSealed { event: event_name(id) });
+        report.note(NotProved::NotSealed {
+            event: event_name(id),
+        });
     }
     match &item.proof {
         Some(proof) => {
             let logged = verify_inclusion(&proof_name(id), proof, &leaf, anchors, report);
             finding.logged = Some(logged.map_err(|refutation| match refutation {
                 // The entry is the sealed one: then it is the proof that was altered.
-                Refutation::LeafNotInLog { file } if item.xml.is_some() => {
-                    Refutation::ProofWrong { file, source: proof::Refutation::Root }
-                }
+                Refutation::LeafNotInLog { file } if item.xml.is_some() => Refutation::ProofWrong {
+                    file,
+                    source: proof::Refutation::Root,
+                },
                 other => other,
             })?);
         }
-        None if item.xml.is_none() => return Err(Refutation::NothingProves { file: event_name(id) }),
-        None => report.note(NotProved::NotLogged { event: event_name(id) }),
+        None if item.xml.is_none() => {
+            return Err(Refutation::NothingProves {
+                file: event_name(id),
+            });
+        }
+        None => report.note(NotProved::NotLogged {
+            event: event_name(id),
+        }),
     }
     report.findings.push(finding);
     Ok(())
@@ -59,27 +81,48 @@ pub(super) fn verify_seal(
     anchors: &Anchors,
     report: &mut Report,
 ) -> Result<SignedEvidence, Refutation> {
-    let signed = xades::verify(xml, anchors, None).map_err(|source| Refutation::of_seal(file.to_owned(), source))?;
+    let signed = xades::verify(xml, anchors, None)
+        .map_err(|source| Refutation::of_seal(file.to_owned(), source))?;
     if evidence_xml::leaf_of(&signed.unsigned).is_some() {
-        let signature = <[u8; 64]>::try_from(signed.signature.as_slice()).ok().map(Signature::from_fixed);
+        let signature = <[u8; 64]>::try_from(signed.signature.as_slice())
+            .ok()
+            .map(Signature::from_fixed);
         let certificates = &signed.certificates;
         let written = signature.and_then(|signature| {
-            xades::assemble(&signed.unsigned, certificates, signed.signing_time, &signature)
+            xades::assemble(
+                &signed.unsigned,
+                certificates,
+                signed.signing_time,
+                &signature,
+            )
         });
-        if written.as_deref() != Some(xml) || certificates.iter().any(|der| is_idle(der, &signed, anchors)) {
-            return Err(Refutation::XmlAltered { file: file.to_owned() });
+        if written.as_deref() != Some(xml)
+            || certificates
+                .iter()
+                .any(|der| is_idle(der, &signed, anchors))
+        {
+            return Err(Refutation::XmlAltered {
+                file: file.to_owned(),
+            });
         }
     } else if signed.unsigned_properties {
-        report.note(NotProved::UnsignedProperties { file: file.to_owned() });
+        report.note(NotProved::UnsignedProperties {
+            file: file.to_owned(),
+        });
     }
-    report.certificates.extend(signed.certificates.iter().cloned());
+    report
+        .certificates
+        .extend(signed.certificates.iter().cloned());
     Ok(signed)
 }
 
 /// Whether a certificate in the signature has no part in its path: nothing would show that it was altered.
 fn is_idle(der: &CertificateDer<'_>, signed: &SignedEvidence, anchors: &Anchors) -> bool {
     let leaf = signed.certificates.first() == Some(der);
-    let anchor = anchors.seals.iter().any(|anchor| anchor.certificate == *der);
+    let anchor = anchors
+        .seals
+        .iter()
+        .any(|anchor| anchor.certificate == *der);
     // Above an anchor that is not the last of the chain, certificates are still tied to it by their signatures.
     let on_path = signed.path.intermediates.contains(der);
     !leaf && !anchor && !on_path && !leads_on(der, signed)
@@ -97,17 +140,27 @@ fn leads_on(der: &CertificateDer<'_>, signed: &SignedEvidence) -> bool {
 /// The sealed document is the one this event, this salt and its issuer's name give.
 fn says_the_same(item: &Item, leaf: &LeafData, signed: &SignedEvidence) -> Result<(), Refutation> {
     let id = item.event.id;
-    let unreadable = |source| Refutation::NotCanonical { file: event_name(id), source };
+    let unreadable = |source| Refutation::NotCanonical {
+        file: event_name(id),
+        source,
+    };
     if evidence_xml::matches(&signed.unsigned, &item.event, leaf).map_err(unreadable)? {
         return Ok(());
     }
     // What was sealed stands; which of the files beside it was altered, its digests tell.
     let about_this = signed.identifier == id.to_string();
-    match (evidence_xml::digest_of(&signed.unsigned), evidence_xml::leaf_of(&signed.unsigned)) {
+    match (
+        evidence_xml::digest_of(&signed.unsigned),
+        evidence_xml::leaf_of(&signed.unsigned),
+    ) {
         (Some(digest), _) if about_this && digest != mail::Digest::of(&item.octets) => {
-            Err(Refutation::EventAltered { file: event_name(id) })
+            Err(Refutation::EventAltered {
+                file: event_name(id),
+            })
         }
-        (Some(_), Some(sealed)) if about_this && sealed != *leaf => Err(Refutation::SaltWrong { file: salt_name(id) }),
+        (Some(_), Some(sealed)) if about_this && sealed != *leaf => Err(Refutation::SaltWrong {
+            file: salt_name(id),
+        }),
         _ => Err(Refutation::XmlSaysOtherThanEvent { file: xml_name(id) }),
     }
 }
@@ -130,9 +183,16 @@ pub(super) fn verify_inclusion(
         Ok(verified) => {
             let checkpoint = verified.checkpoint.checkpoint();
             if others > 0 {
-                report.note(NotProved::Cosignatures { file, count: others });
+                report.note(NotProved::Cosignatures {
+                    file,
+                    count: others,
+                });
             }
-            Ok(Logged { origin: checkpoint.origin.clone(), index: verified.index, size: checkpoint.size })
+            Ok(Logged {
+                origin: checkpoint.origin.clone(),
+                index: verified.index,
+                size: checkpoint.size,
+            })
         }
         Err(proof::Refutation::Root) => Err(Refutation::LeafNotInLog { file }),
         Err(source @ (proof::Refutation::UntrustedLog | proof::Refutation::NotACheckpoint(_))) => {
@@ -146,10 +206,18 @@ pub(super) fn verify_inclusion(
 }
 
 /// A message shown beside the evidence, against the digest in the event.
-pub(super) fn check_message(item: &Item, shown: Option<&[u8]>, report: &mut Report) -> Result<(), Refutation> {
-    let (Some(shown), Some(digest)) = (shown, item.event.subject.digest) else { return Ok(()) };
+pub(super) fn check_message(
+    item: &Item,
+    shown: Option<&[u8]>,
+    report: &mut Report,
+) -> Result<(), Refutation> {
+    let (Some(shown), Some(digest)) = (shown, item.event.subject.digest) else {
+        return Ok(());
+    };
     match message::likeness(shown, &digest, item.event.subject.size) {
-        None => Err(Refutation::OtherMessage { event: event_name(item.event.id) }),
+        None => Err(Refutation::OtherMessage {
+            event: event_name(item.event.id),
+        }),
         Some(likeness) => {
             report.message = Some(likeness);
             if likeness != Likeness::Exact {

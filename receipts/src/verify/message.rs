@@ -62,7 +62,13 @@ mod tests {
         let digest = Digest::of(original);
         let size = Some(original.len() as u64);
         let served = [b"Received: x\r\n".as_slice(), original].concat();
-        let lf = |octets: &[u8]| octets.iter().copied().filter(|octet| *octet != b'\r').collect::<Vec<_>>();
+        let lf = |octets: &[u8]| {
+            octets
+                .iter()
+                .copied()
+                .filter(|octet| *octet != b'\r')
+                .collect::<Vec<_>>()
+        };
         let table = [
             (original.to_vec(), Some(Likeness::Exact)),
             (lf(original), Some(Likeness::LineEnds)),
@@ -73,7 +79,12 @@ mod tests {
             (b"".to_vec(), None),
         ];
         for (file, expected) in table {
-            assert_eq!(likeness(&file, &digest, size), expected, "{:?}", String::from_utf8_lossy(&file));
+            assert_eq!(
+                likeness(&file, &digest, size),
+                expected,
+                "{:?}",
+                String::from_utf8_lossy(&file)
+            );
         }
         assert_eq!(likeness(&served, &digest, None), None);
         assert_eq!(likeness(&served, &digest, Some(u64::MAX)), None);

@@ -118,7 +118,9 @@ pub enum Refutation {
         file: String,
     },
     /// The event with its salt does not stand where the proof says.
-    #[error("{file}: the event with its salt is not the log's entry there, or the path was altered")]
+    #[error(
+        "{file}: the event with its salt is not the log's entry there, or the path was altered"
+    )]
     LeafNotInLog {
         /// The file.
         file: String,
@@ -219,7 +221,9 @@ impl Refutation {
     #[must_use]
     pub fn file(&self) -> Option<&str> {
         match self {
-            Self::ZipDamaged(ContainerError::Entry { name, .. } | ContainerError::TooLarge { name }) => Some(name),
+            Self::ZipDamaged(
+                ContainerError::Entry { name, .. } | ContainerError::TooLarge { name },
+            ) => Some(name),
             Self::ZipDamaged(_) | Self::ZipStructure { .. } | Self::OtherMessage { .. } => None,
             Self::OriginalAltered { .. } => Some("original.eml"),
             Self::UnknownEntry { file }
@@ -250,8 +254,12 @@ impl Refutation {
     /// What is false about evidence whose signature does not hold.
     pub(super) fn of_seal(file: String, source: XadesError) -> Self {
         match source {
-            XadesError::DocumentAltered | XadesError::PropertiesAltered => Self::XmlAltered { file },
-            XadesError::SignatureValue | XadesError::SigningCertificate => Self::XmlSignatureWrong { file, source },
+            XadesError::DocumentAltered | XadesError::PropertiesAltered => {
+                Self::XmlAltered { file }
+            }
+            XadesError::SignatureValue | XadesError::SigningCertificate => {
+                Self::XmlSignatureWrong { file, source }
+            }
             XadesError::Untrusted(_) => Self::SealUntrusted { file, source },
             _ => Self::XmlRefused { file, source },
         }

@@ -147,9 +147,14 @@ impl Finding {
     /// What sealed evidence says by itself.
     pub(super) fn of_signed(signed: &SignedEvidence, anchors: &Anchors) -> Self {
         let subject = signed.certificates.first().and_then(seal::parse);
-        let subject = subject.map(|certificate| certificate.tbs_certificate().subject().to_string());
-        let anchor = anchors.seals.get(signed.path.anchor).map(|anchor| anchor.name.clone());
-        let issuer = evidence_xml::issuer_of(&signed.unsigned).map(|issuer| issuer.name.trim().to_owned());
+        let subject =
+            subject.map(|certificate| certificate.tbs_certificate().subject().to_string());
+        let anchor = anchors
+            .seals
+            .get(signed.path.anchor)
+            .map(|anchor| anchor.name.clone());
+        let issuer =
+            evidence_xml::issuer_of(&signed.unsigned).map(|issuer| issuer.name.trim().to_owned());
         Self {
             id: signed.identifier.clone(),
             event: signed.event.clone(),
@@ -168,13 +173,19 @@ impl Finding {
     /// The finding as one JSON object; names are those of every `--json` output.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let mut json = json!({"id": self.id, "event": self.event, "time": self.time, "state": "verified"});
+        let mut json =
+            json!({"id": self.id, "event": self.event, "time": self.time, "state": "verified"});
         if let Some(subject) = self.shown.as_ref().map(|event| &event.subject) {
             json["message"] = json!(subject.message.map(|message| message.to_string()));
             json["message_id_field"] = json!(subject.message_id_field);
             json["contract"] = json!(subject.contract.map(|contract| contract.to_string()));
             json["account"] = json!(subject.account);
-            json["recipient"] = json!(subject.recipient.as_ref().map(|recipient| &recipient.address));
+            json["recipient"] = json!(
+                subject
+                    .recipient
+                    .as_ref()
+                    .map(|recipient| &recipient.address)
+            );
             json["reason"] = json!(subject.reason.map(|reason| reason.to_string()));
             json["digest"] = json!(subject.digest.map(|digest| digest.tagged()));
             json["size"] = json!(subject.size);
@@ -237,16 +248,24 @@ impl fmt::Display for Report {
             write!(f, "{finding}")?;
         }
         if self.original {
-            writeln!(f, "  original.eml is, octet for octet, the message of these events")?;
+            writeln!(
+                f,
+                "  original.eml is, octet for octet, the message of these events"
+            )?;
         }
         if let Some(likeness) = self.message {
-            writeln!(f, "  the message shown is the message of these events ({likeness})")?;
+            writeln!(
+                f,
+                "  the message shown is the message of these events ({likeness})"
+            )?;
         }
         if self.findings.is_empty() && !self.original {
             writeln!(f, "  the log signed this checkpoint")?;
         }
         writeln!(f, "Not proved:")?;
-        self.not_proved.iter().try_for_each(|one| writeln!(f, "  {one}"))
+        self.not_proved
+            .iter()
+            .try_for_each(|one| writeln!(f, "  {one}"))
     }
 }
 
@@ -264,11 +283,28 @@ impl fmt::Display for Finding {
                 writeln!(f, "    digest     {}", digest.tagged())?;
             }
         }
-        if let Some(Sealed { issuer, subject, anchor, time }) = &self.sealed {
-            writeln!(f, "    sealed     by \"{issuer}\" ({subject}), under your anchor \"{anchor}\", at {time} by its own clock")?;
+        if let Some(Sealed {
+            issuer,
+            subject,
+            anchor,
+            time,
+        }) = &self.sealed
+        {
+            writeln!(
+                f,
+                "    sealed     by \"{issuer}\" ({subject}), under your anchor \"{anchor}\", at {time} by its own clock"
+            )?;
         }
-        if let Some(Logged { origin, index, size }) = &self.logged {
-            writeln!(f, "    logged     entry {index} of {origin}, under its signed checkpoint of {size} entries")?;
+        if let Some(Logged {
+            origin,
+            index,
+            size,
+        }) = &self.logged
+        {
+            writeln!(
+                f,
+                "    logged     entry {index} of {origin}, under its signed checkpoint of {size} entries"
+            )?;
         }
         Ok(())
     }
@@ -277,22 +313,53 @@ impl fmt::Display for Finding {
 impl fmt::Display for NotProved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoTimestamp => f.write_str("times are the operator's own: no time-stamp of another was checked"),
-            Self::NoWitness => f.write_str("that the log shows everyone the same: no witness's signature was checked"),
-            Self::Cosignatures { file, count } => write!(f, "{file}: {count} further signatures were not checked"),
-            Self::Revocation => f.write_str("that the sealing certificate was not revoked: not checked"),
-            Self::OtherEvents => f.write_str("that nothing else happened: only the events shown are proved"),
-            Self::OriginalAbsent => f.write_str("the message's content: the original was not shown, only its digest"),
-            Self::MessageUnused => f.write_str("the message shown: no event shown speaks of a message"),
-            Self::MessageDiffers(likeness) => write!(f, "the message shown octet for octet: it is the accepted one {likeness}"),
-            Self::ChainGap { event } => write!(f, "{event}: the event before it in its chain was not shown"),
-            Self::NotLogged { event } => write!(f, "{event}: that it is in the log: no proof was shown"),
+            Self::NoTimestamp => {
+                f.write_str("times are the operator's own: no time-stamp of another was checked")
+            }
+            Self::NoWitness => f.write_str(
+                "that the log shows everyone the same: no witness's signature was checked",
+            ),
+            Self::Cosignatures { file, count } => {
+                write!(f, "{file}: {count} further signatures were not checked")
+            }
+            Self::Revocation => {
+                f.write_str("that the sealing certificate was not revoked: not checked")
+            }
+            Self::OtherEvents => {
+                f.write_str("that nothing else happened: only the events shown are proved")
+            }
+            Self::OriginalAbsent => {
+                f.write_str("the message's content: the original was not shown, only its digest")
+            }
+            Self::MessageUnused => {
+                f.write_str("the message shown: no event shown speaks of a message")
+            }
+            Self::MessageDiffers(likeness) => write!(
+                f,
+                "the message shown octet for octet: it is the accepted one {likeness}"
+            ),
+            Self::ChainGap { event } => {
+                write!(f, "{event}: the event before it in its chain was not shown")
+            }
+            Self::NotLogged { event } => {
+                write!(f, "{event}: that it is in the log: no proof was shown")
+            }
             Self::NotSealed { event } => write!(f, "{event}: a seal: no sealed evidence was shown"),
-            Self::EventNotShown { file } => write!(f, "{file}: the log entry: event and salt were not shown"),
-            Self::LeafNotShown { file } => write!(f, "{file}: what the entry is: event and salt were not shown"),
+            Self::EventNotShown { file } => {
+                write!(f, "{file}: the log entry: event and salt were not shown")
+            }
+            Self::LeafNotShown { file } => write!(
+                f,
+                "{file}: what the entry is: event and salt were not shown"
+            ),
             Self::OtherSystem => f.write_str("a log entry: this is evidence of another system"),
-            Self::UnsignedProperties { file } => write!(f, "{file}: its time-stamps and other unsigned properties"),
-            Self::ForeignCertificate { file } => write!(f, "{file}: not among your anchors; nothing here rests on it"),
+            Self::UnsignedProperties { file } => {
+                write!(f, "{file}: its time-stamps and other unsigned properties")
+            }
+            Self::ForeignCertificate { file } => write!(
+                f,
+                "{file}: not among your anchors; nothing here rests on it"
+            ),
         }
     }
 }
@@ -303,7 +370,9 @@ impl fmt::Display for Likeness {
             Self::Exact => "octet for octet",
             Self::LineEnds => "with its line ends changed",
             Self::Served => "below the mailbox's own header fields",
-            Self::ServedLineEnds => "below the mailbox's own header fields, with its line ends changed",
+            Self::ServedLineEnds => {
+                "below the mailbox's own header fields, with its line ends changed"
+            }
         })
     }
 }

@@ -2,8 +2,16 @@
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use receipts::anchors::{Anchors, CertificateAnchor};
+use receipts::bundle::{Bundle, Item};
+use receipts::checkpoint::Checkpoint;
 use receipts::event::Event;
+use receipts::evidence_xml::{self, render};
+use receipts::leaf::Salt;
+use receipts::merkle::{self, Hash, HashReader, MerkleError};
+use receipts::note::SigningKey;
+use receipts::proof::TlogProof;
 use receipts::seal::SoftSeal;
+use receipts::xades::sign;
 use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
 
@@ -11,6 +19,7 @@ use serde_json::{Value, json};
 pub struct Made {
     pub seal: SoftSeal,
     pub root: CertificateDer<'static>,
+    pub log: SigningKey,
     pub anchors: Anchors,
 }
 
@@ -34,13 +43,16 @@ pub fn made() -> Made {
         name: "operator".to_owned(),
         certificate: root.clone(),
     };
+    let log = SigningKey::from_seed("log.e-citizen.example", &[9; 32]).unwrap();
     let anchors = Anchors {
         seals: vec![anchor],
+        logs: vec![log.verifier().clone()],
         ..Anchors::default()
     };
     Made {
         seal,
         root,
+        log,
         anchors,
     }
 }
@@ -66,4 +78,104 @@ pub fn event(kind: &str, number: u64, extra: &Value) -> Event {
 
 pub fn recipient() -> Value {
     json!({"recipient": {"address": "2503851234@e-citizen.example", "ordinal": 1}})
+}
+
+/// A letter's chain as it would be stored: submission, deposit, disclosure, handing over.
+pub fn chain() -> Vec<Item> {
+    let holder = json!({"actor": {"kind": "holder", "auth": ["certificate"]}});
+    let with = |mut one: Value, other: &Value| {
+        for (key, value) in other.as_object().unwrap() {
+            one[key] = value.clone();
+        }
+        one
+    };
+    let kinds = [
+        (
+            "submission-accepted",
+            json!({"recipients": ["2503851234@e-citizen.example"], "reason": "RA01"}),
+        ),
+        ("deposited", with(recipient(), &json!({"reason": "RD01"}))),
+        ("disclosed", with(recipient(), &holder)),
+        (
+            "handed-over",
+            with(
+                with(recipient(), &holder),
+                &json!({"reason": "RE01", "extent": "whole"}),
+            ),
+        ),
+    ];
+    let mut items: Vec<Item> = Vec::new();
+    for (number, (kind, mut extra)) in kinds.into_iter().enumerate() {
+        if let Some(before) = items.last() {
+            extra["prev"] = json!(before.leaf().to_string());
+        }
+        items.push(item(&event(kind, number as u64, &extra)));
+    }
+    items
+}
+
+/// The event with a salt of its own.
+pub fn item(event: &Event) -> Item {
+    let octets = event.canonical().unwrap();
+    let salt = Salt::from_bytes(*mail::Digest::of(&octets).as_bytes());
+    Item::new(octets, salt).unwrap()
+}
+
+struct Leaves(Vec<Hash>);
+
+impl HashReader for Leaves {
+    fn hash(&self, level: u8, index: u64) -> Result<Hash, MerkleError> {
+        let width = 1usize << level;
+        let from = usize::try_from(index).unwrap() * width;
+        Ok(merkle::root(&self.0[from..from + width]))
+    }
+}
+
+impl Made {
+    /// Seals the items about a message, and logs all of them among other entries.
+    pub fn prove(&self, items: &mut [Item]) {
+        for item in items.iter_mut() {
+            let issuer = evidence_xml::Issuer {
+                name: "Էլեկտրոնային փոստ".to_owned(),
+            };
+            if let Some(xml) = render(&item.event, &item.leaf(), &issuer).unwrap() {
+                let time = "2026-11-22T09:00:30.250Z".parse().unwrap();
+                item.xml = Some(sign(&xml, &self.seal, time).unwrap());
+            }
+        }
+        // Other people's entries before, between and behind: 3 before, 1 after each, 11 in all for a chain of 4.
+        let mut leaves: Vec<Hash> = (0..3u8).map(|n| merkle::leaf_hash(&[n; 32])).collect();
+        for item in items.iter() {
+            leaves.push(item.leaf().merkle_leaf_hash());
+            leaves.push(merkle::leaf_hash(&[leaves.len() as u8; 32]));
+        }
+        let size = leaves.len() as u64;
+        let checkpoint = Checkpoint::new("log.e-citizen.example", size, merkle::root(&leaves));
+        let signed = checkpoint.sign(&self.log).unwrap();
+        let leaves = Leaves(leaves);
+        for (number, item) in items.iter_mut().enumerate() {
+            let index = 3 + 2 * number as u64;
+            let path = merkle::inclusion_proof(&leaves, index, size).unwrap();
+            item.proof = Some(TlogProof::new(index, path, signed.note().clone()).unwrap());
+        }
+    }
+
+    /// The bundle of a letter's whole chain, with the original.
+    pub fn bundle(&self) -> Bundle {
+        self.bundle_of(4)
+    }
+
+    /// The bundle of the first events of a letter's chain, with the original.
+    pub fn bundle_of(&self, count: usize) -> Bundle {
+        let mut items = chain();
+        items.truncate(count);
+        self.prove(&mut items);
+        Bundle::gather(items, Some(ORIGINAL.to_vec()), &self.anchors).unwrap()
+    }
+}
+
+pub fn zip(bundle: &Bundle) -> Vec<u8> {
+    let mut octets = Vec::new();
+    bundle.write_to(&mut octets).unwrap();
+    octets
 }
