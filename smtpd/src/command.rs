@@ -51,7 +51,7 @@ pub struct Mail {
 /// The argument of RCPT. A path that is no mailbox of ours is still kept: policy words the refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rcpt<'a> {
-    /// The path as it was given, with its brackets.
+    /// The path as it was given, without its brackets.
     pub given: &'a [u8],
     /// What it says.
     pub to: ForwardPath,
@@ -170,7 +170,15 @@ pub enum Fault {
     Syntax(Reply),
     /// It came at the wrong moment.
     Sequence(Reply),
+    /// It is another protocol's, and so is what follows: none of it may be read as commands.
+    Alien(Reply),
 }
+
+/// A browser on a contracted host can be made to post a form to this port, with commands in its body: after its first
+/// line nothing is read (RFC 9110 §9.1, RFC 5789).
+const HTTP_METHODS: [&str; 9] = [
+    "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE",
+];
 
 /// Reads one line (without CRLF) as a command that is allowed in `phase`.
 ///
@@ -196,6 +204,12 @@ pub fn parse(line: &[u8], phase: Phase) -> Result<Command<'_>, Fault> {
         .iter()
         .find(|verb| verb.name.as_bytes().eq_ignore_ascii_case(word))
     else {
+        if HTTP_METHODS
+            .iter()
+            .any(|method| method.as_bytes().eq_ignore_ascii_case(word))
+        {
+            return Err(Fault::Alien(Reply::new(500, "5.5.2", "this is not HTTP")));
+        }
         return Err(Fault::Syntax(unknown(word)));
     };
     if !verb.allowed.contains(&phase) {
@@ -291,9 +305,16 @@ fn rcpt(rest: &[u8]) -> Result<Command<'_>, Reply> {
         "RCPT TO:<address> is wanted",
     ))?;
     let (to, rest) = forward_path(argument)?;
+    // Without its brackets, as evidence writes an address.
     let given = argument
-        .get(..argument.len() - rest.len())
+        .get(1..argument.len() - rest.len())
         .unwrap_or_default();
+    let given = given.strip_suffix(b">").unwrap_or(given);
+    let rest = match to {
+        // Refused whatever is asked for besides.
+        ForwardPath::Foreign(_) => b"",
+        _ => rest,
+    };
     if let Some(parameter) = Parameters::of(rest)?.next() {
         parameter?;
         return Err(Reply::new(555, "5.5.4", "a parameter of RCPT is not known"));
@@ -317,8 +338,10 @@ fn forward_path(argument: &[u8]) -> Result<(ForwardPath, &[u8]), Reply> {
             | AddressError::AddressLiteral
             | AddressError::NotAscii),
         ) => {
-            // Refused whatever follows, so what follows need not be read.
-            Ok((ForwardPath::Foreign(error), &[]))
+            let end = argument.iter().position(|&octet| octet == b'>');
+            let end = end.map_or(argument.len(), |end| end + 1);
+            let rest = argument.get(end..).unwrap_or_default();
+            Ok((ForwardPath::Foreign(error), rest))
         }
         Err(error) => Err(Reply::with(
             501,
@@ -417,7 +440,7 @@ mod tests {
     fn reply(line: &[u8], phase: Phase) -> String {
         match parse(line, phase) {
             Ok(command) => format!("{command:?}"),
-            Err(Fault::Syntax(reply) | Fault::Sequence(reply)) => {
+            Err(Fault::Syntax(reply) | Fault::Sequence(reply) | Fault::Alien(reply)) => {
                 format!("{} {}", reply.code, reply.status)
             }
         }
@@ -430,7 +453,7 @@ mod tests {
             (b"", Ready, "500 5.5.2"),
             (b"FROB", Ready, "500 5.5.1"),
             (b"MAILFROM:<a@b.example>", Ready, "500 5.5.2"),
-            (b"GET / HTTP/1.1", Ready, "500 5.5.1"),
+            (b"GET / HTTP/1.1", Ready, "500 5.5.2"),
             (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2", Ready, "500 5.5.1"),
             (b"XCLIENT ADDR=192.0.2.1", Ready, "500 5.5.1"),
             (b"XFORWARD ADDR=192.0.2.1", Ready, "500 5.5.1"),
@@ -516,10 +539,13 @@ mod tests {
             Ok(Command::Rcpt(rcpt)) => (rcpt.given.escape_ascii().to_string(), rcpt.to),
             other => panic!("{other:?}"),
         };
-        let postmaster = (String::from("<PostMaster>"), ForwardPath::Postmaster);
+        let postmaster = (String::from("PostMaster"), ForwardPath::Postmaster);
         assert_eq!(rcpt(b"RCPT TO:<PostMaster>"), postmaster);
-        let foreign = rcpt(b"RCPT TO:<@relay.example:a@b.example>").1;
-        assert_eq!(foreign, ForwardPath::Foreign(AddressError::SourceRoute));
-        assert_eq!(rcpt(b"RCPT TO:<a%b@c.example>").0, "<a%b@c.example>");
+        let route = (
+            String::from("@relay.example:a@b.example"),
+            ForwardPath::Foreign(AddressError::SourceRoute),
+        );
+        assert_eq!(rcpt(b"RCPT TO:<@relay.example:a@b.example> X=1"), route);
+        assert_eq!(rcpt(b"RCPT TO:<a%b@c.example>").0, "a%b@c.example");
     }
 }

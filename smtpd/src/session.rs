@@ -341,6 +341,11 @@ impl Session {
             Ok(command) => self.apply(command),
             Err(Fault::Syntax(reply)) => self.syntax_error(reply),
             Err(Fault::Sequence(reply)) => self.sequence_error(reply),
+            Err(Fault::Alien(reply)) => {
+                count(&self.settings.counters.syntax_errors);
+                self.say(reply);
+                self.state = State::Closed;
+            }
         }
     }
 

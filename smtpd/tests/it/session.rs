@@ -298,3 +298,76 @@ fn any_chunking_of_a_hostile_stream_gives_the_same_replies() {
         assert_eq!(replies(chunk), whole, "{chunk}");
     }
 }
+
+/// Pieces of which hostile streams are made.
+const PIECES: [&[u8]; 22] = [
+    b"EHLO a\r\n",
+    b"MAIL FROM:<a@ministry.example>\r\n",
+    b"MAIL FROM:<a@elsewhere.example>\r\n",
+    b"RCPT TO:<1@e-citizen.example>\r\n",
+    b"RCPT TO:<postmaster>\r\n",
+    b"RCPT TO:<1%2@e-citizen.example>\r\n",
+    b"DATA\r\n",
+    b"Subject: x\r\n\r\n",
+    b".\r\n",
+    b"..\r\n",
+    b"\r\n.\r\n",
+    b"\r.\r",
+    b"RSET\r\n",
+    b"STARTTLS\r\n",
+    b"NOOP\r\n",
+    b"\r\n",
+    b"\r",
+    b"\0",
+    b"\xff\xfe",
+    b"<>:@[]\"\\ =",
+    b"MAIL FROM:<\"",
+    b"VRFY x\r\n",
+];
+
+#[test]
+fn noise_never_breaks_the_session() {
+    // A xorshift generator: the same streams in every run.
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed % below as u64) as usize
+    };
+    let (mut letters, mut closed) = (0, 0);
+    for _ in 0..3000 {
+        let mut session = session_with_tls(next(2) == 0);
+        let mut trouble = Trouble::default();
+        let lines = 1 + next(60);
+        let mut stream = Vec::new();
+        for _ in 0..lines {
+            stream.extend_from_slice(PIECES[next(PIECES.len())]);
+        }
+        let newlines = stream.iter().filter(|&&octet| octet == b'\n').count();
+        let mut said = Vec::new();
+        for piece in stream.chunks(1 + next(40)) {
+            said.extend(talk(&mut session, piece, &mut trouble));
+        }
+        let good = |line: &String| line.len() >= 4 && line[..3].bytes().all(|o| o.is_ascii_digit());
+        assert!(said.iter().all(good), "{said:?}");
+        // One reply a line at most, besides the greeting, a second one to DATA, and 421; EHLO's has up to seven lines.
+        let replies = said
+            .iter()
+            .filter(|line| line.as_bytes()[3] == b' ')
+            .count();
+        assert!(
+            replies <= 2 * newlines + 2,
+            "{replies} replies to {newlines} lines: {said:?}"
+        );
+        letters += said
+            .iter()
+            .filter(|line| line.starts_with("451 4.3.0"))
+            .count();
+        closed += usize::from(matches!(session.advance(Instant::now()), Step::Close));
+    }
+    assert!(
+        letters > 0 && closed > 0,
+        "the streams reach deposits ({letters}) and ends ({closed})"
+    );
+}
