@@ -116,6 +116,25 @@ pub fn digest_of(unsigned: &[u8]) -> Option<Digest> {
     ours(unsigned, "CanonicalDigest")?.parse().ok()
 }
 
+/// SHA-256 and, in evidence of ours, size of the one message that evidence names; `None` if it names none, several, or
+/// by another digest.
+#[must_use]
+pub fn content_of(unsigned: &[u8]) -> Option<(Digest, Option<u64>)> {
+    let root = dom::parse(unsigned).ok()?;
+    let parts = root
+        .only(EVIDENCE.0, "UserContentInfo")?
+        .only(EVIDENCE.0, "PartsInfo")?;
+    let part = parts.only(EVIDENCE.0, "PartInfo")?;
+    part.only(DS, "DigestMethod")?
+        .attribute("Algorithm")
+        .filter(|name| *name == SHA256)?;
+    let value = STANDARD
+        .decode(part.only(DS, "DigestValue")?.text().trim())
+        .ok()?;
+    let size = ours(unsigned, "Octets").and_then(|size| size.parse().ok());
+    Some((Digest::from_bytes(value.try_into().ok()?), size))
+}
+
 fn ours(unsigned: &[u8], local: &str) -> Option<String> {
     let root = dom::parse(unsigned).ok()?;
     let extension = root

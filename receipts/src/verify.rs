@@ -152,15 +152,15 @@ fn verify_evidence(
     if let Some(mut item) = item::of(&beside)? {
         item.xml = Some(octets.to_vec());
         item::verify(&item, anchors, &mut report)?;
-        item::check_message(&item, beside.message, &mut report)?;
+        let file = event_name(item.event.id);
+        item::check_message(beside.message, item::content(&item), &file, &mut report)?;
     } else {
         let signed = item::verify_seal(name, octets, anchors, &mut report)?;
         report.note(NotProved::EventNotShown {
             file: name.to_owned(),
         });
-        if beside.message.is_some() {
-            report.note(NotProved::MessageUnused);
-        }
+        let named = evidence_xml::content_of(&signed.unsigned);
+        item::check_message(beside.message, named, name, &mut report)?;
         report.findings.push(Finding::of_signed(&signed, anchors));
         if evidence_xml::leaf_of(&signed.unsigned).is_none() {
             report.note(NotProved::OtherSystem);
@@ -185,7 +185,8 @@ fn verify_proof(
     if let Some(mut item) = item::of(&beside)? {
         item.proof = Some(proof);
         item::verify(&item, anchors, &mut report)?;
-        item::check_message(&item, beside.message, &mut report)?;
+        let file = event_name(item.event.id);
+        item::check_message(beside.message, item::content(&item), &file, &mut report)?;
     } else {
         // Any leaf will do: the checkpoint is judged before the path, and the path is not judged here.
         let leaf = LeafData::commit(&Salt::from_bytes([0; 32]), &[]);
@@ -197,9 +198,7 @@ fn verify_proof(
         report.note(NotProved::LeafNotShown {
             file: name.to_owned(),
         });
-        if beside.message.is_some() {
-            report.note(NotProved::MessageUnused);
-        }
+        item::check_message(beside.message, None, name, &mut report)?;
     }
     report.notes_of_all();
     Ok(report)
@@ -267,7 +266,12 @@ fn check_messages(
                 });
             }
         }
-        item::check_message(item, shown, report)?;
+        item::check_message(
+            shown,
+            item::content(item),
+            &event_name(item.event.id),
+            report,
+        )?;
     }
     match (&bundle.original, named) {
         (Some(_), true) => report.original = true,

@@ -11,9 +11,12 @@ use mail::Timestamp;
 
 /// Entries of one bundle: a recipient's whole chain has some tens of events with five files each.
 pub const ENTRIES_MAX: usize = 4096;
-/// Octets of all entries together, after decompression: a large message and its evidence. Guards against zip bombs, and
-/// keeps every offset within the 32 bits of a plain zip.
+/// Octets of all entries together, after decompression: a large message and its evidence. Keeps every offset within the
+/// 32 bits of a plain zip.
 pub const TOTAL_OCTETS_MAX: u64 = 512 * 1024 * 1024;
+/// How many times larger the entries may be than the zip: ours are not compressed at all, mail packed anew shrinks to a
+/// tenth at best. Guards against zip bombs.
+pub const RATIO_MAX: u64 = 32;
 /// Octets of an entry's name: the longest of ours is 45.
 pub const NAME_OCTETS_MAX: usize = 128;
 
@@ -37,8 +40,10 @@ pub enum ContainerError {
     /// More than [`ENTRIES_MAX`] entries.
     #[error("the zip has more than {ENTRIES_MAX} entries")]
     TooMany,
-    /// More than [`TOTAL_OCTETS_MAX`] octets in all.
-    #[error("{name}: the entries are larger than {TOTAL_OCTETS_MAX} octets in all")]
+    /// More than [`TOTAL_OCTETS_MAX`] octets in all, or more than [`RATIO_MAX`] times the zip's.
+    #[error(
+        "{name}: the entries are too large: {TOTAL_OCTETS_MAX} octets in all, or {RATIO_MAX} times the zip"
+    )]
     TooLarge {
         /// The entry at which it was too much.
         name: String,
@@ -65,7 +70,7 @@ pub fn read(octets: &[u8]) -> Result<Files, ContainerError> {
         return Err(ContainerError::Twice);
     }
     let mut files = Files::new();
-    let mut left = TOTAL_OCTETS_MAX;
+    let mut left = TOTAL_OCTETS_MAX.min(RATIO_MAX.saturating_mul(octets.len() as u64));
     for at in 0..archive.len() {
         let mut entry = archive.by_index(at).map_err(structure)?;
         let name = entry
@@ -256,6 +261,12 @@ mod tests {
         );
         let many = vec![("a".to_owned(), vec![]); ENTRIES_MAX + 1];
         assert!(write(&many, Timestamp::from_millis(0), &mut Vec::new()).is_err());
+        let mut bomb = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        bomb.start_file("b", zip::write::SimpleFileOptions::default())
+            .unwrap();
+        bomb.write_all(&vec![0; 4 << 20]).unwrap();
+        let bomb = bomb.finish().unwrap().into_inner();
+        assert!(matches!(read(&bomb), Err(ContainerError::TooLarge { name }) if name == "b"));
         let mut damaged = written(&[("a", b"one")]);
         damaged[31] ^= 1;
         assert!(matches!(read(&damaged), Err(ContainerError::Entry { name, .. }) if name == "a"));

@@ -1,5 +1,6 @@
 //! One event against its salt, its sealed evidence and its place in the log.
 
+use mail::Digest;
 use rustls_pki_types::CertificateDer;
 
 use super::message::{self, Likeness};
@@ -96,11 +97,12 @@ pub(super) fn verify_seal(
                 &signature,
             )
         });
-        if written.as_deref() != Some(xml)
-            || certificates
-                .iter()
-                .any(|der| is_idle(der, &signed, anchors))
-        {
+        let idle = |der: &CertificateDer<'_>| is_idle(der, &signed, anchors);
+        let twice = certificates
+            .iter()
+            .skip(1)
+            .any(|der| certificates.first() == Some(der));
+        if written.as_deref() != Some(xml) || twice || certificates.iter().any(idle) {
             return Err(Refutation::XmlAltered {
                 file: file.to_owned(),
             });
@@ -153,7 +155,7 @@ fn says_the_same(item: &Item, leaf: &LeafData, signed: &SignedEvidence) -> Resul
         evidence_xml::digest_of(&signed.unsigned),
         evidence_xml::leaf_of(&signed.unsigned),
     ) {
-        (Some(digest), _) if about_this && digest != mail::Digest::of(&item.octets) => {
+        (Some(digest), _) if about_this && digest != Digest::of(&item.octets) => {
             Err(Refutation::EventAltered {
                 file: event_name(id),
             })
@@ -205,25 +207,31 @@ pub(super) fn verify_inclusion(
     }
 }
 
-/// A message shown beside the evidence, against the digest in the event.
+/// A message shown beside the evidence, against the digest and size that `file` gives; without a digest there is nothing
+/// to hold it against.
 pub(super) fn check_message(
-    item: &Item,
     shown: Option<&[u8]>,
+    named: Option<(Digest, Option<u64>)>,
+    file: &str,
     report: &mut Report,
 ) -> Result<(), Refutation> {
-    let (Some(shown), Some(digest)) = (shown, item.event.subject.digest) else {
+    let Some(shown) = shown else { return Ok(()) };
+    let Some((digest, size)) = named else {
+        report.note(NotProved::MessageUnused);
         return Ok(());
     };
-    match message::likeness(shown, &digest, item.event.subject.size) {
-        None => Err(Refutation::OtherMessage {
-            event: event_name(item.event.id),
-        }),
-        Some(likeness) => {
-            report.message = Some(likeness);
-            if likeness != Likeness::Exact {
-                report.note(NotProved::MessageDiffers(likeness));
-            }
-            Ok(())
-        }
+    let likeness = message::likeness(shown, &digest, size);
+    let likeness = likeness.ok_or_else(|| Refutation::OtherMessage {
+        event: file.to_owned(),
+    })?;
+    report.message = Some(likeness);
+    if likeness != Likeness::Exact {
+        report.note(NotProved::MessageDiffers(likeness));
     }
+    Ok(())
+}
+
+/// The digest and size of the message an event is about.
+pub(super) fn content(item: &Item) -> Option<(Digest, Option<u64>)> {
+    Some((item.event.subject.digest?, item.event.subject.size))
 }

@@ -1,5 +1,7 @@
 //! The ways in which what is shown is false: one variant each, naming the file at fault.
 
+use serde_json::{Value, json};
+
 use crate::bundle::{BundleError, ContainerError};
 use crate::event::EventError;
 use crate::proof;
@@ -215,6 +217,12 @@ impl Refutation {
             Self::OriginalAltered { .. } => "original-altered",
             Self::OtherMessage { .. } => "other-message",
         }
+    }
+
+    /// The refutation as one JSON document.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({"verified": false, "refutation": self.word(), "file": self.file(), "why": self.to_string()})
     }
 
     /// The file at fault, where there is one inside what was shown.

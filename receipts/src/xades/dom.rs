@@ -7,8 +7,11 @@ use quick_xml::Reader;
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesDecl, BytesStart, Event};
 
-/// Octets of a document: evidence is some 4 KiB, with long chains and time-stamps some 40; beyond 4 MiB it is an attack.
-pub const DOCUMENT_OCTETS_MAX: usize = 4 * 1024 * 1024;
+/// Octets of a document: evidence is some 4 KiB, with long chains and time-stamps some 40; beyond 1 MiB it is an attack.
+pub const DOCUMENT_OCTETS_MAX: usize = 1024 * 1024;
+/// Elements of a document: evidence has some hundred, and a line for each recipient. With the limits below it bounds the
+/// work of canonicalization, which carries the namespaces in scope from element to element.
+pub const ELEMENTS_MAX: usize = 20_000;
 /// Elements inside one another: evidence uses 9; recursion over the tree must stay shallow.
 pub const DEPTH_MAX: usize = 64;
 /// Attributes and declarations of one element: they are compared pairwise.
@@ -23,6 +26,9 @@ pub enum DomError {
     /// More than [`DOCUMENT_OCTETS_MAX`].
     #[error("larger than {DOCUMENT_OCTETS_MAX} octets")]
     TooLarge,
+    /// More than [`ELEMENTS_MAX`] elements.
+    #[error("more than {ELEMENTS_MAX} elements")]
+    TooMany,
     /// More than [`DEPTH_MAX`] elements inside one another.
     #[error("more than {DEPTH_MAX} elements inside one another")]
     TooDeep,
@@ -191,6 +197,7 @@ struct Builder {
     open: Vec<Element>,
     root: Option<Element>,
     begun: bool,
+    elements: usize,
 }
 
 impl Builder {
@@ -233,6 +240,10 @@ impl Builder {
     fn start(&mut self, start: &BytesStart<'_>) -> Result<(), DomError> {
         if self.open.len() >= DEPTH_MAX {
             return Err(DomError::TooDeep);
+        }
+        self.elements += 1;
+        if self.elements > ELEMENTS_MAX {
+            return Err(DomError::TooMany);
         }
         if self.root.is_some() {
             return Err(DomError::Malformed("a second root element".to_owned()));
@@ -454,6 +465,8 @@ mod tests {
         assert!(error("<a xmlns:p='u' xmlns:q='u' p:b='' q:b=''/>").contains("\"b\" stands twice"));
         let deep = "<a>".repeat(DEPTH_MAX + 1);
         assert_eq!(error(&deep), DomError::TooDeep.to_string());
+        let many = format!("<a>{}</a>", "<b/>".repeat(ELEMENTS_MAX));
+        assert_eq!(error(&many), DomError::TooMany.to_string());
         let wide: String = (0..=ATTRIBUTES_MAX).map(|n| format!(" a{n}=''")).collect();
         assert_eq!(
             error(&format!("<a{wide}/>")),

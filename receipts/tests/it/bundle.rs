@@ -234,6 +234,24 @@ fn single_files() {
         report.findings[0].event,
         "http://uri.etsi.org/19522/Event/ContentHandover"
     );
+    let only_message = Beside {
+        message: Some(ORIGINAL),
+        ..nothing
+    };
+    assert_eq!(
+        verify(&xml_name, xml, only_message).unwrap().message,
+        Some(Likeness::Exact)
+    );
+    let other_message = Beside {
+        message: Some(b"x"),
+        ..nothing
+    };
+    assert_eq!(
+        verify(&xml_name, xml, other_message).unwrap_err().word(),
+        "other-message"
+    );
+    let report = verify(&proof_name, proof.as_bytes(), only_message).unwrap();
+    assert!(report.not_proved.contains(&NotProved::MessageUnused));
     let report = verify(&xml_name, xml, all).unwrap();
     assert!(report.findings[0].sealed.is_some() && report.message == Some(Likeness::Exact));
     let report = verify(&proof_name, proof.as_bytes(), nothing).unwrap();
@@ -272,4 +290,16 @@ fn single_files() {
         (format!("../events/{id}.json"), format!("../salts/{id}"))
     );
     assert!(neighbours("zip").is_empty());
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_octets_are_judged(octets in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400), text in ".{0,200}") {
+        let anchors = receipts::anchors::Anchors::default();
+        for name in ["a.zip", "a.xml", "a.tlog-proof"] {
+            for octets in [octets.as_slice(), text.as_bytes()] {
+                proptest::prop_assert!(verify_file(name, octets, &anchors, Beside::default()).unwrap().is_err());
+            }
+        }
+    }
 }

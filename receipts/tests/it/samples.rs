@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use receipts::anchors::{Anchors, CertificateAnchor};
+use receipts::verify::message::Likeness;
+use receipts::verify::{Beside, NotProved, verify_file};
 use receipts::xades::{XadesError, verify};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -79,4 +81,31 @@ fn agid_samples() {
         count += 1;
     }
     assert_eq!(count, 8);
+}
+
+/// The digest in the published evidence is the one of the published message.
+#[test]
+fn agid_message() {
+    let Some(folder) = standards().map(|folder| folder.join("agid-rem-policy-it-1.2")) else {
+        return;
+    };
+    let anchors = anchors(&folder.join("certificates/REM-ROOT-CA.crt"));
+    let message =
+        fs::read(folder.join("Intra-REM-flow/original_message.to_attach_to_dispatch.eml")).unwrap();
+    let xml = fs::read(folder.join("standalone-evidence/SubmissionAcceptance.RA01.xml")).unwrap();
+    let verify = |message: &[u8]| {
+        let beside = Beside {
+            message: Some(message),
+            ..Beside::default()
+        };
+        verify_file("RA01.xml", &xml, &anchors, beside).unwrap()
+    };
+    let report = verify(&message).unwrap();
+    assert_eq!(report.message, Some(Likeness::Exact));
+    assert!(report.not_proved.contains(&NotProved::OtherSystem));
+    assert_eq!(
+        report.findings[0].sealed.as_ref().unwrap().issuer,
+        "S-REMS-1 provider"
+    );
+    assert_eq!(verify(&message[1..]).unwrap_err().word(), "other-message");
 }
