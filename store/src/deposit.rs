@@ -26,7 +26,7 @@ pub const DEPOSIT_KEYWORDS: &str = "$MDNSent";
 pub const REFUSED_MAX: usize = 100;
 
 /// Octets of a Message-ID field that is used: one line (RFC 5322 §2.1.1).
-const MESSAGE_ID_BYTES_MAX: usize = 998;
+pub const MESSAGE_ID_BYTES_MAX: usize = 998;
 
 /// The envelope of a transaction and where it came from.
 #[derive(Debug, Clone)]

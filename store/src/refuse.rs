@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::Store;
 use crate::commit::Ticket;
-use crate::deposit::{Envelope, RefusedRecipient, sender_text};
+use crate::deposit::{Envelope, MESSAGE_ID_BYTES_MAX, RefusedRecipient, sender_text};
 use crate::mint::MessageFacts;
 
 /// A submission that gets a final 5xx after its data, or a policy 5xx at MAIL.
@@ -40,7 +40,11 @@ impl Store {
     pub fn refuse(&self, rejection: Rejection) -> Ticket<EvidenceId> {
         self.act(move |act| {
             let (digest, size, message_id_field) = match &rejection.content {
-                Some((digest, size, field)) => (Some(*digest), Some(*size), field.clone()),
+                Some((digest, size, field)) => (
+                    Some(*digest),
+                    Some(*size),
+                    field.clone().filter(|field| field.len() <= MESSAGE_ID_BYTES_MAX),
+                ),
                 None => (None, None, None),
             };
             let facts = MessageFacts {
