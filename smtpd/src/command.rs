@@ -175,7 +175,7 @@ pub enum Fault {
 }
 
 /// A browser on a contracted host can be made to post a form to this port, with commands in its body: after its first
-/// line nothing is read (RFC 9110 §9.1, RFC 5789).
+/// line nothing is read.
 const HTTP_METHODS: [&str; 9] = [
     "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE",
 ];

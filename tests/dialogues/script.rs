@@ -76,6 +76,8 @@ pub struct Open {
     pub peer: String,
     /// Implicit TLS.
     pub tls: bool,
+    /// The listener that greets holders with PREAUTH; under implicit TLS too.
+    pub preauth: bool,
     pub certificate: Option<String>,
 }
 
@@ -345,12 +347,14 @@ fn open_how(rest: &str, peer: &str) -> Result<Open, String> {
     let mut open = Open {
         peer: peer.to_owned(),
         tls: false,
+        preauth: false,
         certificate: None,
     };
     for (key, value) in keys_of(rest.split_whitespace()) {
         match key.as_str() {
             "peer" => open.peer = value,
             "tls" => open.tls = true,
+            "preauth" => (open.tls, open.preauth) = (true, true),
             "cert" => open.certificate = Some(value),
             _ => return Err(format!("O: has no {key}")),
         }
