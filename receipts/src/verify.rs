@@ -299,14 +299,12 @@ fn compare(bundle: &Bundle, files: &container::Files, octets: &[u8]) -> Result<(
             Some(_) => {}
         }
     }
-    let mut written = Vec::with_capacity(octets.len());
-    if bundle.write_to(&mut written).is_err() || written != octets {
-        let same = written
-            .iter()
-            .zip(octets)
-            .take_while(|(ours, read)| ours == read)
-            .count();
-        return Err(Refutation::ZipStructure { offset: same });
+    let mut comparator = container::Comparator::new(octets);
+    if bundle.write_to(&mut comparator).is_err() {
+        return Err(Refutation::ZipStructure { offset: 0 });
+    }
+    if let Some(offset) = comparator.difference() {
+        return Err(Refutation::ZipStructure { offset });
     }
     Ok(())
 }

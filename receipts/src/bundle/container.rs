@@ -140,6 +140,56 @@ pub fn write(files: &[(String, Vec<u8>)], time: Timestamp, out: &mut impl Write)
     out.write_all(&[0, 0])
 }
 
+/// Takes what is written and compares it with octets that are there already: nothing is kept.
+#[derive(Debug)]
+pub struct Comparator<'a> {
+    expected: &'a [u8],
+    same: usize,
+    differs: bool,
+}
+
+impl<'a> Comparator<'a> {
+    /// Will compare with `expected`.
+    #[must_use]
+    pub const fn new(expected: &'a [u8]) -> Self {
+        Self {
+            expected,
+            same: 0,
+            differs: false,
+        }
+    }
+
+    /// The first octet at which what was written differs; `None` if it is all of the expected octets and no more.
+    #[must_use]
+    pub const fn difference(&self) -> Option<usize> {
+        if self.differs || self.same < self.expected.len() {
+            Some(self.same)
+        } else {
+            None
+        }
+    }
+}
+
+impl Write for Comparator<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        if !self.differs {
+            let rest = self.expected.get(self.same..).unwrap_or_default();
+            let same = rest
+                .iter()
+                .zip(octets)
+                .take_while(|(one, other)| one == other)
+                .count();
+            self.same += same;
+            self.differs = same < octets.len();
+        }
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// §4.3.7 from "version needed" to "extra field length": the same in both headers.
 fn entry_fields(name: &str, content: &[u8], date: u32) -> [u8; 26] {
     let mut fields = [0; 26];
@@ -242,6 +292,25 @@ mod tests {
             read(b"not a zip"),
             Err(ContainerError::Structure(_))
         ));
+    }
+
+    #[test]
+    fn the_comparator_finds_the_first_difference() {
+        let table: [(&[&[u8]], Option<usize>); 6] = [
+            (&[b"ab", b"c"], None),
+            (&[b"ab"], Some(2)),
+            (&[b"ab", b"cd"], Some(3)),
+            (&[b"ax", b"c"], Some(1)),
+            (&[b"abx", b""], Some(2)),
+            (&[], Some(0)),
+        ];
+        for (written, expected) in table {
+            let mut comparator = Comparator::new(b"abc");
+            written
+                .iter()
+                .for_each(|octets| comparator.write_all(octets).unwrap());
+            assert_eq!(comparator.difference(), expected, "{written:?}");
+        }
     }
 
     #[test]
