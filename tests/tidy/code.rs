@@ -1,6 +1,6 @@
 //! Rules for Rust files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::hold;
 use super::source::{Line, Source};
@@ -221,48 +221,43 @@ fn is_at_driver(source: &Source) -> bool {
 
 #[test]
 fn every_file_is_part_of_a_crate() {
-    let sources = tree::sources();
-    let declared: Vec<String> = sources
+    let roots = [
+        "src/lib.rs",
+        "src/main.rs",
+        "tests/it.rs",
+        "tests/it/main.rs",
+        "build.rs",
+    ];
+    let declared = declared_modules();
+    let complaints = tree::sources()
         .iter()
-        .flat_map(|source| {
-            let folder = source.module_folder();
-            source
-                .modules()
-                .into_iter()
-                .map(move |(name, _)| format!("{folder}/{name}"))
+        .map(|source| source.path.as_str())
+        .filter(|path| {
+            !roots.iter().any(|root| path.ends_with(root)) && !path.contains("/benches/")
         })
-        .collect();
-    let roots = ["src/lib.rs", "src/main.rs", "tests/it.rs", "build.rs"];
-    let complaints = sources
-        .iter()
-        .filter(|source| !roots.iter().any(|root| source.path.ends_with(root)))
-        .filter(|source| !source.path.ends_with("tests/it/main.rs"))
-        .filter(|source| {
-            let module = source.path.trim_end_matches(".rs").trim_end_matches("/mod");
-            let is_included = is_included_by_path(source, sources);
-            !declared.iter().any(|name| name == module) && !is_included
-        })
-        .map(|source| {
-            format!(
-                "{}: no `mod` brings it in, so it is never compiled",
-                source.path
-            )
-        })
+        .filter(|path| !declared.contains(path.trim_end_matches(".rs").trim_end_matches("/mod")))
+        .map(|path| format!("{path}: no `mod` brings it in, so it is never compiled"))
         .collect();
     hold("Every file is compiled.", complaints);
 }
 
-/// `#[path = "…/file.rs"]` names it.
-fn is_included_by_path(source: &Source, sources: &[Source]) -> bool {
-    let name = source
-        .path
-        .rsplit_once('/')
-        .map_or(source.path.as_str(), |(_, name)| name);
-    let ends = [format!("/{name}\"]"), format!("\"{name}\"]")];
-    sources
-        .iter()
-        .flat_map(|source| source.text.lines())
-        .any(|line| line.contains("#[path") && ends.iter().any(|end| line.ends_with(end)))
+/// Paths, without `.rs`, of all modules that some file declares, by its place or by `#[path = "…"]`.
+fn declared_modules() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for source in tree::sources() {
+        let by_place = source.modules().into_iter();
+        found.extend(by_place.map(|(name, _)| format!("{}/{name}", source.module_folder())));
+        let folder = source
+            .path
+            .rsplit_once('/')
+            .map_or("", |(folder, _)| folder);
+        let by_path = source.text.lines().filter_map(|line| {
+            let named = line.trim().strip_prefix("#[path = \"")?.split('"').next()?;
+            Some(tree::resolve(folder, named.trim_end_matches(".rs")))
+        });
+        found.extend(by_path);
+    }
+    found
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn cited_standards_are_in_the_index() {
     hold("docs/rfc.md lists what the code follows.", complaints);
 }
 
-/// RFCs and ETSI standards that the sources name, each with one place.
+/// RFCs, ETSI standards and C2SP documents that the sources name, each with one place.
 fn citations() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let cites = |path: &str| {
@@ -61,7 +61,7 @@ fn citations() -> BTreeMap<String, String> {
     found
 }
 
-/// `RFC 5321`, `RFC 6962/9162`, `EN 319 522-1` and `TS 119 612` in a line.
+/// `RFC 5321`, `RFC 6962/9162`, `EN 319 522-1`, `TS 119 612` and `C2SP tlog-tiles` in a line.
 fn standards(line: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (at, _) in line.match_indices("RFC ") {
@@ -83,18 +83,28 @@ fn standards(line: &str) -> Vec<String> {
             found.push(format!("{family}{number}"));
         }
     }
+    for (at, family) in line.match_indices("C2SP ") {
+        let name: String = line[at + family.len()..]
+            .chars()
+            .take_while(|c| c.is_ascii_lowercase() || *c == '-')
+            .collect();
+        if name.contains('-') {
+            found.push(format!("{family}{name}"));
+        }
+    }
     found
 }
 
 #[test]
 fn standards_are_found_in_a_line() {
-    let line = "RFC 5321 §4, RFC 6962/9162; EN 319 522-1 E.1 and TS 119 612, RFC 99, WHEN 3 come";
+    let line = "RFC 5321 §4, RFC 6962/9162; EN 319 522-1 E.1 and TS 119 612, RFC 99, WHEN 3 come, C2SP tlog-tiles, C2SP notes";
     let want = [
         "RFC 5321",
         "RFC 6962",
         "RFC 9162",
         "EN 319 522-1",
         "TS 119 612",
+        "C2SP tlog-tiles",
     ];
     assert_eq!(standards(line), want);
 }
@@ -187,7 +197,7 @@ fn links_lead_somewhere() {
         let text = tree::read(path);
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         for target in links(&text) {
-            let target = resolve(folder, target.split('#').next().unwrap_or_default());
+            let target = tree::resolve(folder, target.split('#').next().unwrap_or_default());
             let is_there = files
                 .keys()
                 .any(|file| *file == target || file.starts_with(&format!("{target}/")));
@@ -205,22 +215,6 @@ fn links(markdown: &str) -> Vec<&str> {
         .filter_map(|rest| Some(rest.split_once(')')?.0))
         .filter(|target| !target.contains("://") && !target.starts_with("mailto:"))
         .collect()
-}
-
-fn resolve(folder: &str, target: &str) -> String {
-    let mut path: Vec<&str> = folder.split('/').filter(|name| !name.is_empty()).collect();
-    for name in target.split('/') {
-        match name {
-            "" | "." => {}
-            ".." => drop(path.pop()),
-            name => path.push(name),
-        }
-    }
-    if target.is_empty() {
-        String::new()
-    } else {
-        path.join("/")
-    }
 }
 
 #[test]

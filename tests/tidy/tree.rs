@@ -7,8 +7,10 @@ use std::sync::LazyLock;
 
 use super::source::Source;
 
-/// Folders that are not the repository's own.
-const SKIPPED: [&str; 2] = ["target", ".git"];
+/// What is not the repository's own: builds, and what is hidden (`.git`, what tests make and take away).
+fn is_ours(name: &str) -> bool {
+    name == ".ci" || (name != "target" && !name.starts_with('.'))
+}
 
 pub const CRATES: [&str; 6] = ["mail", "receipts", "identity", "store", "smtpd", "imapd"];
 
@@ -24,7 +26,7 @@ pub fn files() -> BTreeMap<String, u64> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap().map(Result::unwrap) {
             let (path, kind) = (entry.path(), entry.file_type().unwrap());
-            let is_ours = !SKIPPED.iter().any(|name| entry.file_name() == *name);
+            let is_ours = is_ours(&entry.file_name().to_string_lossy());
             if kind.is_dir() && is_ours {
                 folders.push(path);
             } else if kind.is_file() {
@@ -92,6 +94,23 @@ pub fn rows(markdown: &str) -> Vec<Vec<String>> {
                 .collect()
         })
         .collect()
+}
+
+/// A relative path, as seen from a folder, by its path from the root.
+pub fn resolve(folder: &str, target: &str) -> String {
+    let mut path: Vec<&str> = folder.split('/').filter(|name| !name.is_empty()).collect();
+    for name in target.split('/') {
+        match name {
+            "" | "." => {}
+            ".." => drop(path.pop()),
+            name => path.push(name),
+        }
+    }
+    if target.is_empty() {
+        String::new()
+    } else {
+        path.join("/")
+    }
 }
 
 fn from_root(path: &Path) -> String {
