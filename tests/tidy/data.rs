@@ -1,7 +1,13 @@
 //! Rules for the files of `etc/`, and for every text.
 
+use std::process::Command;
+
+use toml::Value;
+
 use super::hold;
 use super::tree;
+
+const EVENT_NAMES: &str = "receipts/src/event/name.rs";
 
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -64,7 +70,7 @@ fn files_are_small() {
 fn rules_are_complete() {
     let mut complaints = Vec::new();
     let files = tree::files().into_keys();
-    for path in files.filter(|path| path.starts_with("etc/rules/")) {
+    for path in files.filter(|path| path.starts_with("etc/rules/") && path.ends_with(".toml")) {
         complaints.extend(
             rule_faults(&path)
                 .into_iter()
@@ -79,16 +85,18 @@ fn rules_are_complete() {
 
 fn rule_faults(path: &str) -> Vec<String> {
     let rule = tree::read_toml(path);
-    let text = |key: &str| {
+    let text = |key: &str| rule.get(key).and_then(Value::as_str).unwrap_or_default();
+    let list = |key: &str| {
         rule.get(key)
-            .and_then(toml::Value::as_str)
+            .and_then(Value::as_array)
+            .cloned()
             .unwrap_or_default()
     };
     let mut faults = Vec::new();
     if format!("etc/rules/{}.toml", text("id")) != path {
         faults.push("`id` is not the file's name".to_owned());
     }
-    for key in ["title", "source", "trigger"] {
+    for key in ["title", "source", "trigger", "concludes"] {
         if text(key).is_empty() {
             faults.push(format!("`{key}` is missing"));
         }
@@ -98,40 +106,92 @@ fn rule_faults(path: &str) -> Vec<String> {
     }
     if rule
         .get("version")
-        .and_then(toml::Value::as_integer)
+        .and_then(Value::as_integer)
         .is_none_or(|version| version < 1)
     {
         faults.push("`version` is missing".to_owned());
     }
-    if rule
-        .get("clock")
-        .and_then(|clock| clock.get("zone"))
-        .is_none()
+    let clock = |key: &str| rule.get("clock").and_then(|clock| clock.get(key));
+    if ["starts", "zone", "days", "pauses"]
+        .iter()
+        .any(|key| clock(key).is_none())
     {
-        faults.push("[clock] `zone` is missing".to_owned());
+        faults.push("[clock] needs `starts`, `zone`, `days` and `pauses`".to_owned());
     }
-    let steps = rule
-        .get("step")
-        .and_then(toml::Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    let is_step = |step: &toml::Value| step.get("after").is_some() && step.get("event").is_some();
-    if !steps.iter().all(is_step) {
+    let has = |table: &Value, keys: &[&str]| keys.iter().all(|key| table.get(key).is_some());
+    if !list("step")
+        .iter()
+        .all(|step| has(step, &["after", "event"]))
+    {
         faults.push("a [[step]] needs `after` and `event`".to_owned());
     }
-    let tests = rule
-        .get("test")
-        .and_then(toml::Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    let is_test = |test: &toml::Value| {
-        ["name", "events", "at", "concludes"]
+    let tests = list("test");
+    if tests.len() < 2
+        || !tests
             .iter()
-            .all(|key| test.get(key).is_some())
-    };
-    if tests.len() < 2 || !tests.iter().all(is_test) {
+            .all(|test| has(test, &["name", "events", "at", "concludes"]))
+    {
         faults
             .push("at least two [[test]]s with `name`, `events`, `at` and `concludes`".to_owned());
     }
+    let known = tree::read(EVENT_NAMES);
+    for event in named_events(&rule) {
+        if !known.contains(&format!("= \"{event}\"")) {
+            faults.push(format!("there is no event `{event}` ({EVENT_NAMES})"));
+        }
+    }
     faults
+}
+
+/// Every event that a rule names: in its trigger, its clock, its steps and its tests.
+fn named_events(rule: &toml::Table) -> Vec<String> {
+    let trigger = rule
+        .get("trigger")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let operators = ["and", "or", "while"];
+    let mut found: Vec<String> = trigger
+        .split([' ', '(', ')'])
+        .filter(|word| !word.is_empty() && !operators.contains(word))
+        .map(str::to_owned)
+        .collect();
+    let tables = |key: &str| {
+        rule.get(key)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
+    let clock = rule.get("clock");
+    let of_clock = clock.and_then(|clock| clock.get("starts")).into_iter();
+    let of_steps = tables("step").filter_map(|step| step.get("event"));
+    let of_tests = tables("test")
+        .filter_map(|test| test.get("events").and_then(Value::as_array))
+        .flatten()
+        .filter_map(|event| event.get(0));
+    let named = of_clock.chain(of_steps).chain(of_tests);
+    found.extend(named.filter_map(Value::as_str).map(str::to_owned));
+    found
+}
+
+#[test]
+fn the_sample_configuration_is_what_init_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let post = folder.path().join("post");
+    let output = Command::new(env!("CARGO_BIN_EXE_knik"))
+        .arg("init")
+        .arg(&post)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let written = std::fs::read_to_string(post.join("knik.toml")).unwrap();
+    let sample = tree::read("etc/knik.toml");
+    let differs = written
+        .lines()
+        .zip(sample.lines())
+        .position(|(is, was)| is != was);
+    assert!(
+        written == sample,
+        "etc/knik.toml is not what `knik init` writes (line {:?}); copy the new one",
+        differs.map(|line| line + 1)
+    );
 }
