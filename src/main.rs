@@ -1,1 +1,68 @@
-fn main(){}
+//! `knik`: an official electronic post. Certified mail whose receipts a stranger can check.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`cli`] | the command line and its help |
+//! | [`config`] | `knik.toml` |
+//! | [`commands`] | what can be asked, one file per command |
+//! | [`serve`] | the running post: listeners, reload, shutdown |
+//! | [`chores`] | what the post does by itself |
+//! | [`demo`] | the whole journey of one letter |
+//! | [`signer`] | the log's signer and its memory |
+//! | [`keys`] | key files |
+//! | [`psn`] | what is doubtful about a personal number |
+//! | [`output`] | text tables and JSON |
+//! | [`failure`] | exit codes, and the one line on standard error |
+
+mod chores;
+mod cli;
+mod commands;
+mod config;
+mod demo;
+mod failure;
+mod keys;
+mod output;
+mod psn;
+mod serve;
+mod signer;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use config::Config;
+use failure::{Failure, Outcome};
+use output::Output;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = Output::new(cli.json);
+    let done = run(cli, &mut out);
+    // What was found before a failure is printed too.
+    let flushed = out.flush();
+    match done.and(flushed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !matches!(failure, Failure::OutputClosed) {
+                eprintln!("knik: {failure}");
+            }
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(cli: Cli, out: &mut Output) -> Outcome {
+    let config = || Config::find(cli.config.as_deref());
+    match cli.command {
+        Command::Init(init) => commands::init::run(&init, out),
+        Command::Serve(serve) => serve::run(config()?, &serve),
+        Command::Demo(demo) => demo::run(&demo, out),
+        Command::Contract(command) => commands::contract::run(&config()?, command, out),
+        Command::Account(command) => commands::account::run(&config()?, command, out),
+        Command::Evidence(command) => commands::evidence::run(&config()?, command, out),
+        Command::Log(command) => commands::log::run(&config()?, &command, out),
+        Command::Verify(verify) => commands::verify::run(&verify, out),
+        Command::Audit => commands::audit::run(&config()?, out),
+    }
+}

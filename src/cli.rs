@@ -1,0 +1,375 @@
+//! The command line: what can be asked of the program, with its help.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+use mail::Address;
+use receipts::event::EventName;
+use receipts::id::{ContractId, EvidenceId, MessageId};
+use store::contracts::Profile;
+use store::register::{Kind, Lang};
+
+use crate::commands::dates::{Day, Moment};
+use crate::serve::Role;
+
+/// Official electronic post: certified mail with receipts that a stranger can check.
+#[derive(Debug, Parser)]
+#[command(name = "knik", version, max_term_width = 110, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// Configuration file [default: $KNIK_CONFIG, else ./knik.toml, else /etc/knik/knik.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON: one document, or JSON Lines for lists
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[allow(missing_docs)]
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done or verified; 1 the thing asked is false (refuted, not found); \
+2 it could not be done; 75 a write could not be made durable, start again.";
+
+/// What can be asked.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Set up a new post in DIR: configuration, keys, operator CA, anchors
+    Init(Init),
+    /// Run the post in the foreground
+    Serve(Serve),
+    /// Show the whole journey of one letter over real sockets, in a temporary directory
+    Demo(Demo),
+    /// Senders under contract
+    #[command(subcommand)]
+    Contract(Contract),
+    /// Holders' accounts and their device certificates
+    #[command(subcommand)]
+    Account(Account),
+    /// What was observed: list, show, export as a bundle for a court
+    #[command(subcommand)]
+    Evidence(Evidence),
+    /// The public log of all evidence
+    #[command(subcommand)]
+    Log(Log),
+    /// Check bundles, evidence and proofs offline: no store, network or configuration is used
+    Verify(Verify),
+    /// Re-verify the whole store against its log; names the first thing that does not hold
+    Audit,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Directory to set up; made when absent. Nothing in it is ever overwritten
+    pub dir: PathBuf,
+    /// Domain of the official addresses
+    #[arg(long, default_value = "e-citizen.example")]
+    pub domain: String,
+    /// This host's name [default: mx.DOMAIN]
+    #[arg(long)]
+    pub hostname: Option<String>,
+    /// SMTP listener
+    #[arg(long, value_name = "A:P", default_value = crate::config::template::port::SMTP)]
+    pub smtp: SocketAddr,
+    /// IMAP listener with STARTTLS
+    #[arg(long, value_name = "A:P", default_value = crate::config::template::port::IMAP)]
+    pub imap: SocketAddr,
+    /// IMAP listener over TLS
+    #[arg(long, value_name = "A:P", default_value = crate::config::template::port::IMAPS)]
+    pub imaps: SocketAddr,
+    /// HTTP listener, written for a later version
+    #[arg(long, value_name = "A:P", default_value = crate::config::template::port::HTTP)]
+    pub http: SocketAddr,
+    /// HTTPS listener, written for a later version
+    #[arg(long, value_name = "A:P", default_value = crate::config::template::port::HTTPS)]
+    pub https: SocketAddr,
+}
+
+/// `serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Parts to run, comma-separated; default: all
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "ROLE,…")]
+    pub roles: Vec<Role>,
+    /// File to write the process id to; a stale one is overwritten, and it is removed at the end
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Do it in this directory and keep it; it must be empty or absent
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Go on serving afterwards, and say how to connect a mail client
+    #[arg(long)]
+    pub stay: bool,
+}
+
+/// `contract …`.
+#[derive(Debug, Subcommand)]
+pub enum Contract {
+    /// Add an active contract: from now on its addresses may send
+    Add(Box<ContractAdd>),
+    /// List all contracts
+    List,
+    /// Show one contract
+    Show {
+        /// Contract id
+        id: ContractId,
+    },
+    /// Close the gate until resumed; live sessions end within 10 s
+    Suspend {
+        /// Contract id
+        id: ContractId,
+        /// Why; it becomes part of the evidence
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+    },
+    /// Open the gate of a suspended contract again
+    Resume {
+        /// Contract id
+        id: ContractId,
+    },
+    /// End a contract for good; live sessions end within 10 s
+    End {
+        /// Contract id
+        id: ContractId,
+        /// Why; it becomes part of the evidence
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+    },
+}
+
+/// `contract add`.
+#[derive(Debug, Args)]
+pub struct ContractAdd {
+    /// The body's name
+    #[arg(long)]
+    pub name: String,
+    /// Address or network it sends from; may be given several times
+    #[arg(long = "ip", required = true, num_args = 1.., value_name = "ADDR[/PREFIX]", value_parser = network)]
+    pub ips: Vec<IpNet>,
+    /// Domain of its envelope senders; may be given several times
+    #[arg(long = "domain", required = true, num_args = 1.., value_name = "DOMAIN")]
+    pub domains: Vec<String>,
+    /// Where signed receipts go [default: the envelope sender]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    pub receipts_to: Option<Address>,
+    /// Receipts it gets by mail: both, signed, report or pull (none)
+    #[arg(long, default_value = "both")]
+    pub profile: Profile,
+    /// First day, YYYY-MM-DD, from its midnight in Yerevan
+    #[arg(long, value_name = "DATE")]
+    pub from: Option<Day>,
+    /// Last day, YYYY-MM-DD, to its end in Yerevan
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<Day>,
+    /// Largest message in octets [default: the general limit]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_size: Option<u64>,
+    /// Take its mail under TLS only
+    #[arg(long)]
+    pub require_tls: bool,
+    /// PEM file of the only client certificate it may send with
+    #[arg(long, value_name = "PEM")]
+    pub client_cert: Option<PathBuf>,
+}
+
+/// `account …`.
+#[derive(Debug, Subcommand)]
+pub enum Account {
+    /// Open an account, active at once; a doubtful personal number warns, never refuses
+    Add {
+        /// The official address
+        #[arg(value_parser = address)]
+        address: Address,
+        /// The holder's name
+        #[arg(long, default_value = "")]
+        name: String,
+        /// What the holder is: person, entity or body
+        #[arg(long, default_value = "person")]
+        kind: Kind,
+        /// Language of notices: hy, ru or en
+        #[arg(long, default_value = "hy")]
+        lang: Lang,
+    },
+    /// List all accounts
+    List,
+    /// Show one account and its device certificates
+    Show {
+        /// The official address
+        #[arg(value_parser = address)]
+        address: Address,
+    },
+    /// Issue a device certificate from the operator CA: cert.pem, key.pem, bundle.p12, ca.pem
+    Enrol {
+        /// The official address
+        #[arg(value_parser = address)]
+        address: Address,
+        /// Directory for the files; nothing in it is overwritten
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// How long it is valid, days
+        #[arg(long, default_value_t = 365)]
+        days: u32,
+    },
+}
+
+/// `evidence …`.
+#[derive(Debug, Subcommand)]
+pub enum Evidence {
+    /// List events, oldest first; everything given must hold
+    List(Box<EvidenceList>),
+    /// Show one event
+    Show {
+        /// Evidence id
+        id: EvidenceId,
+        /// In what form
+        #[arg(long, value_enum, default_value = "text")]
+        format: Format,
+    },
+    /// Write a bundle that a stranger can check: events, salts, sealed XML, checkpoint, proofs, certificates
+    Export(EvidenceExport),
+}
+
+/// `evidence list`.
+#[derive(Debug, Args)]
+pub struct EvidenceList {
+    /// Of this message
+    #[arg(long, value_name = "ID")]
+    pub message: Option<MessageId>,
+    /// Of messages with this Message-ID field, with its angle brackets
+    #[arg(long, value_name = "<…>")]
+    pub message_id_field: Option<String>,
+    /// Of this contract and its messages
+    #[arg(long, value_name = "ID")]
+    pub contract: Option<ContractId>,
+    /// Of this account and the letters to it
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    pub account: Option<Address>,
+    /// Of this name, such as handed-over
+    #[arg(long, value_name = "NAME", value_parser = event_name)]
+    pub event: Option<EventName>,
+    /// Not before: YYYY-MM-DD (midnight in Yerevan) or YYYY-MM-DDThh:mm:ssZ
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Moment>,
+    /// Before: as --since
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Moment>,
+    /// At most so many
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+}
+
+/// `evidence export`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub struct EvidenceExport {
+    /// Evidence id: its chain up to and including it; no other recipient appears
+    #[arg(group = "what")]
+    pub id: Option<EvidenceId>,
+    /// All events of this message, for its sender
+    #[arg(long, value_name = "ID", group = "what")]
+    pub message: Option<MessageId>,
+    /// File to write; replaced when it exists
+    #[arg(long, value_name = "FILE.zip")]
+    pub out: PathBuf,
+    /// Put the message itself in
+    #[arg(long)]
+    pub with_original: bool,
+}
+
+/// A form of one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// The canonical octets
+    Json,
+    /// Sealed ETSI evidence XML
+    Xml,
+    /// A page to print
+    Html,
+}
+
+/// `log …`.
+#[derive(Debug, Subcommand)]
+pub enum Log {
+    /// The log's public key, as verifiers take it
+    Key,
+    /// How many events there are, published and pending
+    Status,
+    /// The last signed checkpoint
+    Checkpoint,
+    /// The proof that an event is in the log (C2SP tlog-proof)
+    Proof {
+        /// Evidence id
+        id: EvidenceId,
+    },
+    /// The proof that the log of size NEW extends the log of size OLD
+    Consistency {
+        /// Older size
+        old: u64,
+        /// Newer size
+        new: u64,
+    },
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Bundles (.zip), sealed evidence (.xml), proofs (.tlog-proof)
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The message to compare with the digest in the evidence
+    #[arg(long, value_name = "FILE.eml")]
+    pub message: Option<PathBuf>,
+    /// What to trust [default: ./anchors.toml]
+    #[arg(long, value_name = "FILE")]
+    pub anchors: Option<PathBuf>,
+}
+
+/// An address by itself is the network of that one address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let parsed = text.parse().or_else(|_| text.parse().map(|address: std::net::IpAddr| IpNet::from(address)));
+    parsed.map_err(|_| "not an address or network, such as 192.0.2.1 or 192.0.2.0/24".to_owned())
+}
+
+fn address(text: &str) -> Result<Address, String> {
+    Address::parse(text).map_err(|e| e.to_string())
+}
+
+fn event_name(text: &str) -> Result<EventName, String> {
+    text.parse().map_err(|_| {
+        let names: Vec<&str> = EventName::ALL.iter().map(|name| name.as_str()).collect();
+        format!("not the name of an event; they are {}", names.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_hold() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn lists_of_addresses_come_in_both_spellings() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        let cli = parse("knik contract add --name X --ip 192.0.2.1 --ip 2001:db8::/32 --domain a.test b.test").unwrap();
+        let Command::Contract(Contract::Add(add)) = cli.command else { panic!("contract add") };
+        assert_eq!(add.ips, ["192.0.2.1/32".parse().unwrap(), "2001:db8::/32".parse().unwrap()]);
+        assert_eq!(add.domains, ["a.test", "b.test"]);
+        assert!(parse("knik evidence export --out x.zip").is_err());
+        assert!(parse("knik contract suspend 01JD9YV0000000000000000001").is_err());
+        assert!(parse("knik evidence list --event opened").unwrap_err().to_string().contains("handed-over"));
+    }
+}

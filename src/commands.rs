@@ -1,0 +1,29 @@
+//! What can be asked of the program, one file per command.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`init`] | a new post: configuration, keys, authority, anchors |
+//! | [`contract`] | senders under contract |
+//! | [`account`] | holders' accounts |
+//! | [`enrol`] | a device certificate for a holder |
+//! | [`evidence`] | evidence listed and shown |
+//! | [`export`] | the bundle |
+//! | [`page`] | one event as a page to print |
+//! | [`log`] | the log: key, status, checkpoint, proofs |
+//! | [`verify`] | bundles, evidence and proofs, checked offline |
+//! | [`audit`] | the whole store against its log |
+//! | [`operator`] | who gives the commands |
+//! | [`dates`] | days and moments as operators write them |
+
+pub mod account;
+pub mod audit;
+pub mod contract;
+pub mod dates;
+pub mod enrol;
+pub mod evidence;
+pub mod export;
+pub mod init;
+pub mod log;
+pub mod operator;
+pub mod page;
+pub mod verify;

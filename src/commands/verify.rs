@@ -1,0 +1,105 @@
+//! `knik verify`: bundles, evidence and proofs, checked offline. No store, no network, no configuration.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use receipts::anchors::Anchors;
+use receipts::bundle::container::TOTAL_OCTETS_MAX;
+use receipts::verify::{Beside, Kind, Refutation, Report, neighbours, verify_file};
+use serde_json::json;
+
+use crate::cli::Verify;
+use crate::failure::{Failure, Outcome};
+use crate::keys;
+use crate::output::Output;
+
+/// Where anchors are looked for when no file is named.
+const ANCHORS: &str = "anchors.toml";
+
+/// Octets of one file: what a bundle may unpack to, and its container's own.
+const FILE_BYTES_MAX: u64 = TOTAL_OCTETS_MAX + 16 * 1024 * 1024;
+
+/// Checks each file; the first that is false ends it.
+///
+/// # Errors
+/// The refutation, or what cannot be read.
+pub fn run(wanted: &Verify, out: &mut Output) -> Outcome {
+    let anchors = anchors(wanted.anchors.as_deref())?;
+    let message = wanted.message.as_deref().map(read).transpose()?;
+    for path in &wanted.files {
+        let report = check(path, &anchors, message.as_deref())?;
+        let file = path.display().to_string();
+        match report {
+            Ok(report) => say(&file, &report, out)?,
+            Err(refutation) => return Err(refuted(&file, &refutation, out)?),
+        }
+    }
+    Ok(())
+}
+
+fn anchors(given: Option<&Path>) -> Outcome<Anchors> {
+    let path = given.unwrap_or(Path::new(ANCHORS));
+    if given.is_none() && !path.exists() {
+        return Err(Failure::could_not(format!(
+            "nothing to trust: there is no ./{ANCHORS}; give --anchors FILE, from the operator by a way you trust"
+        )));
+    }
+    keys::anchors(path)
+}
+
+fn check(path: &Path, anchors: &Anchors, message: Option<&[u8]>) -> Outcome<Result<Report, Refutation>> {
+    let unknown = || {
+        Failure::could_not(format!(
+            "{}: by its name neither a bundle (.zip) nor sealed evidence (.xml) nor a proof (.tlog-proof)",
+            path.display()
+        ))
+    };
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(unknown)?;
+    let kind = Kind::of(name).ok_or_else(unknown)?;
+    let octets = read(path)?;
+    let beside = if kind == Kind::Bundle { None } else { event_and_salt(path, name) };
+    let beside = Beside {
+        event: beside.as_ref().map(|(event, _)| event.as_slice()),
+        salt: beside.as_ref().map(|(_, salt)| salt.as_slice()),
+        message,
+    };
+    verify_file(name, &octets, anchors, beside).ok_or_else(unknown)
+}
+
+/// The event and its salt where they lie in an unpacked bundle, or beside the file.
+fn event_and_salt(path: &Path, name: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+    let folder = path.parent().map(PathBuf::from).unwrap_or_default();
+    let both = |(event, salt): (String, String)| Some((read(&folder.join(event)).ok()?, read(&folder.join(salt)).ok()?));
+    neighbours(name).into_iter().find_map(both)
+}
+
+fn say(file: &str, report: &Report, out: &mut Output) -> Outcome {
+    let mut json = report.to_json();
+    json["file"] = json!(file);
+    out.document(&json, || format!("{file}: verified\n{report}"))
+}
+
+fn refuted(file: &str, refutation: &Refutation, out: &mut Output) -> Outcome<Failure> {
+    if out.json() {
+        let json = json!({
+            "verified": false,
+            "file": file,
+            "refutation": refutation.word(),
+            "at": refutation.file(),
+            "what": crate::failure::chain(refutation),
+        });
+        out.document(&json, String::new)?;
+    }
+    Ok(Failure::is_false(format!("{file}: refuted: {}", crate::failure::chain(refutation))))
+}
+
+fn read(path: &Path) -> Outcome<Vec<u8>> {
+    let fault = |e: std::io::Error| Failure::file(path, &e);
+    let mut octets = Vec::new();
+    File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut octets)).map_err(fault)?;
+    if octets.len() as u64 > FILE_BYTES_MAX {
+        return Err(Failure::could_not(format!("{}: larger than {FILE_BYTES_MAX} octets", path.display())));
+    }
+    Ok(octets)
+}

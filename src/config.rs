@@ -1,0 +1,185 @@
+//! `knik.toml`: what an operator sets. Every fault names file, line and key; unknown keys are refused.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`file`] | the file as it is written, and reading values with their place |
+//! | [`template`] | the file as `init` writes it |
+//! | [`trust`] | the `[[trust]]` tables with the files they name |
+
+pub mod file;
+pub mod template;
+pub mod trust;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use store::{Options, Store};
+
+use crate::failure::{Failure, Outcome};
+use trust::TrustTable;
+
+/// Where the configuration is looked for when neither `--config` nor `KNIK_CONFIG` says.
+const PLACES: [&str; 2] = ["knik.toml", "/etc/knik/knik.toml"];
+
+/// Octets of a configuration file: it is written by hand.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The configuration, checked; paths are complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// The domain of the official addresses.
+    pub domain: String,
+    /// This host's name: greetings, trace fields, events.
+    pub hostname: String,
+    /// Where is listened.
+    pub listen: Listen,
+    /// What TLS peers are shown.
+    pub tls: KeyPair,
+    /// What evidence is sealed with.
+    pub seal: Seal,
+    /// The log's key and pace.
+    pub log: Log,
+    /// The operator's own authority, for device certificates.
+    pub authority: KeyPair,
+    /// The data directory.
+    pub data: PathBuf,
+    /// What peers may use up.
+    pub limits: Limits,
+    /// Sources of holders' certificates.
+    pub trust: Vec<TrustTable>,
+}
+
+/// Addresses of the listeners; `None`: off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Senders under contract, with STARTTLS.
+    pub smtp: Option<SocketAddr>,
+    /// Holders, with STARTTLS.
+    pub imap: Option<SocketAddr>,
+    /// Holders, TLS from the first octet.
+    pub imaps: Option<SocketAddr>,
+    /// The same, greeting with PREAUTH.
+    pub imaps_preauth: Option<SocketAddr>,
+    /// The log's files.
+    pub http: Option<SocketAddr>,
+    /// People and interfaces.
+    pub https: Option<SocketAddr>,
+}
+
+/// A certificate (or chain) and its key, PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPair {
+    /// The certificate, or the chain with it first.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// What evidence is sealed with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seal {
+    /// The seal's certificate and key.
+    pub pair: KeyPair,
+    /// The operator's name, as evidence XML states it.
+    pub issuer: String,
+    /// What strangers need to trust; `evidence export` checks what it hands out against it.
+    pub anchors: PathBuf,
+}
+
+/// The log's key and pace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// The log's name: its origin line, and its key's name. Never to be changed.
+    pub origin: String,
+    /// Its Ed25519 key, PKCS #8 PEM.
+    pub key: PathBuf,
+    /// The last checkpoint that was signed: kept with the key, never in backups.
+    pub state: PathBuf,
+    /// The longest time from an event to the signed checkpoint that covers it.
+    pub merge_delay: Duration,
+}
+
+/// What peers may use up; every default carries what the interfaces promise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Octets of one message; a contract may say less.
+    pub message_bytes_max: u64,
+    /// Recipients of one transaction.
+    pub recipients_max: usize,
+    /// SMTP connections of one contract at the same moment.
+    pub connections_per_contract_max: usize,
+    /// IMAP connections of one address on which nobody is logged in.
+    pub unauthenticated_per_address_max: usize,
+    /// TLS handshakes of one address under way at the same moment.
+    pub handshakes_per_address_max: usize,
+}
+
+impl Config {
+    /// Reads the configuration: `given` (`--config`), else `KNIK_CONFIG`, else the usual places.
+    ///
+    /// # Errors
+    /// Says where it was looked for, or names file, line and key at fault.
+    pub fn find(given: Option<&Path>) -> Outcome<Self> {
+        Self::read(&Self::place(given)?)
+    }
+
+    /// Reads one file.
+    ///
+    /// # Errors
+    /// Names file, line and key at fault.
+    pub fn read(path: &Path) -> Outcome<Self> {
+        let size = std::fs::metadata(path).map_err(|e| Failure::file(path, &e))?.len();
+        if size > FILE_BYTES_MAX {
+            return Err(Failure::could_not(format!(
+                "{}: larger than {FILE_BYTES_MAX} octets, so it is no configuration",
+                path.display()
+            )));
+        }
+        let text = std::fs::read_to_string(path).map_err(|e| Failure::file(path, &e))?;
+        file::parse(path, &text).map_err(Failure::could_not)
+    }
+
+    /// Opens the store this configuration names.
+    ///
+    /// # Errors
+    /// As [`Store::open`], with the directory's name.
+    pub fn open_store(&self) -> Outcome<Store> {
+        let options = Options {
+            dir: self.data.clone(),
+            host: self.hostname.clone(),
+            domain: self.domain.clone(),
+            clock: None,
+        };
+        Store::open(options).map_err(|e| Failure::file(&self.data, &e))
+    }
+
+    /// What differs from `running` and is read at the start only, by its key.
+    pub fn restart_needed(&self, running: &Self) -> Vec<&'static str> {
+        let differs = [
+            ("domain", self.domain != running.domain),
+            ("hostname", self.hostname != running.hostname),
+            ("listen", self.listen != running.listen),
+            ("log", self.log != running.log),
+            ("store", self.data != running.data),
+        ];
+        differs.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect()
+    }
+
+    fn place(given: Option<&Path>) -> Outcome<PathBuf> {
+        if let Some(given) = given {
+            return Ok(given.to_owned());
+        }
+        if let Some(named) = std::env::var_os("KNIK_CONFIG").filter(|name| !name.is_empty()) {
+            return Ok(named.into());
+        }
+        PLACES.iter().map(PathBuf::from).find(|place| place.exists()).ok_or_else(|| {
+            Failure::could_not(format!(
+                "no configuration: give --config FILE or set KNIK_CONFIG; there is no ./{} and no {}",
+                PLACES[0], PLACES[1]
+            ))
+        })
+    }
+}

@@ -1,0 +1,386 @@
+//! The file as it is written. Everything is optional in form; what is missing gets its default when it is checked, and
+//! what is wrong is named with its line.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::trust::{self, TrustTable};
+use super::{Config, KeyPair, Limits, Listen, Log, Seal};
+
+/// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
+/// be called prompt.
+const MERGE_DELAY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3600));
+
+pub(super) type Text = Option<Spanned<String>>;
+type Number = Option<Spanned<i64>>;
+
+macro_rules! tables {
+    ($($name:ident { $($key:ident: $kind:ty,)* })*) => {
+        $(
+            #[derive(Deserialize, Default)]
+            #[serde(deny_unknown_fields, default)]
+            pub(super) struct $name { $(pub(super) $key: $kind,)* }
+        )*
+    };
+}
+
+tables! {
+    File {
+        domain: Text,
+        hostname: Text,
+        listen: ListenTable,
+        tls: PairTable,
+        seal: SealTable,
+        log: LogTable,
+        authority: PairTable,
+        imap: ImapTable,
+        timestamp: TimestampTable,
+        relay: RelayTable,
+        store: StoreTable,
+        content: ContentTable,
+        limits: LimitsTable,
+        trust: Vec<Spanned<TrustFileTable>>,
+    }
+    ListenTable { smtp: Text, imap: Text, imaps: Text, imaps_preauth: Text, http: Text, https: Text, }
+    PairTable { certificate: Text, key: Text, }
+    SealTable { certificate: Text, key: Text, issuer: Text, anchors: Text, }
+    LogTable { origin: Text, key: Text, state: Text, merge_delay: Text, }
+    ImapTable { append: Option<Spanned<bool>>, }
+    TimestampTable { urls: Vec<Spanned<String>>, anchors: Text, interval: Text, }
+    RelayTable { smarthost: Text, }
+    StoreTable { engine: Text, dir: Text, }
+    ContentTable { kind: Text, }
+    LimitsTable {
+        message_bytes_max: Number,
+        recipients_max: Number,
+        connections_per_contract_max: Number,
+        unauthenticated_per_address_max: Number,
+        handshakes_per_address_max: Number,
+    }
+    TrustFileTable {
+        name: Text,
+        anchors: Text,
+        intermediates: Text,
+        crl: Vec<Spanned<String>>,
+        ocsp: Text,
+        revocation: Text,
+        map: Option<Spanned<Vec<Spanned<String>>>>,
+    }
+}
+
+/// Reads and checks the text of a configuration file.
+///
+/// # Errors
+/// `file:line: key: what is wrong`.
+pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
+    let place = Place { path, text };
+    let file: File = toml::from_str(text).map_err(|error| {
+        place.fault(&error.span().unwrap_or_default(), "", error.message().trim())
+    })?;
+    refuse_unbuilt(&place, &file)?;
+    let domain = place.required("domain", &file.domain, &(0..0))?;
+    mail::Address::parse(&format!("postmaster@{domain}"))
+        .map_err(|e| place.fault_at(&file.domain, "domain", e))?;
+    let hostname = text_or(&file.hostname, &format!("mx.{domain}"));
+    mail::Address::parse(&format!("postmaster@{hostname}"))
+        .map_err(|e| place.fault_at(&file.hostname, "hostname", e))?;
+    Ok(Config {
+        file: path.to_owned(),
+        listen: listen(&place, &file.listen)?,
+        tls: pair(&place, &file.tls, "pki/server"),
+        seal: Seal {
+            pair: KeyPair {
+                certificate: place.file(&file.seal.certificate, "keys/seal.pem"),
+                key: place.file(&file.seal.key, "keys/seal.key"),
+            },
+            issuer: text_or(&file.seal.issuer, &super::template::issuer(&domain)),
+            anchors: place.file(&file.seal.anchors, "anchors.toml"),
+        },
+        log: log(&place, &file.log, &domain)?,
+        authority: pair(&place, &file.authority, "pki/ca"),
+        data: place.file(&file.store.dir, "data"),
+        limits: limits(&place, &file.limits)?,
+        trust: trusts(&place, &file.trust)?,
+        domain,
+        hostname,
+    })
+}
+
+/// What the file may ask for and this version does not have: refused by name, never ignored.
+fn refuse_unbuilt(place: &Place<'_>, file: &File) -> Result<(), String> {
+    if let Some(append) = file.imap.append.as_ref().filter(|append| *append.get_ref()) {
+        let why = "true is not available in this version: holders cannot APPEND; set it to false";
+        return Err(place.fault(&append.span(), "imap.append", why));
+    }
+    for (key, value, only, other) in [
+        ("store.engine", &file.store.engine, "sqlite", "postgres"),
+        ("content.kind", &file.content.kind, "segments", "s3"),
+    ] {
+        let given = text_or(value, only);
+        if given == other {
+            let why = format!("\"{other}\" is not available in this version; use \"{only}\"");
+            return Err(place.fault_at(value, key, why));
+        }
+        if given != only {
+            return Err(place.fault_at(value, key, format!("\"{given}\" is not \"{only}\"")));
+        }
+    }
+    // Time-stamps and outbound mail come with later versions; what is set for them must be well-formed already.
+    place.duration("timestamp.interval", &file.timestamp.interval, Duration::from_secs(600))?;
+    for url in &file.timestamp.urls {
+        if !trust::is_url(url.get_ref()) {
+            return Err(place.fault(&url.span(), "timestamp.urls", format!("\"{}\" is no http URL", url.get_ref())));
+        }
+    }
+    let smarthost = text_or(&file.relay.smarthost, "");
+    let has_port = smarthost.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if !smarthost.is_empty() && !has_port {
+        return Err(place.fault_at(&file.relay.smarthost, "relay.smarthost", format!("\"{smarthost}\" is not host:port")));
+    }
+    Ok(())
+}
+
+fn listen(place: &Place<'_>, table: &ListenTable) -> Result<Listen, String> {
+    let address = |key: &str, value: &Text, default: &str| {
+        let given = text_or(value, default);
+        if given.is_empty() {
+            return Ok::<_, String>(None);
+        }
+        let address: SocketAddr = given.parse().map_err(|_| {
+            place.fault_at(value, key, format!("\"{given}\" is not an IP address with a port, such as 127.0.0.1:2525 or [::1]:2525"))
+        })?;
+        Ok(Some(address))
+    };
+    Ok(Listen {
+        smtp: address("listen.smtp", &table.smtp, template_port::SMTP)?,
+        imap: address("listen.imap", &table.imap, template_port::IMAP)?,
+        imaps: address("listen.imaps", &table.imaps, template_port::IMAPS)?,
+        imaps_preauth: address("listen.imaps_preauth", &table.imaps_preauth, "")?,
+        http: address("listen.http", &table.http, template_port::HTTP)?,
+        https: address("listen.https", &table.https, template_port::HTTPS)?,
+    })
+}
+
+use super::template::port as template_port;
+
+fn pair(place: &Place<'_>, table: &PairTable, stem: &str) -> KeyPair {
+    KeyPair {
+        certificate: place.file(&table.certificate, &format!("{stem}.pem")),
+        key: place.file(&table.key, &format!("{stem}.key")),
+    }
+}
+
+fn log(place: &Place<'_>, table: &LogTable, domain: &str) -> Result<Log, String> {
+    let merge_delay = place.duration("log.merge_delay", &table.merge_delay, Duration::from_secs(1))?;
+    if merge_delay < MERGE_DELAY.0 || merge_delay > MERGE_DELAY.1 {
+        return Err(place.fault_at(&table.merge_delay, "log.merge_delay", "must be 100ms to 1h"));
+    }
+    Ok(Log {
+        origin: text_or(&table.origin, &super::template::origin(domain)),
+        key: place.file(&table.key, "keys/log.key"),
+        state: place.file(&table.state, "keys/log.state"),
+        merge_delay,
+    })
+}
+
+fn limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, String> {
+    let default = Limits::default();
+    let count = |key, value: &Number, default: usize| {
+        let number = place.number(key, value, default as u64)?;
+        usize::try_from(number).map_err(|_| place.fault_at(value, key, "is too large"))
+    };
+    Ok(Limits {
+        message_bytes_max: place.number("limits.message_bytes_max", &table.message_bytes_max, default.message_bytes_max)?,
+        recipients_max: count("limits.recipients_max", &table.recipients_max, default.recipients_max)?,
+        connections_per_contract_max: count(
+            "limits.connections_per_contract_max",
+            &table.connections_per_contract_max,
+            default.connections_per_contract_max,
+        )?,
+        unauthenticated_per_address_max: count(
+            "limits.unauthenticated_per_address_max",
+            &table.unauthenticated_per_address_max,
+            default.unauthenticated_per_address_max,
+        )?,
+        handshakes_per_address_max: count(
+            "limits.handshakes_per_address_max",
+            &table.handshakes_per_address_max,
+            default.handshakes_per_address_max,
+        )?,
+    })
+}
+
+fn trusts(place: &Place<'_>, tables: &[Spanned<TrustFileTable>]) -> Result<Vec<TrustTable>, String> {
+    let mut trusts: Vec<TrustTable> = Vec::new();
+    for table in tables {
+        let trust = trust::read(place, &table.span(), table.get_ref())?;
+        if trusts.iter().any(|other| other.name == trust.name) {
+            return Err(place.fault_at(&table.get_ref().name, "trust.name", format!("there are two \"{}\"", trust.name)));
+        }
+        trusts.push(trust);
+    }
+    Ok(trusts)
+}
+
+/// The file's name and text: what a fault is placed by.
+pub(super) struct Place<'a> {
+    pub(super) path: &'a Path,
+    text: &'a str,
+}
+
+impl Place<'_> {
+    /// `file:line: key: what`.
+    pub(super) fn fault(&self, span: &Range<usize>, key: &str, what: impl fmt::Display) -> String {
+        let line = 1 + self.text.bytes().take(span.start).filter(|octet| *octet == b'\n').count();
+        let key = if key.is_empty() { String::new() } else { format!("{key}: ") };
+        let what = what.to_string().replace('\n', " ");
+        format!("{}:{line}: {key}{what}", self.path.display())
+    }
+
+    /// As [`Place::fault`], where the value stands; a value that is missing has no better place than the top.
+    pub(super) fn fault_at<T>(&self, value: &Option<Spanned<T>>, key: &str, what: impl fmt::Display) -> String {
+        self.fault(&value.as_ref().map(Spanned::span).unwrap_or_default(), key, what)
+    }
+
+    pub(super) fn required(&self, key: &str, value: &Text, table: &Range<usize>) -> Result<String, String> {
+        match value {
+            Some(text) if !text.get_ref().is_empty() => Ok(text.get_ref().clone()),
+            Some(text) => Err(self.fault(&text.span(), key, "is empty")),
+            None => Err(self.fault(table, key, "is missing")),
+        }
+    }
+
+    /// A path relative to the file.
+    pub(super) fn file(&self, value: &Text, default: &str) -> PathBuf {
+        self.beside(&text_or(value, default))
+    }
+
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new("")).join(name)
+    }
+
+    pub(super) fn word<T: FromStr>(&self, key: &str, value: &Spanned<String>) -> Result<T, String>
+    where
+        T::Err: fmt::Display,
+    {
+        value.get_ref().parse().map_err(|e| self.fault(&value.span(), key, e))
+    }
+
+    fn number(&self, key: &str, value: &Number, default: u64) -> Result<u64, String> {
+        match value {
+            None => Ok(default),
+            Some(given) => match u64::try_from(*given.get_ref()) {
+                Ok(number) if number > 0 => Ok(number),
+                _ => Err(self.fault(&given.span(), key, "must be a number above 0")),
+            },
+        }
+    }
+
+    fn duration(&self, key: &str, value: &Text, default: Duration) -> Result<Duration, String> {
+        match value {
+            None => Ok(default),
+            Some(given) => duration(given.get_ref()).ok_or_else(|| {
+                let what = format!("\"{}\" is no duration such as \"500ms\", \"1s\", \"10m\" or \"2h\"", given.get_ref());
+                self.fault(&given.span(), key, what)
+            }),
+        }
+    }
+}
+
+pub(super) fn text_or(value: &Text, default: &str) -> String {
+    value.as_ref().map_or(default, |text| text.get_ref()).to_owned()
+}
+
+/// A number with its unit: `ms`, `s`, `m`, `h`.
+fn duration(text: &str) -> Option<Duration> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    Some(Duration::from_millis(number.checked_mul(millis)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &str) -> String {
+        parse(Path::new("etc/knik.toml"), text).unwrap_err()
+    }
+
+    #[test]
+    fn every_fault_names_file_line_and_key() {
+        let trust = "domain = 'a.test'\n[[trust]]\nname = 'x'\nanchors = 'x.pem'\n";
+        let table: &[(&str, &str)] = &[
+            ("", "etc/knik.toml:1: domain: is missing"),
+            ("domain = ''", "etc/knik.toml:1: domain: is empty"),
+            ("domain = 'a b'", "etc/knik.toml:1: domain: "),
+            ("\ndomain = 7", "etc/knik.toml:2: invalid type: integer"),
+            ("domain = 'a.test'\n[listen\n", "etc/knik.toml:2: "),
+            ("domain = 'a.test'\nhostnaem = 'x'\n", "etc/knik.toml:2: unknown field `hostnaem`"),
+            ("domain = 'a.test'\n[listen]\nsmpt = ''\n", "etc/knik.toml:3: unknown field `smpt`"),
+            ("domain = 'a.test'\n[listne]\n", "etc/knik.toml:2: unknown field `listne`"),
+            ("domain = 'a.test'\n[listen]\nsmtp = '127.0.0.1'\n", "etc/knik.toml:3: listen.smtp: \"127.0.0.1\" is not"),
+            ("domain = 'a.test'\n[imap]\nappend = true\n", "etc/knik.toml:3: imap.append: true is not available"),
+            ("domain = 'a.test'\n[store]\nengine = 'postgres'\n", "etc/knik.toml:3: store.engine: \"postgres\" is not available"),
+            ("domain = 'a.test'\n[store]\nengine = 'mysql'\n", "etc/knik.toml:3: store.engine: \"mysql\" is not \"sqlite\""),
+            ("domain = 'a.test'\n[content]\nkind = 's3'\n", "etc/knik.toml:3: content.kind: \"s3\" is not available"),
+            ("domain = 'a.test'\n[log]\nmerge_delay = '1'\n", "etc/knik.toml:3: log.merge_delay: \"1\" is no duration"),
+            ("domain = 'a.test'\n[log]\nmerge_delay = '1ms'\n", "etc/knik.toml:3: log.merge_delay: must be 100ms to 1h"),
+            ("domain = 'a.test'\n[timestamp]\ninterval = 'x'\n", "etc/knik.toml:3: timestamp.interval: "),
+            ("domain = 'a.test'\n[timestamp]\nurls = ['ftp://x']\n", "etc/knik.toml:3: timestamp.urls: \"ftp://x\""),
+            ("domain = 'a.test'\n[relay]\nsmarthost = 'mail'\n", "etc/knik.toml:3: relay.smarthost: \"mail\" is not host:port"),
+            ("domain = 'a.test'\n[limits]\nrecipients_max = 0\n", "etc/knik.toml:3: limits.recipients_max: must be a number above 0"),
+            (trust, "etc/knik.toml:2: trust.map: is missing"),
+            (&format!("{trust}map = []"), "etc/knik.toml:5: trust.map: is empty"),
+            (&format!("{trust}map = ['cn']"), "etc/knik.toml:5: trust.map: \"cn\" is no mapping rule"),
+            (&format!("{trust}map = ['enrolment']\nrevocation = 'never'"), "etc/knik.toml:6: trust.revocation: \"never\""),
+            (&format!("{trust}map = ['enrolment']\nocsp = 'http://o'"), "etc/knik.toml:6: trust.ocsp: "),
+            (&format!("{trust}map = ['enrolment']\ncrl = ['a.crl', 'http://o']"), "etc/knik.toml:6: trust.crl: \"http://o\""),
+            (&format!("{trust}map = ['enrolment']\n[[trust]]\nname = 'x'\nanchors = 'y'\nmap = ['enrolment']"), "etc/knik.toml:7: trust.name: there are two \"x\""),
+        ];
+        for (text, expected) in table {
+            let fault = fault(text);
+            assert!(fault.starts_with(expected), "{text:?}\n gave {fault}\n want {expected}");
+            assert!(!fault.contains('\n'), "{fault}");
+        }
+    }
+
+    #[test]
+    fn what_is_absent_has_its_default_beside_the_file() {
+        let config = parse(Path::new("/srv/post/knik.toml"), "domain = 'a.test'").unwrap();
+        assert_eq!(config.hostname, "mx.a.test");
+        assert_eq!(config.listen.imap, Some("127.0.0.1:1143".parse().unwrap()));
+        assert_eq!(config.listen.imaps_preauth, None);
+        assert_eq!(config.tls.key, Path::new("/srv/post/pki/server.key"));
+        assert_eq!(config.log.state, Path::new("/srv/post/keys/log.state"));
+        assert_eq!(config.log.merge_delay, Duration::from_secs(1));
+        assert_eq!(config.data, Path::new("/srv/post/data"));
+        assert!(config.trust.is_empty());
+        let elsewhere = "domain = 'a.test'\n[tls]\nkey = '/etc/ssl/x.key'\n[listen]\nsmtp = ''\n";
+        let config = parse(Path::new("knik.toml"), elsewhere).unwrap();
+        assert_eq!(config.tls.key, Path::new("/etc/ssl/x.key"));
+        assert_eq!(config.tls.certificate, Path::new("pki/server.pem"));
+        assert_eq!(config.listen.smtp, None);
+    }
+
+    #[test]
+    fn durations() {
+        for (text, millis) in [("500ms", Some(500)), ("1s", Some(1000)), ("10m", Some(600_000)), ("2h", Some(7_200_000)), ("", None), ("s", None), ("1", None), ("1 s", None), ("-1s", None), ("99999999999999999999h", None)] {
+            assert_eq!(duration(text), millis.map(Duration::from_millis), "{text}");
+        }
+    }
+}

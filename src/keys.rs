@@ -1,0 +1,135 @@
+//! Key files: written once, readable by their owner alone, read with the file's name in every fault.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use receipts::anchors::Anchors;
+use receipts::note::SigningKey;
+use receipts::seal::SoftSeal;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+
+use crate::config::{Config, KeyPair};
+use crate::failure::{Failure, Outcome};
+
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// Everybody.
+    All,
+    /// Its owner.
+    Owner,
+}
+
+/// Writes a new file and syncs it; one that exists is never touched.
+///
+/// # Errors
+/// Names the file.
+pub fn write_new(path: &Path, octets: &[u8], readers: Readers) -> Outcome {
+    let mode = match readers {
+        Readers::All => 0o644,
+        Readers::Owner => 0o600,
+    };
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+        file.write_all(octets)?;
+        file.sync_all()
+    };
+    write().map_err(|e| Failure::file(path, &e))
+}
+
+/// Replaces a file as a whole: whoever reads it sees the old octets or the new ones. Durable when it returns.
+///
+/// # Errors
+/// Names the file.
+pub fn replace(path: &Path, octets: &[u8], readers: Readers) -> Outcome {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = Path::new(&beside);
+    match std::fs::remove_file(beside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Failure::file(beside, &error)),
+        _ => write_new(beside, octets, readers)?,
+    }
+    std::fs::rename(beside, path).map_err(|e| Failure::file(path, &e))?;
+    sync_parent(path)
+}
+
+/// Makes the entry of a file in its folder durable.
+///
+/// # Errors
+/// Names the folder.
+pub fn sync_parent(path: &Path) -> Outcome {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent).and_then(|folder| folder.sync_all()).map_err(|e| Failure::file(parent, &e))
+}
+
+/// Makes a folder, and those above it, which only `readers` may enter.
+///
+/// # Errors
+/// Names the folder.
+pub fn make_folder(path: &Path, readers: Readers) -> Outcome {
+    let mode = match readers {
+        Readers::All => 0o755,
+        Readers::Owner => 0o700,
+    };
+    DirBuilder::new().recursive(true).mode(mode).create(path).map_err(|e| Failure::file(path, &e))
+}
+
+/// The log's key with the log's name.
+///
+/// # Errors
+/// Names the file.
+pub fn log_key(config: &Config) -> Outcome<SigningKey> {
+    let path = &config.log.key;
+    let key = PrivatePkcs8KeyDer::from_pem_file(path).map_err(|e| Failure::file(path, &e))?;
+    SigningKey::from_pkcs8(&config.log.origin, key.secret_pkcs8_der()).map_err(|e| Failure::file(path, &e))
+}
+
+/// The seal.
+///
+/// # Errors
+/// Names the files.
+pub fn seal(config: &Config) -> Outcome<SoftSeal> {
+    let KeyPair { certificate, key } = &config.seal.pair;
+    let seal = SoftSeal::from_pem(&read(certificate)?, &read(key)?);
+    seal.map_err(|e| Failure::doing(format!("{} and {}", certificate.display(), key.display()), &e))
+}
+
+/// What a verifier trusts.
+///
+/// # Errors
+/// Names the file, and the line at fault.
+pub fn anchors(path: &Path) -> Outcome<Anchors> {
+    let text = std::fs::read_to_string(path).map_err(|e| Failure::file(path, &e))?;
+    Anchors::parse(&text).map_err(|e| Failure::file(path, &e))
+}
+
+/// The certificates of a PEM file.
+///
+/// # Errors
+/// Names the file.
+pub fn certificates(path: &Path) -> Outcome<Vec<CertificateDer<'static>>> {
+    let octets = read(path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets).collect();
+    let found = found.map_err(|e| Failure::file(path, &e))?;
+    if found.is_empty() {
+        return Err(Failure::could_not(format!("{}: holds no PEM certificate", path.display())));
+    }
+    Ok(found)
+}
+
+/// A file's octets.
+///
+/// # Errors
+/// Names the file.
+pub fn read(path: &Path) -> Outcome<Vec<u8>> {
+    std::fs::read(path).map_err(|e| Failure::file(path, &e))
+}
+
+/// The cryptographic provider of every TLS connection.
+pub fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}

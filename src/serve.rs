@@ -1,0 +1,244 @@
+//! `knik serve`: the running post.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`material`] | what a configuration's files hold: TLS, trust, limits; read at start and on SIGHUP |
+//! | [`listeners`] | the sockets, bound before anything is promised |
+//! | [`supervisor`] | what the supervisor sees: pid file, readiness |
+
+pub mod listeners;
+pub mod material;
+pub mod supervisor;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imapd::Imapd;
+use smtpd::Smtpd;
+use store::Store;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::chores::{Chores, publish::Publish};
+use crate::cli;
+use crate::config::Config;
+use crate::failure::{Failure, Outcome};
+use listeners::{Bound, Listeners};
+use material::Material;
+use supervisor::PidFile;
+
+/// SIGTERM to exit is promised within 10 s; the daemons cut their own connections a little earlier.
+const DRAIN: Duration = Duration::from_millis(9_500);
+/// After a failed sync, for the sessions to say 451; the exit is promised within 30 s.
+const FAILED_DRAIN: Duration = Duration::from_secs(3);
+
+/// A part of the post that one process may run alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// Mail in, from senders under contract
+    Smtpd,
+    /// Mail out, to holders
+    Imapd,
+    /// Files and pages; comes with a later version
+    #[value(hide = true)]
+    Webd,
+    /// What the post does by itself: publishing the log
+    Chores,
+}
+
+/// Which parts run.
+#[derive(Debug, Clone)]
+pub struct Roles(Vec<Role>);
+
+impl Roles {
+    /// Whether this part runs.
+    pub fn has(&self, role: Role) -> bool {
+        self.0.is_empty() || self.0.contains(&role)
+    }
+}
+
+/// Runs the post until a signal or a failure ends it.
+///
+/// # Errors
+/// Names what cannot be read or bound; [`Failure::Stopped`] when a write could not be made durable.
+pub fn run(config: Config, wanted: &cli::Serve) -> Outcome {
+    start_logging();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::doing("starting the reactor", &e))?;
+    let ended = runtime.block_on(serve(config, Roles(wanted.roles.clone()), wanted.pid_file.clone()));
+    // A blocking read that still runs holds nothing that matters.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    ended
+}
+
+/// Logs go to standard error; `KNIK_LOG` says more or less (`debug`, `warn`, `smtpd=debug`).
+fn start_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("KNIK_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let started = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
+    if started.is_err() {
+        eprintln!("knik: logging was started twice");
+    }
+}
+
+async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outcome {
+    let material = Material::load(&config)?;
+    // Handlers stand before anything is promised: a signal in the meantime is not lost.
+    let mut signals = Signals::new()?;
+    let listeners = Listeners::bind(&config.listen, &roles).await?;
+    let (store, failed) = open_store(&config, &roles)?;
+    let post = Post::start(store, &roles, &material);
+    let mut chores = None;
+    if roles.has(Role::Chores) {
+        chores = Some(Chores::start(vec![Box::new(Publish::new(&config, &post.store))])?);
+    }
+    let ready = format!("ready {}", listeners.describe());
+    let (shutdown, watching) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    for bound in listeners.into_bound() {
+        post.spawn(&mut tasks, bound, watching.clone());
+    }
+    let pid_file = pid_file.map(PidFile::write).transpose()?;
+    println!("{ready}");
+    tracing::info!("{ready}");
+    supervisor::notify("READY=1");
+    let ended = post.watch(config, &mut signals, &failed, &mut tasks).await;
+    supervisor::notify("STOPPING=1");
+    // A receiver is held here, so the send cannot fail.
+    let _ = shutdown.send(true);
+    let patience = if ended.is_err() { FAILED_DRAIN } else { DRAIN };
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if timeout(patience, all).await.is_err() {
+        tracing::warn!("what did not end in time was cut");
+        tasks.abort_all();
+    }
+    if let Some(chores) = chores {
+        tokio::task::block_in_place(|| chores.stop());
+    }
+    drop(pid_file);
+    if ended.is_ok() {
+        tracing::info!("ended");
+    }
+    ended
+}
+
+/// Opens the store and has its failure announced.
+fn open_store(config: &Config, roles: &Roles) -> Outcome<(Store, Arc<Notify>)> {
+    let store = config.open_store()?;
+    if roles.has(Role::Smtpd) {
+        let swept = store.sweep()?;
+        if swept > 0 {
+            tracing::info!(files = swept, "removed what a crash left of messages that were never accepted");
+        }
+    }
+    let failed = Arc::new(Notify::new());
+    let announce = Arc::clone(&failed);
+    store.on_failure(Box::new(move || announce.notify_one()));
+    if store.failed() {
+        failed.notify_one();
+    }
+    Ok((store, failed))
+}
+
+/// The daemons on their store.
+struct Post {
+    store: Store,
+    smtpd: Option<Arc<Smtpd>>,
+    imapd: Option<Arc<Imapd>>,
+}
+
+impl Post {
+    fn start(store: Store, roles: &Roles, material: &Material) -> Self {
+        let smtpd = roles.has(Role::Smtpd).then(|| {
+            Smtpd::new(store.clone(), material.smtp_limits.clone(), Some(Arc::clone(&material.smtp_tls)))
+        });
+        let imapd = roles.has(Role::Imapd).then(|| {
+            let (limits, tls) = (material.imap_limits.clone(), Arc::clone(&material.imap_tls));
+            Imapd::new(store.clone(), limits, tls, material.trust.take())
+        });
+        Self { store, smtpd, imapd }
+    }
+
+    fn spawn(&self, tasks: &mut JoinSet<()>, bound: Bound, watching: watch::Receiver<bool>) {
+        match (bound, &self.smtpd, &self.imapd) {
+            (Bound::Smtp(listener), Some(smtpd), _) => {
+                tasks.spawn(Arc::clone(smtpd).serve(listener, watching));
+            }
+            (Bound::Imap(listener), _, Some(imapd)) => {
+                tasks.spawn(Arc::clone(imapd).serve_starttls(listener, watching));
+            }
+            (Bound::Imaps(listener), _, Some(imapd)) => {
+                tasks.spawn(Arc::clone(imapd).serve_tls(listener, watching));
+            }
+            (Bound::Preauth(listener), _, Some(imapd)) => {
+                tasks.spawn(Arc::clone(imapd).serve_preauth(listener, watching));
+            }
+            // Invariant: a listener is bound only for a role that runs.
+            _ => {}
+        }
+    }
+
+    /// Until something ends the post.
+    async fn watch(&self, mut config: Config, signals: &mut Signals, failed: &Notify, tasks: &mut JoinSet<()>) -> Outcome {
+        loop {
+            tokio::select! {
+                () = failed.notified() => return Err(Failure::Stopped(String::new())),
+                _ = signals.terminate.recv() => return Ok(()),
+                _ = signals.interrupt.recv() => return Ok(()),
+                _ = signals.hang_up.recv() => tokio::task::block_in_place(|| self.reload(&mut config)),
+                Some(ended) = tasks.join_next() => {
+                    // Listeners end at shutdown only; without one the post would be deaf and seem well.
+                    let why = ended.err().map_or("without a reason".to_owned(), |e| e.to_string());
+                    return Err(Failure::could_not(format!("a listener ended: {why}")));
+                }
+            }
+        }
+    }
+
+    /// Another certificate, trust, CRLs and limits; a configuration that does not hold changes nothing.
+    fn reload(&self, config: &mut Config) {
+        let read = Config::read(&config.file).and_then(|new| Ok((Material::load(&new)?, new)));
+        let (material, new) = match read {
+            Ok(read) => read,
+            Err(failure) => {
+                tracing::error!(why = %failure, "the new configuration is refused; the old one stays");
+                return;
+            }
+        };
+        if let Some(smtpd) = &self.smtpd {
+            smtpd.reload(material.smtp_limits.clone(), Some(Arc::clone(&material.smtp_tls)));
+        }
+        if let Some(imapd) = &self.imapd {
+            imapd.reload(Arc::clone(&material.imap_tls), material.trust.take());
+        }
+        let waits = new.restart_needed(config);
+        if waits.is_empty() {
+            tracing::info!("reloaded: TLS, trust, CRLs, limits");
+        } else {
+            let waits = waits.join(", ");
+            tracing::warn!(waits, "reloaded: TLS, trust, CRLs, limits; what else was changed waits for a restart");
+        }
+        *config = new;
+    }
+}
+
+/// The signals that mean something here.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> Outcome<Self> {
+        let listen = |kind| signal(kind).map_err(|e| Failure::doing("listening for signals", &e));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! The sockets: all are bound before the post says that it is ready.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+
+use super::{Role, Roles};
+use crate::config::Listen;
+use crate::failure::{Failure, Outcome};
+
+/// Connections that wait to be taken; more than this at once is a flood that the kernel slows down.
+const BACKLOG: u32 = 1024;
+
+/// A bound socket and what is spoken on it.
+pub enum Bound {
+    /// SMTP with STARTTLS.
+    Smtp(TcpListener),
+    /// IMAP with STARTTLS.
+    Imap(TcpListener),
+    /// IMAP over TLS.
+    Imaps(TcpListener),
+    /// IMAP over TLS, greeting with PREAUTH.
+    Preauth(TcpListener),
+}
+
+/// All bound sockets, with their names in the configuration and the addresses they got.
+pub struct Listeners(Vec<(&'static str, SocketAddr, Bound)>);
+
+type Wrap = fn(TcpListener) -> Bound;
+
+impl Listeners {
+    /// Binds what the configuration names for these roles.
+    ///
+    /// # Errors
+    /// Names the key and the address that cannot be bound.
+    pub async fn bind(listen: &Listen, roles: &Roles) -> Outcome<Self> {
+        let wanted: [(&str, Role, Option<SocketAddr>, Wrap); 4] = [
+            ("smtp", Role::Smtpd, listen.smtp, Bound::Smtp),
+            ("imap", Role::Imapd, listen.imap, Bound::Imap),
+            ("imaps", Role::Imapd, listen.imaps, Bound::Imaps),
+            ("imaps_preauth", Role::Imapd, listen.imaps_preauth, Bound::Preauth),
+        ];
+        let mut bound = Vec::new();
+        for (name, role, address, wrap) in wanted {
+            let Some(address) = address.filter(|_| roles.has(role)) else {
+                continue;
+            };
+            let fault = |e: std::io::Error| Failure::doing(format!("listen.{name} = \"{address}\""), &e);
+            let listener = listen_on(address).map_err(fault)?;
+            bound.push((name, listener.local_addr().map_err(fault)?, wrap(listener)));
+        }
+        let later: Vec<String> = [("http", listen.http), ("https", listen.https)]
+            .iter()
+            .filter(|_| roles.has(Role::Webd))
+            .filter_map(|(name, address)| Some(format!("{name}={}", (*address)?)))
+            .collect();
+        if !later.is_empty() {
+            tracing::info!(listeners = later.join(" "), "not served by this version: nothing listens there");
+        }
+        Ok(Self(bound))
+    }
+
+    /// `smtp=127.0.0.1:2525 imap=…`.
+    pub fn describe(&self) -> String {
+        let one = |(name, address, _): &(&str, SocketAddr, Bound)| format!("{name}={address}");
+        self.0.iter().map(one).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The sockets.
+    pub fn into_bound(self) -> impl Iterator<Item = Bound> {
+        self.0.into_iter().map(|(_, _, bound)| bound)
+    }
+}
+
+fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
+    // A restart must not wait for old connections to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
