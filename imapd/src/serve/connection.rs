@@ -79,8 +79,8 @@ pub async fn run(
             preauth: false,
             peer,
         };
-        let connection =
-            Connection::new(imapd, door, (Vec::new(), Bearer::Nobody), place, shutdown);
+        let guard = Guard::new(Arc::clone(&imapd), peer, Vec::new());
+        let connection = Connection::new(imapd, door, (guard, Bearer::Nobody), place, shutdown);
         connection.plain(socket).await;
         return;
     }
@@ -92,7 +92,8 @@ pub async fn run(
         count(&imapd.counters.turned_away);
         return;
     };
-    let Some(bearer) = whom(&imapd, certificates.clone(), peer).await else {
+    let mut guard = Guard::new(Arc::clone(&imapd), peer, certificates);
+    let Some(bearer) = guard.judge().await else {
         return;
     };
     let door = Door {
@@ -100,7 +101,7 @@ pub async fn run(
         preauth: entrance == Entrance::Preauth,
         peer,
     };
-    let mut connection = Connection::new(imapd, door, (certificates, bearer), place, shutdown);
+    let mut connection = Connection::new(imapd, door, (guard, bearer), place, shutdown);
     connection.converse_to_the_end(stream).await;
 }
 
@@ -176,15 +177,8 @@ impl Connection {
                     self.after_act();
                 }
                 Next::Write => {
-                    wire::write(
-                        wire,
-                        self.session.output(),
-                        self.imapd.house.limits.write_timeout,
-                    )
-                    .await?;
-                    self.session.written();
+                    self.write(wire).await?;
                     dry = false;
-                    self.times.ask = ASK_MIN;
                 }
                 Next::Pause(pause) => sleep(pause).await,
                 Next::Acknowledge => {
