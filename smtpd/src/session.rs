@@ -489,6 +489,7 @@ impl Session {
         Envelope {
             from,
             helo: client.name.clone(),
+            dsn: store::deposit::DsnEnvelope::default(),
             protocol,
             peer: self.peer,
         }

@@ -13,7 +13,7 @@ use mail::digest::Digest;
 use mail::structure::Structure;
 use receipts::actor::{Actor, ActorKind};
 use store::contracts::{NewContract, Profile, Terms};
-use store::deposit::{Envelope, Submission};
+use store::deposit::{Addressee, DsnEnvelope, Envelope, Submission};
 use store::register::{Account, Kind, Lang, NewAccount};
 use store::{Options, Store};
 
@@ -213,10 +213,15 @@ fn deposit(store: &Store, contract: receipts::id::ContractId, octets: &[u8], to:
             helo: "agency.test".into(),
             protocol: "ESMTP",
             peer: IpAddr::from([127, 0, 0, 2]),
+            dsn: DsnEnvelope::default(),
         },
         sealed: staging.seal().unwrap(),
         structure: Structure::examine(octets),
-        recipients: vec![to.clone()],
+        recipients: vec![Addressee {
+            account: to.clone(),
+            notify: None,
+            orcpt: None,
+        }],
         refused: Vec::new(),
     };
     store.deposit(submission).wait().unwrap();

@@ -1,8 +1,6 @@
 //! Senders under contract: who may send, from which addresses, for which domains.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::str::FromStr;
 
 use ipnet::IpNet;
 use mail::address::Address;
@@ -83,18 +81,18 @@ macro_rules! words {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
             }
         }
 
-        impl FromStr for $name {
-            type Err = StoreError;
-            fn from_str(word: &str) -> Result<Self, StoreError> {
+        impl std::str::FromStr for $name {
+            type Err = $crate::StoreError;
+            fn from_str(word: &str) -> Result<Self, $crate::StoreError> {
                 match word {
                     $($word => Ok(Self::$variant),)*
-                    _ => Err(StoreError::Invalid(format!(
+                    _ => Err($crate::StoreError::Invalid(format!(
                         concat!($what, " {:?} is not one of", $(" ", $word),*), word
                     ))),
                 }

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::commit::{Act, Ticket};
 use crate::content::Place;
+use crate::contracts::words;
 use crate::mailboxes::{INBOX, mailbox_named};
 use crate::mint::{MessageFacts, Minted, RecipientFacts};
 use crate::register::{Account, AccountId, AccountState, account_by_id};
@@ -39,6 +40,56 @@ pub struct Envelope {
     pub protocol: &'static str,
     /// The socket's peer.
     pub peer: IpAddr,
+    /// What the sender asked about reports (RFC 3461).
+    pub dsn: DsnEnvelope,
+}
+
+/// What a sender asks about reports for the whole transaction (RFC 3461 §4.3, §4.4).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DsnEnvelope {
+    /// How much of the message a report is to return.
+    pub ret: Option<Ret>,
+    /// The sender's own id of the transaction, decoded.
+    pub envid: Option<String>,
+}
+
+words! {
+    /// How much of the message a report returns.
+    Ret, "RET" {
+        /// All of it.
+        Full = "FULL",
+        /// Its header.
+        Hdrs = "HDRS",
+    }
+}
+
+/// On what a sender wants a report for one recipient (RFC 3461 §4.1). No bit at all is `NEVER`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Notify(pub u8);
+
+impl Notify {
+    /// `SUCCESS`.
+    pub const SUCCESS: u8 = 1;
+    /// `FAILURE`.
+    pub const FAILURE: u8 = 2;
+    /// `DELAY`.
+    pub const DELAY: u8 = 4;
+
+    /// Whether a report is wanted on `what`.
+    pub const fn has(self, what: u8) -> bool {
+        self.0 & what != 0
+    }
+}
+
+/// An accepted recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addressee {
+    /// Whose mailbox.
+    pub account: Account,
+    /// What the sender wants reported; `None`: what its contract's profile says.
+    pub notify: Option<Notify>,
+    /// The original recipient as the sender gave it, `type;address`, decoded (RFC 3461 §4.2).
+    pub orcpt: Option<String>,
 }
 
 /// A recipient that was refused inside the transaction.
@@ -62,8 +113,8 @@ pub struct Submission {
     pub sealed: Sealed,
     /// What was found in them, at ingress, once.
     pub structure: Structure,
-    /// The accepted recipients; one named twice counts once.
-    pub recipients: Vec<Account>,
+    /// The accepted recipients; one named twice counts once, as first named.
+    pub recipients: Vec<Addressee>,
     /// The refused ones, at most [`REFUSED_MAX`].
     pub refused: Vec<RefusedRecipient>,
 }
@@ -116,15 +167,15 @@ impl Act<'_> {
         structure: &[u8],
         host: &str,
     ) -> Result<Accepted, StoreError> {
-        let accounts = once_each(&submission.recipients);
+        let addressees = once_each(&submission.recipients);
         let earlier = self.earlier(submission)?;
-        let (already, fresh): (Vec<&Account>, Vec<&Account>) = accounts
+        let (already, fresh): (Vec<&Addressee>, Vec<&Addressee>) = addressees
             .into_iter()
-            .partition(|account| earlier.iter().any(|one| one.account == account.id));
+            .partition(|to| earlier.iter().any(|one| one.account == to.account.id));
         if fresh.is_empty()
             && let Some(old) = already
                 .first()
-                .and_then(|account| earlier.iter().find(|one| one.account == account.id))
+                .and_then(|to| earlier.iter().find(|one| one.account == to.account.id))
         {
             return self.repeat(old.message);
         }
@@ -139,21 +190,23 @@ impl Act<'_> {
             json!({
                 "helo": submission.envelope.helo,
                 "protocol": submission.envelope.protocol,
+                "envid": submission.envelope.dsn.envid,
                 "already_deposited": addresses(&already),
                 "notes": notes(&submission.structure),
             }),
         )?;
         let mut count = 0;
-        for (account, (ordinal, address)) in fresh.iter().zip(placed) {
+        for (to, (ordinal, address)) in fresh.iter().zip(placed) {
             let who = RecipientFacts {
                 message: facts.clone(),
                 address,
                 ordinal,
             };
-            count += u32::from(self.place(submission, row, account, &who, minted)?);
+            count += u32::from(self.place(submission, row, to, &who, minted)?);
         }
         let next = fresh.len() as u32 + 1;
         self.refuse_recipients(&submission.actor, &facts, &submission.refused, next, minted)?;
+        self.owe_outcome(submission.contract, minted)?;
         Ok(Accepted {
             evidence: minted.id,
             message: facts.message,
@@ -238,7 +291,8 @@ impl Act<'_> {
         let row = self.sql.integer("SELECT MAX(id) FROM message", &[])? + 1;
         self.sql.run(
             "INSERT INTO message (id, ulid, contract, digest, size, message_id_field, sender, submitted, sent, trace, \
-             structure, content_file, content_offset) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             structure, content_file, content_offset, ret, envid) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
             &[
                 row.into(),
                 (&facts.message.to_bytes()).into(),
@@ -253,6 +307,8 @@ impl Act<'_> {
                 structure.into(),
                 file.into(),
                 Param::Int(offset as i64),
+                submission.envelope.dsn.ret.map(Ret::as_str).into(),
+                submission.envelope.dsn.envid.as_deref().into(),
             ],
         )?;
         Ok(row)
@@ -263,10 +319,11 @@ impl Act<'_> {
         &mut self,
         submission: &Submission,
         message: i64,
-        account: &Account,
+        to: &Addressee,
         who: &RecipientFacts,
         minted: Minted,
     ) -> Result<bool, StoreError> {
+        let account = &to.account;
         let open = account_by_id(self.sql, account.id)?
             .is_some_and(|account| account.state == AccountState::Active);
         if !open {
@@ -275,12 +332,15 @@ impl Act<'_> {
         }
         let recipient = self.sql.integer("SELECT MAX(id) FROM recipient", &[])? + 1;
         self.sql.run(
-            "INSERT INTO recipient (id, message, ordinal, account, facts) VALUES ($1, $2, $3, $4, 0)",
+            "INSERT INTO recipient (id, message, ordinal, account, facts, notify, orcpt) \
+             VALUES ($1, $2, $3, $4, 0, $5, $6)",
             &[
                 recipient.into(),
                 message.into(),
                 who.ordinal.into(),
                 account.id.0.into(),
+                to.notify.map(|notify| i64::from(notify.0)).into(),
+                to.orcpt.as_deref().into(),
             ],
         )?;
         let inbox = mailbox_named(self.sql, account.id, INBOX)?
@@ -332,25 +392,22 @@ pub(crate) fn sender_text(from: &ReversePath) -> String {
 }
 
 /// The same account twice in one transaction: one placement (law 7).
-fn once_each(accounts: &[Account]) -> Vec<&Account> {
+fn once_each(all: &[Addressee]) -> Vec<&Addressee> {
     let mut seen = std::collections::HashSet::new();
-    accounts
-        .iter()
-        .filter(|account| seen.insert(account.id))
-        .collect()
+    all.iter().filter(|to| seen.insert(to.account.id)).collect()
 }
 
-fn numbered(accounts: &[&Account]) -> Vec<(u32, String)> {
+fn numbered(all: &[&Addressee]) -> Vec<(u32, String)> {
     (1..)
-        .zip(accounts)
-        .map(|(ordinal, account)| (ordinal, account.address.to_string()))
+        .zip(all)
+        .map(|(ordinal, to)| (ordinal, to.account.address.to_string()))
         .collect()
 }
 
-fn addresses(accounts: &[&Account]) -> Option<Vec<String>> {
-    let list: Vec<String> = accounts
+fn addresses(all: &[&Addressee]) -> Option<Vec<String>> {
+    let list: Vec<String> = all
         .iter()
-        .map(|account| account.address.to_string())
+        .map(|to| to.account.address.to_string())
         .collect();
     (!list.is_empty()).then_some(list)
 }

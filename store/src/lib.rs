@@ -23,11 +23,14 @@
 //! | [`reading`] | log-in, listing, disclosure, hand-over |
 //! | [`amend`] | flags |
 //! | [`placements`] | copy, move, expunge |
+//! | [`agenda`] | what is owed to senders |
+//! | [`outbound`] | letters on their way out |
 //! | [`evidence`] | evidence looked up |
 //! | [`log`] | pending → integrated → published |
 //! | [`audit`] | the whole store against the laws and the log |
 //! | [`watch`] | who is told when an account changes |
 
+pub mod agenda;
 pub mod amend;
 pub mod audit;
 pub mod clock;
@@ -39,6 +42,7 @@ pub mod evidence;
 pub mod log;
 pub mod mailboxes;
 pub mod mint;
+pub mod outbound;
 pub mod placements;
 pub mod reading;
 pub mod refuse;

@@ -91,6 +91,8 @@ pub(crate) struct Minted {
     pub(crate) id: EvidenceId,
     pub(crate) leaf: LeafData,
     pub(crate) time: Timestamp,
+    /// Its place in the order of evidence.
+    pub(crate) ordinal: u64,
 }
 
 /// What every event of a message repeats about it, so that each stands alone.
@@ -380,7 +382,9 @@ impl Act<'_> {
         extent: Extent,
     ) -> Result<Minted, StoreError> {
         let more = json!({ "extent": extent.as_str() });
-        self.of_recipient(by, EventName::HandedOver, Some(Reason::RE01), who, more)
+        let minted = self.of_recipient(by, EventName::HandedOver, Some(Reason::RE01), who, more)?;
+        self.owe_later(who.message.contract, minted)?;
+        Ok(minted)
     }
 
     /// The first `\Seen` by the holder; `more` has the cause, and the sections or the bulk size.
@@ -390,7 +394,9 @@ impl Act<'_> {
         who: &RecipientFacts,
         more: Value,
     ) -> Result<Minted, StoreError> {
-        self.of_recipient(by, EventName::MarkedRead, None, who, more)
+        let minted = self.of_recipient(by, EventName::MarkedRead, None, who, more)?;
+        self.owe_later(who.message.contract, minted)?;
+        Ok(minted)
     }
 
     /// The holder's last placement of the message is gone.
@@ -545,6 +551,7 @@ impl Act<'_> {
             id: event.id,
             leaf,
             time: event.time,
+            ordinal,
         })
     }
 

@@ -608,7 +608,7 @@ fn stored_content(sql: &mut dyn Sql, message: i64) -> Result<Option<StoredConten
 }
 
 /// A text cut at a character's end.
-fn cut(text: &str, bytes_max: usize) -> String {
+pub(crate) fn cut(text: &str, bytes_max: usize) -> String {
     let mut end = text.len().min(bytes_max);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -1,8 +1,5 @@
 //! The register: holders' accounts and the certificates enrolled for them.
 
-use std::fmt;
-use std::str::FromStr;
-
 use mail::address::Address;
 use mail::digest::Digest;
 use mail::time::Timestamp;

@@ -4,7 +4,10 @@ use crate::StoreError;
 use crate::sql::Engine;
 
 /// All migrations ever shipped, oldest first. One that has been released is never edited: add another.
-const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("schema/0001_spine.sql"))];
+const MIGRATIONS: &[(i64, &str)] = &[
+    (1, include_str!("schema/0001_spine.sql")),
+    (2, include_str!("schema/0002_agenda.sql")),
+];
 
 /// Brings the database to the newest schema.
 ///

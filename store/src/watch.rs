@@ -17,6 +17,7 @@ pub struct Watchers {
     listeners: Mutex<HashMap<AccountId, Vec<(u64, Listener)>>>,
     next: AtomicU64,
     pub(crate) revision_hint: AtomicU64,
+    chores: Mutex<Vec<Listener>>,
 }
 
 /// Ends the watch when dropped.
@@ -47,11 +48,25 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Has `listener` called whenever something is owed or waits to be sent, for as long as the store is open.
+    pub fn watch_agenda(&self, listener: Listener) {
+        self.watchers()
+            .chores
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(listener);
+    }
+}
+
 impl Watchers {
     /// Tells the listeners of one group's accounts.
     pub(crate) fn tell(&self, told: &Told) {
         if told.revised {
             self.revision_hint.fetch_add(1, Ordering::Release);
+        }
+        if told.tasks {
+            self.tell_chores();
         }
         let mut accounts = told.accounts.clone();
         accounts.sort_unstable();
@@ -61,8 +76,20 @@ impl Watchers {
         }
     }
 
+    fn tell_chores(&self) {
+        let chores = self
+            .chores
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        for listener in chores {
+            listener();
+        }
+    }
+
     /// Tells everybody: another process has committed something.
     pub(crate) fn tell_all(&self) {
+        self.tell_chores();
         let all: Vec<AccountId> = {
             let listeners = self
                 .listeners

@@ -1,5 +1,7 @@
 //! The store from outside: what it promises its callers, and the laws of evidence over what it wrote.
 
+#[path = "it/agenda.rs"]
+mod agenda;
 #[path = "it/contracts.rs"]
 mod contracts;
 #[path = "it/deposit.rs"]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mail::address::Address;
 use mail::header;
 use mail::structure::Structure;
-use store::deposit::Submission;
+use store::deposit::{Addressee, Submission};
 use store::refuse::Rejection;
 use store::register::{Account, Kind, Lang, NewAccount};
 use store::{Actor, EvidenceId, Sealed, Staging, Store, StoreError};
@@ -183,7 +183,15 @@ fn submission(deposit: Deposit, sealed: Sealed, structure: Structure) -> Submiss
         envelope: deposit.envelope,
         sealed,
         structure,
-        recipients: deposit.recipients,
+        recipients: deposit
+            .recipients
+            .into_iter()
+            .map(|account| Addressee {
+                account,
+                notify: None,
+                orcpt: None,
+            })
+            .collect(),
         refused: deposit.refused,
     }
 }

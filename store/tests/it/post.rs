@@ -7,7 +7,7 @@ use mail::structure::Structure;
 use receipts::actor::{Actor, ActorKind};
 use receipts::event::EventName;
 use store::contracts::{Contract, NewContract, Profile, Terms};
-use store::deposit::{Accepted, Envelope, Submission};
+use store::deposit::{Accepted, Addressee, DsnEnvelope, Envelope, Submission};
 use store::evidence::{Query, Record};
 use store::mailboxes::MailboxId;
 use store::register::{Account, Kind, Lang, NewAccount};
@@ -84,10 +84,11 @@ impl Post {
                 helo: "agency.test".into(),
                 protocol: "ESMTP",
                 peer: IpAddr::from([127, 0, 0, 2]),
+                dsn: DsnEnvelope::default(),
             },
             sealed: staging.seal().unwrap(),
             structure: Structure::examine(octets),
-            recipients: to.iter().map(|account| (*account).clone()).collect(),
+            recipients: to.iter().map(|account| addressee(account)).collect(),
             refused: Vec::new(),
         }
     }
@@ -143,4 +144,12 @@ pub fn letter(id: &str, size: usize) -> Vec<u8> {
         octets.extend_from_slice(b"A line of the notice, of no other use than to be long.\r\n");
     }
     octets
+}
+
+pub fn addressee(account: &Account) -> Addressee {
+    Addressee {
+        account: account.clone(),
+        notify: None,
+        orcpt: None,
+    }
 }

@@ -1,0 +1,169 @@
+use receipts::event::EventName;
+use store::agenda::Duty;
+use store::contracts::Profile;
+use store::outbound::{LetterId, LetterState, NewLetter};
+use store::reading::{Acknowledged, Wanted};
+
+use crate::post::{Post, letter, new_contract, operator};
+
+/// The names of the events that tasks are about, with what is owed.
+fn owed(post: &Post) -> Vec<(Duty, EventName)> {
+    let tasks = post.store.due(post.store.now(), 100).unwrap();
+    tasks
+        .iter()
+        .map(|task| {
+            let record = post.store.evidence_in_order(task.evidence, 1).unwrap();
+            (task.duty, record[0].event.event)
+        })
+        .collect()
+}
+
+fn with_profile(profile: Profile) -> Post {
+    let mut post = Post::new();
+    let mut new = new_contract("With receipts", "127.0.0.9/32");
+    new.profile = profile;
+    post.contract = post.store.add_contract(operator(), new).wait().unwrap().0;
+    post
+}
+
+#[test]
+fn a_sender_is_owed_its_outcome_and_the_later_events() {
+    let post = with_profile(Profile::Both);
+    let account = post.account("1111111111");
+    let octets = letter("owed", 500);
+    post.deposit(&octets, &[&account]).unwrap();
+    post.deposit(&octets, &[&account]).unwrap();
+    assert_eq!(
+        owed(&post),
+        [(Duty::Outcome, EventName::SubmissionAccepted)]
+    );
+    let by = post.holder(&account);
+    let wanted = Wanted {
+        uid: 1,
+        seen: true,
+        sections: "BODY[]".into(),
+    };
+    let disclosure = post
+        .store
+        .disclose(&by, post.inbox(&account), vec![wanted])
+        .unwrap()
+        .remove(0);
+    let covered = std::iter::once(0..octets.len() as u64).collect();
+    let acknowledged = Acknowledged {
+        disclosure,
+        covered,
+        header: true,
+    };
+    post.store
+        .handed_over(by, vec![acknowledged])
+        .wait()
+        .unwrap();
+    assert_eq!(
+        owed(&post),
+        [
+            (Duty::Outcome, EventName::SubmissionAccepted),
+            (Duty::Later, EventName::HandedOver),
+            (Duty::Later, EventName::MarkedRead),
+        ]
+    );
+}
+
+#[test]
+fn a_sender_that_fetches_its_evidence_is_owed_nothing() {
+    let post = with_profile(Profile::Pull);
+    let account = post.account("1111111111");
+    post.deposit(&letter("pull", 500), &[&account]).unwrap();
+    assert_eq!(owed(&post), []);
+}
+
+#[test]
+fn a_task_is_settled_once_and_its_letter_stays_as_first_made() {
+    let post = with_profile(Profile::Signed);
+    let account = post.account("1111111111");
+    let accepted = post.deposit(&letter("settled", 500), &[&account]).unwrap();
+    let task = post.store.due(post.store.now(), 1).unwrap().remove(0);
+    let made = |text: &[u8]| {
+        vec![NewLetter {
+            letter: "a@mx.post.test".into(),
+            contract: post.contract.id,
+            evidence: accepted.evidence,
+            recipient: mail::address::Address::parse("receipts@agency.test").unwrap(),
+            octets: text.to_vec(),
+        }]
+    };
+    post.store.settle(task, made(b"first")).wait().unwrap();
+    post.store.settle(task, made(b"second")).wait().unwrap();
+    assert_eq!(owed(&post), []);
+    let due = post.store.letters_due(post.store.now(), 10).unwrap();
+    assert_eq!(due.len(), 1);
+    let (letter, octets) = post.store.letter(due[0].id).unwrap().unwrap();
+    assert_eq!((octets.as_slice(), letter.attempts), (&b"first"[..], 0));
+    assert_eq!(
+        post.store.letters_about(accepted.evidence).unwrap().len(),
+        1
+    );
+}
+
+#[test]
+fn a_letter_is_deferred_sent_and_no_longer_turned() {
+    let post = with_profile(Profile::Signed);
+    let account = post.account("1111111111");
+    let accepted = post.deposit(&letter("sent", 500), &[&account]).unwrap();
+    let task = post.store.due(post.store.now(), 1).unwrap().remove(0);
+    let new = NewLetter {
+        letter: "b@mx.post.test".into(),
+        contract: post.contract.id,
+        evidence: accepted.evidence,
+        recipient: mail::address::Address::parse("receipts@agency.test").unwrap(),
+        octets: b"octets".to_vec(),
+    };
+    post.store.settle(task, vec![new]).wait().unwrap();
+    let now = post.store.now();
+    let id = post.store.letters_due(now, 1).unwrap()[0].id;
+    let later = mail::time::Timestamp::from_millis(now.as_millis() + 300_000);
+    post.store
+        .letter_deferred(id, later, "451 4.3.0 try again".into())
+        .wait()
+        .unwrap();
+    assert!(
+        post.store
+            .letters_due(post.store.now(), 1)
+            .unwrap()
+            .is_empty()
+    );
+    post.store
+        .turn_letter(id, LetterState::Queued)
+        .wait()
+        .unwrap();
+    assert_eq!(
+        post.store.letters_due(post.store.now(), 1).unwrap()[0].attempts,
+        1
+    );
+    post.store
+        .letter_ended(id, LetterState::Sent, "250 2.0.0 ok".into())
+        .wait()
+        .unwrap();
+    assert!(
+        post.store
+            .turn_letter(id, LetterState::Dropped)
+            .wait()
+            .is_err()
+    );
+    assert!(
+        post.store
+            .turn_letter(LetterId(99), LetterState::Dropped)
+            .wait()
+            .is_err()
+    );
+    let mut states = Vec::new();
+    post.store
+        .letters(None, &mut |letter| {
+            states.push((letter.state, letter.reply));
+            true
+        })
+        .unwrap();
+    assert_eq!(
+        states,
+        [(LetterState::Sent, Some("250 2.0.0 ok".to_owned()))]
+    );
+}
