@@ -231,6 +231,9 @@ impl Group {
         if let Some(failure) = &failure {
             self.stop_or_heal(failure);
         }
+        if failure.is_none() && told.revised {
+            self.watchers.revised();
+        }
         for answer in answers {
             answer(failure.as_ref().map(copy_of));
         }

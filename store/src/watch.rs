@@ -60,11 +60,13 @@ impl Store {
 }
 
 impl Watchers {
+    /// Contracts, accounts or enrolments changed: known before whoever changed them is answered.
+    pub(crate) fn revised(&self) {
+        self.revision_hint.fetch_add(1, Ordering::Release);
+    }
+
     /// Tells the listeners of one group's accounts.
     pub(crate) fn tell(&self, told: &Told) {
-        if told.revised {
-            self.revision_hint.fetch_add(1, Ordering::Release);
-        }
         if told.tasks {
             self.tell_chores();
         }
