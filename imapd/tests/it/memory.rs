@@ -60,16 +60,25 @@ impl Memory {
         let mut events = Vec::new();
         let mut each = |record: store::evidence::Record| {
             let event = &record.event;
-            let reason = event.subject.reason.map(|reason| reason.to_string()).unwrap_or_default();
+            let reason = event
+                .subject
+                .reason
+                .map(|reason| reason.to_string())
+                .unwrap_or_default();
             events.push((event.id.to_string(), event.event.to_string(), reason));
             true
         };
-        self.post.store.evidence(&Query::default(), &mut each).map_err(|error| error.to_string())?;
+        self.post
+            .store
+            .evidence(&Query::default(), &mut each)
+            .map_err(|error| error.to_string())?;
         Ok(events)
     }
 
     fn connection(&mut self, number: u32) -> Result<&mut Connection, String> {
-        self.connections.get_mut(&number).ok_or(format!("connection {number} is not open"))
+        self.connections
+            .get_mut(&number)
+            .ok_or(format!("connection {number} is not open"))
     }
 
     fn bearer(&self, certificate: Option<&str>, peer: IpAddr) -> Result<Bearer, String> {
@@ -78,7 +87,8 @@ impl Memory {
             None => &[],
         };
         let store = &self.post.store;
-        identify(store, shown, &self.post.trusts, store.domain(), peer).map_err(|error| error.to_string())
+        identify(store, shown, &self.post.trusts, store.domain(), peer)
+            .map_err(|error| error.to_string())
     }
 
     /// Does what the session asks until it waits for the client.
@@ -94,7 +104,9 @@ impl Memory {
                     connection.after_act(&store);
                 }
                 Next::Write => {
-                    connection.output.extend(connection.session.output().to_vec());
+                    connection
+                        .output
+                        .extend(connection.session.output().to_vec());
                     connection.session.written();
                 }
                 Next::Pause(_) => {}
@@ -103,7 +115,9 @@ impl Memory {
                     connection.wants_tls = true;
                     return;
                 }
-                Next::Close if connection.session.awaits_acknowledgement() => connection.session.acknowledged(),
+                Next::Close if connection.session.awaits_acknowledgement() => {
+                    connection.session.acknowledged()
+                }
                 Next::Close => {
                     connection.closed = true;
                     return;
@@ -126,9 +140,20 @@ impl Connection {
 
 impl Wire for Memory {
     fn open(&mut self, number: u32, how: &Open) -> Result<(), String> {
-        let peer: IpAddr = how.peer.parse().map_err(|_| format!("not an address: {}", how.peer))?;
-        let bearer = if how.tls { self.bearer(how.certificate.as_deref(), peer)? } else { Bearer::Nobody };
-        let door = Door { tls: how.tls, preauth: how.preauth, peer };
+        let peer: IpAddr = how
+            .peer
+            .parse()
+            .map_err(|_| format!("not an address: {}", how.peer))?;
+        let bearer = if how.tls {
+            self.bearer(how.certificate.as_deref(), peer)?
+        } else {
+            Bearer::Nobody
+        };
+        let door = Door {
+            tls: how.tls,
+            preauth: how.preauth,
+            peer,
+        };
         let connection = Connection {
             session: Session::new(Arc::clone(&self.house), door, bearer),
             peer,
@@ -163,11 +188,19 @@ impl Wire for Memory {
     fn receive_line(&mut self, number: u32, _timeout: Duration) -> Result<Received, String> {
         self.advance(number);
         let connection = self.connection(number)?;
-        if let Some(end) = connection.output.windows(2).position(|pair| pair == b"\r\n") {
+        if let Some(end) = connection
+            .output
+            .windows(2)
+            .position(|pair| pair == b"\r\n")
+        {
             let line = connection.output.drain(..end + 2).take(end).collect();
             return Ok(Received::Line(line));
         }
-        Ok(if connection.closed { Received::Closed } else { Received::Nothing })
+        Ok(if connection.closed {
+            Received::Closed
+        } else {
+            Received::Nothing
+        })
     }
 
     fn start_tls(&mut self, number: u32, name: Option<&str>) -> Result<(), String> {
@@ -200,14 +233,21 @@ impl Wire for Memory {
         match words {
             [act, local] if act == "deposit" => {
                 self.letters += 1;
-                let letter = [format!("Message-ID: <{}@sender.example>\r\n", self.letters).as_bytes(), LETTER].concat();
+                let letter = [
+                    format!("Message-ID: <{}@sender.example>\r\n", self.letters).as_bytes(),
+                    LETTER,
+                ]
+                .concat();
                 self.post.deposit(&[local], &letter)
             }
             // The anchors are gone: what the driver on sockets does when they are reloaded.
             [act] if act == "distrust" => {
                 self.post.trusts.truncate(1);
                 for number in self.connections.keys().copied().collect::<Vec<_>>() {
-                    let (name, peer) = (self.connection(number)?.certificate.clone(), self.connection(number)?.peer);
+                    let (name, peer) = (
+                        self.connection(number)?.certificate.clone(),
+                        self.connection(number)?.peer,
+                    );
                     if let Bearer::Refused(why) = self.bearer(name.as_deref(), peer)? {
                         self.connection(number)?.session.bye(&why);
                     }
@@ -223,7 +263,10 @@ impl Wire for Memory {
             self.connection(number)?.session.acknowledged();
             self.advance(number);
         }
-        let minted = self.events()?.into_iter().filter(|(id, ..)| !self.before.contains(id));
+        let minted = self
+            .events()?
+            .into_iter()
+            .filter(|(id, ..)| !self.before.contains(id));
         Ok(minted.map(|(_, event, reason)| (event, reason)).collect())
     }
 }

@@ -6,8 +6,8 @@ use identity::{MapRule, Trust};
 use mail::structure::Structure;
 use mail::{Address, ReversePath};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, DnValue, ExtendedKeyUsagePurpose,
+    IsCa, KeyPair, KeyUsagePurpose,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use store::contracts::{Contract, NewContract, Profile, Terms};
@@ -24,13 +24,13 @@ pub struct Shown {
     pub key: PrivateKeyDer<'static>,
 }
 
-type Ca = CertifiedIssuer<'static, KeyPair>;
+pub type Ca = CertifiedIssuer<'static, KeyPair>;
 
 pub struct Post {
     pub store: Store,
     pub trusts: Vec<Trust>,
     pub certificates: BTreeMap<String, Shown>,
-    operator: Ca,
+    pub operator: Ca,
     citizen: Ca,
     other: Ca,
     sender: Contract,
@@ -49,13 +49,7 @@ impl Post {
         };
         let store = Store::open(options).map_err(|error| error.to_string())?;
         let (operator, citizen, other) = (ca("Operator")?, ca("Citizens")?, ca("Other")?);
-        let trust = |name: &str, authority: &Ca, rule| {
-            Trust::new(name, &authority.pem(), vec![rule]).map_err(|error| error.to_string())
-        };
-        let trusts = vec![
-            trust("operator", &operator, MapRule::Enrolment)?,
-            trust("citizen", &citizen, MapRule::SerialNumber)?,
-        ];
+        let trusts = trusts(&operator, &citizen)?;
         let sender = NewContract {
             name: "sender".to_owned(),
             addresses: vec!["192.0.2.0/24".parse().map_err(|_| "prefix")?],
@@ -64,7 +58,10 @@ impl Post {
             profile: Profile::Pull,
             terms: Terms::default(),
         };
-        let (sender, _) = store.add_contract(Actor::system(), sender).wait().map_err(|error| error.to_string())?;
+        let (sender, _) = store
+            .add_contract(Actor::system(), sender)
+            .wait()
+            .map_err(|error| error.to_string())?;
         Ok(Self {
             store,
             trusts,
@@ -81,7 +78,12 @@ impl Post {
     pub fn from_setup(setup: &Setup) -> Result<Self, String> {
         let mut post = Self::new(&setup.domain, &setup.host)?;
         for account in &setup.accounts {
-            let kind = account.kind.as_deref().unwrap_or("person").parse().map_err(|_| "no such kind")?;
+            let kind = account
+                .kind
+                .as_deref()
+                .unwrap_or("person")
+                .parse()
+                .map_err(|_| "no such kind")?;
             post.add_account(&account.local, kind)?;
         }
         for certificate in &setup.certificates {
@@ -95,13 +97,23 @@ impl Post {
     }
 
     pub fn add_account(&self, local: &str, kind: Kind) -> Result<Account, String> {
-        let new = NewAccount { address: self.address(local)?, name: String::new(), kind, lang: Lang::En };
+        let new = NewAccount {
+            address: self.address(local)?,
+            name: String::new(),
+            kind,
+            lang: Lang::En,
+        };
         let added = self.store.add_account(Actor::system(), new).wait();
-        added.map(|(account, _)| account).map_err(|error| error.to_string())
+        added
+            .map(|(account, _)| account)
+            .map_err(|error| error.to_string())
     }
 
     pub fn account(&self, local: &str) -> Result<Account, String> {
-        let found = self.store.account_for(&self.address(local)?).map_err(|error| error.to_string())?;
+        let found = self
+            .store
+            .account_for(&self.address(local)?)
+            .map_err(|error| error.to_string())?;
         found.ok_or(format!("no account {local}"))
     }
 
@@ -114,13 +126,32 @@ impl Post {
         let submission = Submission {
             contract: self.sender.id,
             actor,
-            envelope: Envelope { from: ReversePath::Null, helo: "sender.example".to_owned(), protocol: "ESMTP", peer, dsn: store::deposit::DsnEnvelope::default() },
+            envelope: Envelope {
+                from: ReversePath::Null,
+                helo: "sender.example".to_owned(),
+                protocol: "ESMTP",
+                peer,
+                dsn: store::deposit::DsnEnvelope::default(),
+            },
             sealed: staging.seal().map_err(|error| error.to_string())?,
             structure: Structure::examine(octets),
-            recipients: to.iter().map(|local| Ok(store::deposit::Addressee { account: self.account(local)?, notify: None, orcpt: None })).collect::<Result<_, String>>()?,
+            recipients: to
+                .iter()
+                .map(|local| {
+                    Ok(store::deposit::Addressee {
+                        account: self.account(local)?,
+                        notify: None,
+                        orcpt: None,
+                    })
+                })
+                .collect::<Result<_, String>>()?,
             refused: Vec::new(),
         };
-        self.store.deposit(submission).wait().map(|_| ()).map_err(|error| error.to_string())
+        self.store
+            .deposit(submission)
+            .wait()
+            .map(|_| ())
+            .map_err(|error| error.to_string())
     }
 
     pub fn add_certificate(&mut self, setup: &CertificateSetup) -> Result<(), String> {
@@ -130,15 +161,33 @@ impl Post {
             return Err(format!("a certificate has no {unknown} here"));
         }
         let days: i64 = key("days").unwrap_or("30").parse().map_err(|_| "days")?;
-        let from = self.store.now().as_millis() - if days < 0 { (31 - days) * DAY_MS } else { DAY_MS };
-        let (from, until) = if days < 0 { (from, self.store.now().as_millis() + days * DAY_MS) } else { (from, from + days * DAY_MS) };
+        let from = self.store.now().as_millis()
+            - if days < 0 {
+                (31 - days) * DAY_MS
+            } else {
+                DAY_MS
+            };
+        let (from, until) = if days < 0 {
+            (from, self.store.now().as_millis() + days * DAY_MS)
+        } else {
+            (from, from + days * DAY_MS)
+        };
         let mut params = CertificateParams::default();
-        params.not_before = rcgen::date_time_ymd(1970, 1, 1) + std::time::Duration::from_millis(from as u64);
-        params.not_after = rcgen::date_time_ymd(1970, 1, 1) + std::time::Duration::from_millis(until as u64);
-        params.distinguished_name.push(DnType::CommonName, key("cn").unwrap_or("Device"));
-        for serial in key("serial").into_iter().flat_map(|serials| serials.split(',')) {
+        params.not_before =
+            rcgen::date_time_ymd(1970, 1, 1) + std::time::Duration::from_millis(from as u64);
+        params.not_after =
+            rcgen::date_time_ymd(1970, 1, 1) + std::time::Duration::from_millis(until as u64);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, key("cn").unwrap_or("Device"));
+        for serial in key("serial")
+            .into_iter()
+            .flat_map(|serials| serials.split(','))
+        {
             let value = DnValue::PrintableString(serial.try_into().map_err(|_| "serial")?);
-            params.distinguished_name.push(DnType::from_oid(&[2, 5, 4, 5]), value);
+            params
+                .distinguished_name
+                .push(DnType::from_oid(&[2, 5, 4, 5]), value);
         }
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -158,7 +207,8 @@ impl Post {
         };
         let der = signed.map_err(|error| error.to_string())?.der().clone();
         if let Some(local) = key("enrol") {
-            let certificate = identity::Certificate::from_der(&der).map_err(|error| error.to_string())?;
+            let certificate =
+                identity::Certificate::from_der(&der).map_err(|error| error.to_string())?;
             let enrolment = Enrolment {
                 spki: certificate.spki_sha256(),
                 serial: certificate.serial(),
@@ -166,21 +216,49 @@ impl Post {
                 not_after: certificate.not_after(),
                 revoked: key("revoked").map(|_| self.store.now()),
             };
-            let enrolled = self.store.enrol(Actor::system(), self.account(local)?.id, enrolment).wait();
+            let enrolled = self
+                .store
+                .enrol(Actor::system(), self.account(local)?.id, enrolment)
+                .wait();
             enrolled.map_err(|error| error.to_string())?;
         }
-        let key = PrivateKeyDer::from_pem_slice(pair.serialize_pem().as_bytes()).map_err(|error| error.to_string())?;
-        self.certificates.insert(setup.name.clone(), Shown { certificates: vec![der], key });
+        let key = PrivateKeyDer::from_pem_slice(pair.serialize_pem().as_bytes())
+            .map_err(|error| error.to_string())?;
+        self.certificates.insert(
+            setup.name.clone(),
+            Shown {
+                certificates: vec![der],
+                key,
+            },
+        );
         Ok(())
     }
 
+    /// Anew: they cannot be cloned.
+    pub fn trusts(&self) -> Vec<Trust> {
+        trusts(&self.operator, &self.citizen).unwrap()
+    }
+
     pub fn shown(&self, name: &str) -> Result<&Shown, String> {
-        self.certificates.get(name).ok_or(format!("no certificate {name}"))
+        self.certificates
+            .get(name)
+            .ok_or(format!("no certificate {name}"))
     }
 
     fn address(&self, local: &str) -> Result<Address, String> {
-        Address::parse(&format!("{local}@{}", self.store.domain())).map_err(|error| error.to_string())
+        Address::parse(&format!("{local}@{}", self.store.domain()))
+            .map_err(|error| error.to_string())
     }
+}
+
+fn trusts(operator: &Ca, citizen: &Ca) -> Result<Vec<Trust>, String> {
+    let trust = |name: &str, authority: &Ca, rule| {
+        Trust::new(name, &authority.pem(), vec![rule]).map_err(|error| error.to_string())
+    };
+    Ok(vec![
+        trust("operator", operator, MapRule::Enrolment)?,
+        trust("citizen", citizen, MapRule::SerialNumber)?,
+    ])
 }
 
 fn ca(name: &str) -> Result<Ca, String> {
