@@ -1,3 +1,11 @@
 //! The tests of the whole: the house's own rules, and the program from outside.
 
+mod clients;
+mod crash;
+mod dialogues;
+mod harness;
+mod hostile;
+mod interfaces;
+mod smoke;
+mod stock;
 mod tidy;

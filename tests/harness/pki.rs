@@ -1,0 +1,149 @@
+//! Certificates that the operator did not issue, or should not have: an outside authority, expired ones, self-signed.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use identity::Authority;
+use mail::Timestamp;
+use rcgen::string::PrintableString;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, DnValue, ExtendedKeyUsagePurpose,
+    IsCa, KeyPair, KeyUsagePurpose,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// A certificate with its key, in two PEM files that clients can be pointed to.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+impl Credential {
+    /// Writes both into `directory`, which is made.
+    pub fn write(directory: &Path, certificate_pem: &str, key_pem: &str) -> Self {
+        std::fs::create_dir_all(directory).unwrap();
+        let credential = Self {
+            certificate: directory.join("cert.pem"),
+            key: directory.join("key.pem"),
+        };
+        std::fs::write(&credential.certificate, certificate_pem).unwrap();
+        std::fs::write(&credential.key, key_pem).unwrap();
+        credential
+    }
+
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        CertificateDer::pem_file_iter(&self.certificate)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect()
+    }
+
+    pub fn key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::from_pem_file(&self.key).unwrap()
+    }
+}
+
+/// An authority the operator may be told to believe.
+pub struct Outside {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Outside {
+    pub fn new(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        last_days(&mut params, 30);
+        Self {
+            issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap(),
+        }
+    }
+
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// A certificate of this authority; `days` may be negative: it is over already.
+    pub fn issue(
+        &self,
+        directory: &Path,
+        name: &str,
+        serial: Option<&str>,
+        days: i64,
+    ) -> Credential {
+        let key = KeyPair::generate().unwrap();
+        let certificate = holder(name, serial, days)
+            .signed_by(&key, &self.issuer)
+            .unwrap();
+        Credential::write(directory, &certificate.pem(), &key.serialize_pem())
+    }
+}
+
+/// A certificate nobody vouches for.
+pub fn self_signed(directory: &Path, name: &str, serial: Option<&str>, days: i64) -> Credential {
+    let key = KeyPair::generate().unwrap();
+    let certificate = holder(name, serial, days).self_signed(&key).unwrap();
+    Credential::write(directory, &certificate.pem(), &key.serialize_pem())
+}
+
+/// A device certificate of the operator's own authority that no enrolment knows (yet); negative `days`: over already.
+pub fn unregistered(
+    ca: (&Path, &Path),
+    directory: &Path,
+    address: &str,
+    days: i64,
+) -> (Credential, identity::authority::Enrolled) {
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let authority = Authority::load(&read(ca.0), &read(ca.1)).unwrap();
+    let now = now_seconds();
+    // One that is over was valid for one day, and that day is past.
+    let (days, at) = if days < 0 {
+        (1, now - (1 - days) * 86_400)
+    } else {
+        (days, now)
+    };
+    let at = Timestamp::from_millis(at * 1000);
+    let enrolled = authority
+        .enrol(address, u32::try_from(days).unwrap(), at)
+        .unwrap();
+    let credential = Credential::write(
+        directory,
+        &enrolled.issued.certificate_pem,
+        &enrolled.issued.key_pem,
+    );
+    (credential, enrolled)
+}
+
+fn holder(name: &str, serial: Option<&str>, days: i64) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    if let Some(serial) = serial {
+        let value = PrintableString::try_from(serial).unwrap();
+        params.distinguished_name.push(
+            DnType::from_oid(&[2, 5, 4, 5]),
+            DnValue::PrintableString(value),
+        );
+    }
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    last_days(&mut params, days);
+    params
+}
+
+/// Valid from 30 days ago until `days` from now.
+fn last_days(params: &mut CertificateParams, days: i64) {
+    let day = |days: i64| {
+        let seconds = u64::try_from(now_seconds() + days * 86_400).unwrap();
+        rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds)
+    };
+    (params.not_before, params.not_after) = (day(-30), day(days));
+}
+
+fn now_seconds() -> i64 {
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    i64::try_from(since.as_secs()).unwrap()
+}
