@@ -25,6 +25,7 @@
 //! | [`placements`] | copy, move, expunge |
 //! | [`agenda`] | what is owed to senders |
 //! | [`outbound`] | letters on their way out |
+//! | [`stamps`] | checkpoints that an outside clock has dated |
 //! | [`evidence`] | evidence looked up |
 //! | [`log`] | pending → integrated → published |
 //! | [`audit`] | the whole store against the laws and the log |
@@ -52,6 +53,7 @@ pub mod segments;
 pub mod sql;
 pub mod sqlite;
 pub mod staging;
+pub mod stamps;
 pub mod view;
 pub mod watch;
 

@@ -304,6 +304,22 @@ impl LogFiles {
         if index >= checkpoint.size {
             return Err(beyond(checkpoint.size));
         }
+        self.proof_under(index, note)
+    }
+
+    /// The proof that leaf `index` is under an earlier signed checkpoint of this log, such as a time-stamped one.
+    ///
+    /// # Errors
+    /// [`LogError::Beyond`] when that checkpoint does not cover it.
+    pub fn proof_under(&self, index: u64, note: Note) -> Result<TlogProof, LogError> {
+        let checkpoint = Checkpoint::parse(note.text())
+            .map_err(|e| LogError::Tiles(format!("checkpoint: {e}")))?;
+        if index >= checkpoint.size {
+            return Err(LogError::Beyond {
+                published: checkpoint.size,
+                asked: index,
+            });
+        }
         let reader = TileHashReader::new(self, checkpoint.size);
         let path = inclusion_proof(&reader, index, checkpoint.size)?;
         TlogProof::new(index, path, note).map_err(|e| LogError::Tiles(e.to_string()))

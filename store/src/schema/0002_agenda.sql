@@ -30,3 +30,11 @@ CREATE TABLE outbound (
   reply     TEXT
 );
 CREATE INDEX outbound_due ON outbound (state, due, id);
+
+-- Time-stamped checkpoints: the file `checkpoints/<size>` exactly as it was stamped, and the token.
+CREATE TABLE stamp (
+  size       {int} PRIMARY KEY,
+  checkpoint {blob} NOT NULL,
+  token      {blob} NOT NULL,
+  time       {int} NOT NULL
+);

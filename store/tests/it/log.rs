@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use receipts::checkpoint::{Checkpoint, SignedCheckpoint};
 use receipts::merkle::{Hash, verify_consistency};
-use receipts::note::SigningKey;
+use receipts::note::{Note, SigningKey};
 use store::log::{CheckpointSigner, Log, LogError};
+use store::stamps::Stamp;
 use store::{Options, Store};
 
 use crate::post::{Post, letter, open, operator};
@@ -210,4 +211,44 @@ fn receiving_goes_on_when_the_clock_is_set_back_but_nothing_is_signed() {
             .is_none()
     );
     post.store.audit().unwrap();
+}
+
+#[test]
+fn an_earlier_stamped_checkpoint_still_proves_what_is_under_it() {
+    let post = Post::new();
+    let account = post.account("1111111111");
+    let mut signer = Signer::new();
+    let mut log = Log::open(&post.store);
+    let mut stamped = Vec::new();
+    for n in 0..400 {
+        post.deposit(&letter(&n.to_string(), 200), &[&account])
+            .unwrap();
+        if n % 130 == 0 {
+            let checkpoint = log.advance(&mut signer).unwrap().unwrap();
+            let stamp = Stamp {
+                size: checkpoint.checkpoint().size,
+                checkpoint: checkpoint.own_file().into_bytes(),
+                token: vec![1, 2, 3],
+                time: post.store.now(),
+            };
+            post.store.keep_stamp(stamp.clone()).wait().unwrap();
+            stamped.push(stamp);
+        }
+    }
+    log.advance(&mut signer).unwrap().unwrap();
+    assert_eq!(post.store.last_stamp().unwrap().as_ref(), stamped.last());
+    let key = signer.last.as_ref().unwrap().log().clone();
+    for record in post.records(&store::evidence::Query::default()) {
+        let over = post.store.stamp_over(record.log_index()).unwrap();
+        let expected = stamped.iter().find(|stamp| stamp.size > record.log_index());
+        assert_eq!(over.as_ref(), expected);
+        if let Some(stamp) = over {
+            let note = Note::parse(&stamp.checkpoint).unwrap();
+            let proof = log.files().proof_under(record.log_index(), note).unwrap();
+            let proved = proof
+                .verify(&record.leaf, std::slice::from_ref(&key))
+                .unwrap();
+            assert_eq!(proved.checkpoint.checkpoint().size, stamp.size);
+        }
+    }
 }
