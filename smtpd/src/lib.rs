@@ -7,6 +7,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`command`] | one command line read: the verb table, paths and parameters |
+//! | [`parameters`] | what MAIL and RCPT are told besides an address |
 //! | [`commands`] | what each command does, one file each |
 //! | [`reply`] | replies with their enhanced status codes |
 //! | [`policy`] | verdicts: at connect, MAIL, RCPT and the end of data |
@@ -28,6 +29,7 @@ pub mod commands;
 pub mod counters;
 pub mod input;
 pub mod limits;
+pub mod parameters;
 pub mod policy;
 pub mod reply;
 pub mod serve;

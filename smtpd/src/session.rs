@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use mail::ReversePath;
 use store::contracts::Contract;
-use store::deposit::Envelope;
+use store::deposit::{DsnEnvelope, Envelope};
 use store::{Actor, ActorKind, Auth, ContractId, EvidenceId, Reason, StoreError};
 
 use crate::command::{self, Command, Fault, Mail};
@@ -24,7 +24,7 @@ use crate::counters::{Counters, count};
 use crate::input::{Input, Line};
 use crate::limits::Limits;
 use crate::reply::{FULL, Reply, TROUBLE};
-use crate::transaction::Transaction;
+use crate::transaction::{Named, Transaction};
 
 pub use exchange::{Answer, Deposit, Examined, Refuse, Request, Step, Tls};
 use receiving::Receiving;
@@ -89,16 +89,12 @@ pub(crate) struct Client {
 pub(crate) enum Asked {
     Connect,
     Mail(Mail),
-    /// The recipient's path as it was given.
-    Recipient(Vec<u8>),
+    Recipient(Named),
     Stage,
     Write,
     Examine,
     Deposit,
-    Refusal {
-        reply: Reply,
-        close: bool,
-    },
+    Refusal { reply: Reply, close: bool },
     Tls,
 }
 
@@ -214,8 +210,8 @@ impl Session {
             (Some(Asked::Mail(mail)), Answer::Contract(found)) => {
                 commands::mail::decide(self, mail, found)
             }
-            (Some(Asked::Recipient(given)), Answer::Account(found)) => {
-                commands::rcpt::decide(self, &given, found)
+            (Some(Asked::Recipient(named)), Answer::Account(found)) => {
+                commands::rcpt::decide(self, named, found)
             }
             (Some(Asked::Stage), Answer::Staged(result)) => {
                 commands::data::staged(self, result, now)
@@ -479,7 +475,12 @@ impl Session {
     }
 
     /// The envelope of a submission of this client.
-    pub(crate) fn envelope(&self, client: &Client, from: ReversePath) -> Envelope {
+    pub(crate) fn envelope(
+        &self,
+        client: &Client,
+        from: ReversePath,
+        dsn: DsnEnvelope,
+    ) -> Envelope {
         // RFC 3848.
         let protocol = match (client.extended, self.tls) {
             (true, Some(_)) => "ESMTPS",
@@ -489,9 +490,9 @@ impl Session {
         Envelope {
             from,
             helo: client.name.clone(),
-            dsn: store::deposit::DsnEnvelope::default(),
             protocol,
             peer: self.peer,
+            dsn,
         }
     }
 

@@ -1,9 +1,10 @@
 //! One mail transaction: what MAIL and RCPT have gathered (RFC 5321 §3.3). RSET drops it and leaves the session.
 
 use mail::{Address, ReversePath};
-use store::deposit::RefusedRecipient;
+use store::deposit::{Addressee, DsnEnvelope, Notify, RefusedRecipient};
 use store::register::Account;
 
+use crate::command::Mail;
 use crate::limits::{REFUSED_ADDRESS_BYTES_MAX, REFUSED_KEPT_MAX};
 use crate::reply::Reply;
 
@@ -14,29 +15,51 @@ pub struct Transaction {
     pub from: ReversePath,
     /// `BODY=8BITMIME` was announced.
     pub eight_bit: bool,
+    /// What the sender asks about reports.
+    pub dsn: DsnEnvelope,
     /// RCPT commands answered on their merits, accepted or not.
     pub attempts: usize,
-    recipients: Vec<Account>,
+    recipients: Vec<Addressee>,
     refused: Vec<RefusedRecipient>,
+}
+
+/// A recipient as RCPT named it, while the register is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The path as it was given, without its brackets.
+    pub given: Vec<u8>,
+    /// `NOTIFY=`.
+    pub notify: Option<Notify>,
+    /// `ORCPT=`, decoded.
+    pub orcpt: Option<String>,
 }
 
 impl Transaction {
     /// What MAIL begins.
-    pub const fn new(from: ReversePath, eight_bit: bool) -> Self {
+    pub fn new(mail: Mail) -> Self {
         Self {
-            from,
-            eight_bit,
+            from: mail.from,
+            eight_bit: mail.eight_bit,
+            dsn: mail.dsn,
             attempts: 0,
             recipients: Vec::new(),
             refused: Vec::new(),
         }
     }
 
-    /// Adds a recipient. The same account twice is one recipient: one message, one placement.
-    pub fn accept(&mut self, account: Account) {
+    /// Adds a recipient. The same account twice is one recipient, as first named: one message, one placement.
+    pub fn accept(&mut self, account: Account, named: Named) {
         self.attempts += 1;
-        if !self.recipients.iter().any(|other| other.id == account.id) {
-            self.recipients.push(account);
+        if !self
+            .recipients
+            .iter()
+            .any(|other| other.account.id == account.id)
+        {
+            self.recipients.push(Addressee {
+                account,
+                notify: named.notify,
+                orcpt: named.orcpt,
+            });
         }
     }
 
@@ -55,7 +78,7 @@ impl Transaction {
     }
 
     /// Accepted recipients, each account once.
-    pub fn recipients(&self) -> &[Account] {
+    pub fn recipients(&self) -> &[Addressee] {
         &self.recipients
     }
 
@@ -63,7 +86,7 @@ impl Transaction {
     pub fn addresses(&self) -> Vec<Address> {
         self.recipients
             .iter()
-            .map(|account| account.address.clone())
+            .map(|recipient| recipient.account.address.clone())
             .collect()
     }
 
@@ -73,7 +96,7 @@ impl Transaction {
     }
 
     /// What the store is told: recipients and those refused.
-    pub fn into_parts(self) -> (ReversePath, Vec<Account>, Vec<RefusedRecipient>) {
-        (self.from, self.recipients, self.refused)
+    pub fn into_parts(self) -> (Vec<Addressee>, Vec<RefusedRecipient>) {
+        (self.recipients, self.refused)
     }
 }

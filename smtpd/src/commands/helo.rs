@@ -30,6 +30,7 @@ pub(crate) fn apply(session: &mut Session, name: &str, extended: bool) {
         }
         lines.extend([
             "8BITMIME".into(),
+            "DSN".into(),
             "ENHANCEDSTATUSCODES".into(),
             "HELP".into(),
         ]);

@@ -49,7 +49,7 @@ pub(crate) fn decide(
         size_bytes_max,
     );
     client.contract = contract;
-    session.state = State::Mailing(client, Transaction::new(mail.from, mail.eight_bit));
+    session.state = State::Mailing(client, Transaction::new(mail));
     match verdict {
         Ok(()) => session.say(Reply::new(250, "2.1.0", "sender taken")),
         Err(refusal) => {

@@ -8,6 +8,7 @@ use crate::counters::count;
 use crate::policy;
 use crate::reply::Reply;
 use crate::session::{Asked, Request, Session, State};
+use crate::transaction::Named;
 
 /// Asks the register for the address, if it is one of ours.
 pub(crate) fn apply(session: &mut Session, rcpt: &Rcpt<'_>) {
@@ -22,7 +23,11 @@ pub(crate) fn apply(session: &mut Session, rcpt: &Rcpt<'_>) {
     }
     match policy::recipient(&rcpt.to, &session.settings.domain) {
         Ok(address) => session.ask(
-            Asked::Recipient(rcpt.given.to_vec()),
+            Asked::Recipient(Named {
+                given: rcpt.given.to_vec(),
+                notify: rcpt.notify,
+                orcpt: rcpt.orcpt.clone(),
+            }),
             Request::Account(address),
         ),
         Err(reply) => refuse(session, rcpt.given, reply),
@@ -32,7 +37,7 @@ pub(crate) fn apply(session: &mut Session, rcpt: &Rcpt<'_>) {
 /// Adds the account to the transaction, or refuses the recipient.
 pub(crate) fn decide(
     session: &mut Session,
-    given: &[u8],
+    named: Named,
     found: Result<Option<Account>, StoreError>,
 ) {
     let found = match found {
@@ -42,11 +47,11 @@ pub(crate) fn decide(
     match policy::account(found) {
         Ok(account) => {
             if let State::Mailing(_, transaction) = &mut session.state {
-                transaction.accept(account);
+                transaction.accept(account, named);
             }
             session.say(Reply::new(250, "2.1.5", "recipient taken"));
         }
-        Err(reply) => refuse(session, given, reply),
+        Err(reply) => refuse(session, &named.given, reply),
     }
 }
 

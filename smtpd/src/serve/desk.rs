@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mail::address::Address;
 use mail::header;
 use mail::structure::Structure;
-use store::deposit::{Addressee, Submission};
+use store::deposit::Submission;
 use store::refuse::Rejection;
 use store::register::{Account, Kind, Lang, NewAccount};
 use store::{Actor, EvidenceId, Sealed, Staging, Store, StoreError};
@@ -183,15 +183,7 @@ fn submission(deposit: Deposit, sealed: Sealed, structure: Structure) -> Submiss
         envelope: deposit.envelope,
         sealed,
         structure,
-        recipients: deposit
-            .recipients
-            .into_iter()
-            .map(|account| Addressee {
-                account,
-                notify: None,
-                orcpt: None,
-            })
-            .collect(),
+        recipients: deposit.recipients,
         refused: deposit.refused,
     }
 }

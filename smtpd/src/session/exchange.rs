@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use mail::{Address, Digest};
 use store::contracts::Contract;
-use store::deposit::{Accepted, Envelope, RefusedRecipient};
+use store::deposit::{Accepted, Addressee, Envelope, RefusedRecipient};
 use store::register::Account;
 use store::{Actor, ContractId, EvidenceId, StoreError};
 
@@ -54,7 +54,7 @@ pub struct Deposit {
     /// The envelope.
     pub envelope: Envelope,
     /// To whom.
-    pub recipients: Vec<Account>,
+    pub recipients: Vec<Addressee>,
     /// To whom not.
     pub refused: Vec<RefusedRecipient>,
 }

@@ -165,8 +165,9 @@ impl Session {
             State::Receiving(client, transaction, _) => {
                 let contract = client.contract.id;
                 let actor = self.actor(&client.contract);
-                let (from, recipients, refused) = transaction.into_parts();
-                let envelope = self.envelope(&client, from);
+                let (from, dsn) = (transaction.from.clone(), transaction.dsn.clone());
+                let envelope = self.envelope(&client, from, dsn);
+                let (recipients, refused) = transaction.into_parts();
                 let deposit = Deposit {
                     contract,
                     actor,
@@ -216,7 +217,7 @@ impl Session {
         let refuse = Refuse {
             contract: client.contract.id,
             actor: self.actor(&client.contract),
-            envelope: self.envelope(client, transaction.from.clone()),
+            envelope: self.envelope(client, transaction.from.clone(), transaction.dsn.clone()),
             recipients: transaction.addresses(),
             refused: transaction.refused().to_vec(),
             refusal,

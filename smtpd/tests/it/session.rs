@@ -7,6 +7,7 @@ use std::time::Instant;
 use smtpd::session::{Answer, Examined, Request, Step};
 use smtpd::{Counters, Limits, Session, Settings};
 use store::contracts::{Contract, ContractState, Profile, Terms};
+use store::deposit::{DsnEnvelope, Notify, Ret};
 use store::register::{Account, AccountId, AccountState, Kind, Lang};
 use store::{ContractId, StoreError};
 
@@ -299,6 +300,35 @@ fn any_chunking_of_a_hostile_stream_gives_the_same_replies() {
     }
 }
 
+#[test]
+fn what_is_asked_about_reports_reaches_the_store() {
+    let (mut session, mut trouble) = (session(), Trouble::default());
+    let now = Instant::now();
+    let letter = b"EHLO a\r\nMAIL FROM:<a@ministry.example> ENVID=a+2Bb RET=HDRS\r\n\
+        RCPT TO:<1@e-citizen.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;c+2Bd\r\n\
+        RCPT TO:<1@e-citizen.example> NOTIFY=NEVER\r\nDATA\r\n";
+    talk(&mut session, letter, &mut trouble);
+    session.receive(TEXT, now);
+    let deposit = loop {
+        match session.advance(now) {
+            Step::Ask(Request::Deposit(deposit)) => break deposit,
+            Step::Ask(request) => session.answer(answer(&request, &mut trouble), now),
+            other => panic!("{other:?}"),
+        }
+    };
+    let want = DsnEnvelope {
+        ret: Some(Ret::Hdrs),
+        envid: Some("a+b".to_owned()),
+    };
+    assert_eq!(deposit.envelope.dsn, want);
+    let [recipient] = &deposit.recipients[..] else {
+        panic!("{:?}", deposit.recipients)
+    };
+    let notify = Notify(Notify::SUCCESS | Notify::DELAY);
+    assert_eq!(recipient.notify, Some(notify), "as first named");
+    assert_eq!(recipient.orcpt.as_deref(), Some("rfc822;c+d"));
+}
+
 /// Pieces of which hostile streams are made.
 const PIECES: [&[u8]; 22] = [
     b"EHLO a\r\n",
@@ -351,7 +381,7 @@ fn noise_never_breaks_the_session() {
         }
         let good = |line: &String| line.len() >= 4 && line[..3].bytes().all(|o| o.is_ascii_digit());
         assert!(said.iter().all(good), "{said:?}");
-        // One reply a line at most, besides the greeting, a second one to DATA, and 421; EHLO's has up to seven lines.
+        // One reply a line at most, besides the greeting, a second one to DATA, and 421; EHLO's has up to eight lines.
         let replies = said
             .iter()
             .filter(|line| line.as_bytes()[3] == b' ')
