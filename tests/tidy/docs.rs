@@ -10,6 +10,7 @@ use super::tree::{self, CRATES};
 const RFC: &str = "docs/rfc.md";
 const DEPENDENCIES: &str = "docs/dependencies.md";
 const LIMITS: &str = "docs/limits.md";
+const EVIDENCE: &str = "docs/evidence.md";
 const DECISIONS: &str = "docs/decisions/";
 
 #[test]
@@ -107,6 +108,73 @@ fn standards_are_found_in_a_line() {
         "C2SP tlog-tiles",
     ];
     assert_eq!(standards(line), want);
+}
+
+#[test]
+fn the_table_of_events_is_what_is_minted() {
+    let minted = minted();
+    let rows = tree::rows(&tree::read(EVIDENCE));
+    let documented: Vec<String> = rows
+        .iter()
+        .filter(|row| row.len() == 4 && row[0].starts_with('`'))
+        .map(|row| row[0].trim_matches('`').to_owned())
+        .collect();
+    let is_listed = |event: &String| {
+        documented.iter().any(|name| match name.strip_suffix('*') {
+            Some(family) => event.starts_with(family),
+            None => name == event,
+        })
+    };
+    let mut complaints: Vec<String> = minted
+        .iter()
+        .filter(|event| !is_listed(event))
+        .map(|event| format!("the store mints `{event}`, and {EVIDENCE} does not say when"))
+        .collect();
+    let mut unminted = documented.clone();
+    unminted.retain(|name| !name.ends_with('*') && !minted.contains(name));
+    complaints.extend(
+        unminted
+            .iter()
+            .map(|name| format!("{EVIDENCE}: nothing mints `{name}`")),
+    );
+    hold(
+        "docs/evidence.md says when each event is minted, and names no other.",
+        complaints,
+    );
+}
+
+/// The events that the store names in code that ships, as they are written in documents.
+fn minted() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let store = tree::sources()
+        .iter()
+        .filter(|source| source.path.starts_with("store/src/"));
+    for line in store.flat_map(|source| source.shipped()) {
+        for rest in line.code.split("EventName::").skip(1) {
+            let variant: String = rest
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric())
+                .collect();
+            let is_variant =
+                variant.starts_with(|c: char| c.is_ascii_uppercase()) && variant != "ALL";
+            if is_variant {
+                found.insert(kebab(&variant));
+            }
+        }
+    }
+    found
+}
+
+/// `MarkedRead` as `marked-read`.
+fn kebab(name: &str) -> String {
+    let mut text = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !text.is_empty() {
+            text.push('-');
+        }
+        text.push(c.to_ascii_lowercase());
+    }
+    text
 }
 
 #[test]
