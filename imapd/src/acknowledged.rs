@@ -15,7 +15,8 @@ use nix::{getsockopt_impl, libc, sockopt_impl};
 #[repr(C)]
 #[allow(missing_docs, reason = "the names are those of linux/tcp.h")]
 pub struct TcpInfo {
-    pub octets: [u8; 8],
+    pub state: u8,
+    pub octets: [u8; 7],
     pub timers: [u32; 4],
     pub unacked: u32,
     pub counters: [u32; 19],
@@ -34,12 +35,14 @@ sockopt_impl!(
     TcpInfo
 );
 
-/// `Some(true)`: every octet written to the socket so far has been acknowledged, a FIN not counted. `None`: the
-/// operating system does not say.
+/// `TCP_CLOSE`: after a reset the kernel empties the send queue, acknowledged or not, so its counts say nothing.
+const CLOSED: u8 = 7;
+
+/// `Some(true)`: every octet written to the socket so far has been acknowledged, a FIN not counted. `None`: it
+/// cannot be known: the connection was reset, or the operating system does not say.
 pub fn by_peer(socket: &impl AsFd) -> Option<bool> {
-    getsockopt(socket, Info)
-        .ok()
-        .map(|info| info.unacked == 0 && info.notsent_octets == 0)
+    let info = getsockopt(socket, Info).ok()?;
+    (info.state != CLOSED).then_some(info.unacked == 0 && info.notsent_octets == 0)
 }
 
 #[cfg(test)]
@@ -92,11 +95,23 @@ mod tests {
 
     #[test]
     fn after_the_peers_end_the_queue_still_tells() {
-        let (mut near, far) = pair();
+        let (mut near, mut far) = pair();
         near.write_all(b"all of it").unwrap();
-        std::thread::sleep(Duration::from_millis(100));
+        far.read_exact(&mut [0; 9]).unwrap();
         drop(far);
         std::thread::sleep(Duration::from_millis(100));
         assert_eq!(by_peer(&near), Some(true));
+    }
+
+    #[test]
+    fn a_reset_says_nothing() {
+        let (mut near, mut far) = pair();
+        far.write_all(b"never read").unwrap();
+        near.write_all(b"nor this").unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        // Closing with octets unread resets the connection (RFC 2525 §2.17).
+        drop(far);
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(by_peer(&near), None);
     }
 }

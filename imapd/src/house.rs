@@ -1,7 +1,7 @@
 //! What all sessions of one daemon share.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use store::mailboxes::MailboxId;
@@ -16,7 +16,7 @@ pub struct House {
     /// Limits that the operator may set.
     pub limits: Limits,
     /// Which messages no session has been told of yet.
-    pub recents: Recents,
+    pub recents: Arc<Recents>,
 }
 
 /// Limits that the operator may set.
@@ -44,7 +44,7 @@ impl Default for Limits {
             unauthenticated_per_address_max: 150,
             handshakes_per_address_max: 300,
             handshake_timeout: Duration::from_secs(30),
-            unauthenticated_timeout: Duration::from_secs(60),
+            unauthenticated_timeout: Duration::from_secs(180),
             idle_timeout: Duration::from_secs(30 * 60),
             write_timeout: Duration::from_secs(5 * 60),
             recheck_interval: Duration::from_secs(2),
@@ -60,7 +60,7 @@ impl House {
             hostname: hostname.to_owned(),
             domain: domain.to_owned(),
             limits: Limits::default(),
-            recents: Recents::default(),
+            recents: Arc::default(),
         }
     }
 }

@@ -45,7 +45,7 @@ pub fn identify(
     if account.state != AccountState::Active {
         return Ok(Bearer::Refused("Your mailbox is closed".to_owned()));
     }
-    Ok(Bearer::Holder(holder(account, &claim, peer)))
+    Ok(Bearer::Holder(Box::new(holder(account, &claim, peer))))
 }
 
 /// The accounts that all names together yield; by id, so that each counts once.

@@ -57,7 +57,7 @@ pub struct Counters {
 /// The IMAP server: everything its connections share.
 pub struct Imapd {
     pub(crate) store: Store,
-    pub(crate) house: Arc<House>,
+    house: RwLock<Arc<House>>,
     pub(crate) counters: Arc<Counters>,
     admission: Arc<Admission>,
     tls: RwLock<Arc<ServerConfig>>,
@@ -83,13 +83,25 @@ impl Imapd {
         };
         Arc::new(Self {
             admission: Arc::new(Admission::new(&limits)),
-            house: Arc::new(house),
+            house: RwLock::new(Arc::new(house)),
             counters: Arc::default(),
             tls: RwLock::new(tls),
             trust: RwLock::new(Arc::new(trust)),
             changes: watch::Sender::new(0),
             store,
         })
+    }
+
+    /// Other limits for the connections to come.
+    pub fn reload_limits(&self, limits: Limits) {
+        self.admission.reload(&limits);
+        let before = self.house();
+        let house = House {
+            limits,
+            recents: Arc::clone(&before.recents),
+            ..House::new(&before.hostname, &before.domain)
+        };
+        *self.house.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(house);
     }
 
     /// Another certificate for the connections to come, and other anchors or CRLs, which live sessions are held to
@@ -139,7 +151,7 @@ impl Imapd {
         mut shutdown: watch::Receiver<bool>,
     ) {
         let mut connections = JoinSet::new();
-        let mut tick = tokio::time::interval(self.house.limits.recheck_interval);
+        let mut tick = tokio::time::interval(self.house().limits.recheck_interval);
         let mut revision = self.store.revision();
         while !*shutdown.borrow() {
             tokio::select! {
@@ -201,6 +213,10 @@ impl Imapd {
             (entrance, place),
             shutdown.clone(),
         ));
+    }
+
+    pub(crate) fn house(&self) -> Arc<House> {
+        Arc::clone(&self.house.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn tls(&self) -> Arc<ServerConfig> {

@@ -1,5 +1,7 @@
 //! The dialogue corpus with sessions in memory over a real store, and the driver on real sockets.
 
+#[path = "it/hostile.rs"]
+mod hostile;
 #[path = "it/memory.rs"]
 mod memory;
 #[path = "it/post.rs"]

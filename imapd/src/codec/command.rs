@@ -30,7 +30,7 @@ pub struct Bad<'a> {
     pub text: Fault,
 }
 
-/// A mailbox name as it came: modified UTF-7, not yet checked.
+/// A string as it came. Mailbox names are modified UTF-7 and not yet checked.
 pub type Name<'a> = Cow<'a, [u8]>;
 
 /// The commands. UID forms carry `uid: true`.
@@ -45,7 +45,7 @@ pub enum Body<'a> {
     Logout,
     StartTls,
     Id {
-        fields: Vec<(Cow<'a, [u8]>, Option<Cow<'a, [u8]>>)>,
+        fields: Vec<(Name<'a>, Option<Name<'a>>)>,
     },
     Namespace,
     Authenticate {

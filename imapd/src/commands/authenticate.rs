@@ -59,7 +59,7 @@ fn respond(session: &mut Session, mechanism: Mechanism, response: &[u8]) -> Repl
     let names: Vec<&[u8]> = match (mechanism, parts) {
         (_, (_, _, _, Some(_))) => return Reply::bad("the response is malformed"),
         // RFC 4616 §2: authzid NUL authcid NUL passwd; an empty authzid is the authcid's own.
-        (Mechanism::Plain, (own, Some(name), Some(_), None)) if own.is_empty() => vec![name],
+        (Mechanism::Plain, (b"", Some(name), Some(_), None)) => vec![name],
         (Mechanism::Plain, (own, Some(name), Some(_), None)) => vec![own, name],
         (Mechanism::Plain, _) => return Reply::bad("the response is malformed"),
         // Empty: whom the certificate names. Some clients send "=" even encoded.

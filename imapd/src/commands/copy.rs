@@ -47,7 +47,7 @@ pub fn apply(session: &mut Session, body: Body<'_>) -> Reply {
         "COPY completed"
     };
     Reply::Act(
-        act,
+        Box::new(act),
         Box::new(move |session, outcome| match outcome {
             Ok(Done::Copied(copied)) => {
                 session.stir();

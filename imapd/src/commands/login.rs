@@ -35,7 +35,7 @@ pub fn enter(session: &mut Session, names: &[&[u8]]) -> Reply {
         account: holder.account,
     };
     Reply::act(act, move |session, _| {
-        session.enter(holder);
+        session.enter(*holder);
         Reply::ok_code(
             format!("CAPABILITY {}", session.capabilities()),
             "Logged in",

@@ -29,7 +29,7 @@ pub fn apply(session: &mut Session, body: Body<'_>) -> Reply {
         name,
     };
     Reply::Act(
-        act,
+        Box::new(act),
         Box::new(move |session, outcome| match outcome {
             Ok(Done::Selected(snapshot)) => {
                 let uid_next = snapshot.mailbox.uid_next;

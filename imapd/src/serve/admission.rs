@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::house::Limits;
@@ -11,8 +12,8 @@ use crate::house::Limits;
 #[derive(Debug)]
 pub struct Admission {
     held: Mutex<HashMap<IpAddr, Held>>,
-    sessions_max: usize,
-    handshakes_max: usize,
+    sessions_max: AtomicUsize,
+    handshakes_max: AtomicUsize,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -35,9 +36,17 @@ impl Admission {
     pub fn new(limits: &Limits) -> Self {
         Self {
             held: Mutex::default(),
-            sessions_max: limits.unauthenticated_per_address_max,
-            handshakes_max: limits.handshakes_per_address_max,
+            sessions_max: limits.unauthenticated_per_address_max.into(),
+            handshakes_max: limits.handshakes_per_address_max.into(),
         }
+    }
+
+    /// Other limits for the connections to come.
+    pub fn reload(&self, limits: &Limits) {
+        self.sessions_max
+            .store(limits.unauthenticated_per_address_max, Ordering::Relaxed);
+        self.handshakes_max
+            .store(limits.handshakes_per_address_max, Ordering::Relaxed);
     }
 
     /// A place for a connection that has said nothing yet: it counts as a handshake under way until
@@ -45,7 +54,7 @@ impl Admission {
     pub fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
         let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let held = all.entry(peer).or_default();
-        if held.handshakes >= self.handshakes_max {
+        if held.handshakes >= self.handshakes_max.load(Ordering::Relaxed) {
             return None;
         }
         held.handshakes += 1;
@@ -67,7 +76,7 @@ impl Place {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let held = all.entry(self.peer).or_default();
-        if held.sessions >= self.admission.sessions_max {
+        if held.sessions >= self.admission.sessions_max.load(Ordering::Relaxed) {
             drop(all);
             return None;
         }

@@ -115,7 +115,7 @@ impl Connection {
     ) -> Self {
         let now = Instant::now();
         Self {
-            session: Session::new(Arc::clone(&imapd.house), door, bearer),
+            session: Session::new(imapd.house(), door, bearer),
             peer: door.peer,
             guard,
             place: Some(place),
@@ -123,7 +123,7 @@ impl Connection {
             watch: None,
             shutdown,
             times: Times {
-                login_by: now + imapd.house.limits.unauthenticated_timeout,
+                login_by: now + imapd.house().limits.unauthenticated_timeout,
                 heard: now,
                 ask: ASK_MIN,
             },
@@ -169,10 +169,10 @@ impl Connection {
             if self.guard.is_due() {
                 self.recheck().await;
             }
-            match self.session.next() {
+            match self.session.advance() {
                 Next::Act(act) => {
                     let store = self.imapd.store.clone();
-                    let done = tokio::task::spawn_blocking(move || perform(act, &store)).await;
+                    let done = tokio::task::spawn_blocking(move || perform(*act, &store)).await;
                     self.session.done(done.map_err(io::Error::other)?);
                     self.after_act();
                 }
@@ -183,7 +183,7 @@ impl Connection {
                 Next::Pause(pause) => sleep(pause).await,
                 Next::Acknowledge => {
                     if !self
-                        .settle(wire, self.imapd.house.limits.write_timeout)
+                        .settle(wire, self.imapd.house().limits.write_timeout)
                         .await
                     {
                         return Ok(End::Over);
@@ -222,7 +222,7 @@ impl Connection {
         }
         let was_logged_in = self.session.holder().is_some();
         let deadline = if was_logged_in {
-            self.times.heard + self.imapd.house.limits.idle_timeout
+            self.times.heard + self.imapd.house().limits.idle_timeout
         } else {
             self.times.login_by
         };
@@ -300,7 +300,7 @@ impl Connection {
         let account = self.session.holder().map(|holder| holder.account);
         tokio::select! {
             biased;
-            written = wire::write(wire, self.session.output(), self.imapd.house.limits.write_timeout) => written?,
+            written = wire::write(wire, self.session.output(), self.imapd.house().limits.write_timeout) => written?,
             _ = self.guard.until_refused(account) => {
                 count(&self.imapd.counters.ended_by_recheck);
                 return Err(io::ErrorKind::ConnectionAborted.into());
@@ -319,7 +319,7 @@ async fn handshake(
 ) -> io::Result<(TlsStream<TcpStream>, Vec<CertificateDer<'static>>)> {
     let acceptor = TlsAcceptor::from(imapd.tls());
     let accepted = timeout(
-        imapd.house.limits.handshake_timeout,
+        imapd.house().limits.handshake_timeout,
         acceptor.accept(socket),
     )
     .await;

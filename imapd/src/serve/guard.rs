@@ -84,7 +84,7 @@ impl Guard {
                 &imapd.store,
                 &certificates,
                 &imapd.trust(),
-                &imapd.house.domain,
+                &imapd.house().domain,
                 peer,
             )
         };

@@ -1,6 +1,6 @@
 //! One IMAP session without input and output: octets in; octets and [`Act`]s out; what the acts brought in again.
 //!
-//! The driver asks [`Session::next`] what to do, does it, reports back ([`Session::feed`], [`Session::written`],
+//! The driver asks [`Session::advance`] what to do, does it, reports back ([`Session::feed`], [`Session::written`],
 //! [`Session::done`], …) and asks again. Nothing is read while a command is at work, so a client that sends faster than
 //! it reads waits.
 //!
@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`act`] | what the store is asked to do |
 //! | [`acknowledging`] | disclosures on their way to being acknowledged |
+//! | `context` | what the commands may do to a session |
 //! | [`reply`] | what a command comes to |
 //! | [`state`] | the states, each with what belongs to it |
 //! | [`table`] | which command is allowed when, and what it may disturb |
@@ -15,6 +16,7 @@
 
 pub mod acknowledging;
 pub mod act;
+mod context;
 pub mod reply;
 pub mod state;
 pub mod table;
@@ -34,7 +36,7 @@ use acknowledging::Acknowledging;
 use act::{Act, Done, Outcome};
 use reply::{Condition, Reply, Tagged, Then, ThenLine};
 use state::{Bearer, Door, Holder, State};
-use view::{Disturbs, View};
+use view::Disturbs;
 
 /// What the driver has to do next.
 pub enum Next {
@@ -43,7 +45,7 @@ pub enum Next {
     /// Write [`Session::output`] out, flush it, and report [`Session::written`].
     Write,
     /// Do this and report [`Session::done`].
-    Act(Act),
+    Act(Box<Act>),
     /// Wait so long: a log-in was refused.
     Pause(Duration),
     /// Wait until the peer has acknowledged all that was written, then [`Session::acknowledged`].
@@ -91,7 +93,7 @@ pub struct Session {
     door: Door,
     framer: Framer,
     running: Running,
-    give: Option<Act>,
+    give: Option<Box<Act>>,
     pause: Option<Duration>,
     faults: Faults,
     stirred: Arc<AtomicBool>,
@@ -119,7 +121,7 @@ impl Session {
         session
     }
 
-    /// The flag by which the session learns that its account has changed: set it, then ask [`Session::next`] again.
+    /// The flag by which the session learns that its account has changed: set it, then ask [`Session::advance`] again.
     #[must_use]
     pub fn stirred(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stirred)
@@ -233,7 +235,7 @@ impl Session {
     }
 
     /// What the driver has to do next.
-    pub fn next(&mut self) -> Next {
+    pub fn advance(&mut self) -> Next {
         loop {
             if let Some(pause) = self.pause.take() {
                 return Next::Pause(pause);
@@ -245,7 +247,7 @@ impl Session {
                 return Next::Act(act);
             }
             if let Some(act) = self.acknowledging.give() {
-                return Next::Act(act);
+                return Next::Act(Box::new(act));
             }
             if matches!(self.state, State::Logout) {
                 return if self.output.is_empty() {
@@ -366,10 +368,10 @@ impl Session {
         if !self.stirred.swap(false, Ordering::AcqRel) {
             return false;
         }
-        self.give = Some(Act::Changes {
+        self.give = Some(Box::new(Act::Changes {
             mailbox: view.mailbox,
             since: view.modseq,
-        });
+        }));
         if let Running::Idle(tag) = std::mem::replace(&mut self.running, Running::Nothing) {
             self.running = Running::IdleRefresh(tag);
         }
@@ -465,10 +467,10 @@ impl Session {
             && disturbs != Disturbs::Nothing
             && self.stirred.swap(false, Ordering::AcqRel)
         {
-            self.give = Some(Act::Changes {
+            self.give = Some(Box::new(Act::Changes {
                 mailbox: view.mailbox,
                 since: view.modseq,
-            });
+            }));
             self.running = Running::Refresh(tag, disturbs, tagged);
             return;
         }
@@ -530,10 +532,10 @@ impl Session {
         }
         match &self.bearer {
             Bearer::Holder(holder) => {
-                self.give = Some(Act::LogIn {
+                self.give = Some(Box::new(Act::LogIn {
                     by: holder.actor.clone(),
                     account: holder.account,
-                });
+                }));
                 self.running = Running::Greeting;
             }
             Bearer::Nobody => self.bye("A client certificate is needed"),
@@ -547,7 +549,7 @@ impl Session {
     fn greeted(&mut self, outcome: Outcome) {
         match (outcome, self.bearer.clone()) {
             (Ok(_), Bearer::Holder(holder)) => {
-                self.enter(holder);
+                self.enter(*holder);
                 let capabilities = self.capabilities();
                 self.output
                     .put("* PREAUTH [CAPABILITY ")
@@ -564,83 +566,5 @@ impl Session {
                 self.bye("Something is wrong here; it has been noted");
             }
         }
-    }
-
-    /// What may be announced now (RFC 3501 §6.1.1): ways to log in only when there is one.
-    pub(crate) fn capabilities(&self) -> String {
-        let mut words = String::from("IMAP4rev1 LITERAL- ID IDLE NAMESPACE UIDPLUS UNSELECT MOVE");
-        if matches!(self.state, State::NotAuthenticated) {
-            words.push_str(match (&self.bearer, self.door.tls) {
-                (Bearer::Holder(_), _) => " SASL-IR AUTH=EXTERNAL AUTH=PLAIN",
-                (_, true) => " LOGINDISABLED",
-                (_, false) => " STARTTLS LOGINDISABLED",
-            });
-        }
-        words
-    }
-
-    /// What the client calls itself: part of who acts from now on.
-    pub(crate) fn client_is(&mut self, client: String) {
-        if let Bearer::Holder(holder) = &mut self.bearer {
-            holder.actor.client = Some(client.clone());
-        }
-        if let State::Authenticated(holder) | State::Selected(holder, _) = &mut self.state {
-            holder.actor.client = Some(client);
-            self.acknowledging.by(holder.actor.clone());
-        }
-    }
-
-    /// The holder is logged in.
-    pub(crate) fn enter(&mut self, holder: Holder) {
-        self.framer.allow(limits::COMMAND_OCTETS_MAX);
-        self.acknowledging.by(holder.actor.clone());
-        self.state = State::Authenticated(holder);
-    }
-
-    /// One more refused log-in: its answer waits, and the last one ends the connection.
-    pub(crate) fn login_failed(&mut self, text: String) -> Reply {
-        self.faults.logins += 1;
-        let doublings = (self.faults.logins - 1).min(16);
-        self.pause = Some(
-            limits::LOGIN_DELAY
-                .saturating_mul(1 << doublings)
-                .min(limits::LOGIN_DELAY_MAX),
-        );
-        if self.faults.logins >= limits::LOGIN_FAILURES_MAX {
-            self.bye("too many refused log-ins");
-        }
-        Reply::no("AUTHENTICATIONFAILED", text)
-    }
-
-    /// Something changed by this session itself.
-    pub(crate) fn stir(&self) {
-        self.stirred.store(true, Ordering::Release);
-    }
-
-    /// Whether TLS stands.
-    pub(crate) fn is_tls(&self) -> bool {
-        self.door.tls
-    }
-
-    /// The open mailbox.
-    pub(crate) fn selected(&mut self) -> Option<(&Holder, &mut View, &mut Output)> {
-        match &mut self.state {
-            State::Selected(holder, view) => Some((holder, view, &mut self.output)),
-            _ => None,
-        }
-    }
-
-    /// Opens a mailbox, or with `None` goes back to none.
-    pub(crate) fn open(&mut self, view: Option<View>) {
-        let state = std::mem::replace(&mut self.state, State::Logout);
-        self.state = match (state, view) {
-            (State::Authenticated(holder) | State::Selected(holder, _), Some(view)) => {
-                State::Selected(holder, Box::new(view))
-            }
-            (State::Authenticated(holder) | State::Selected(holder, _), None) => {
-                State::Authenticated(holder)
-            }
-            (other, _) => other,
-        };
     }
 }

@@ -17,7 +17,7 @@ pub enum Reply {
     /// It is complete.
     Tagged(Tagged),
     /// The store has to do something first.
-    Act(Act, Then),
+    Act(Box<Act>, Then),
     /// The client has to send a line first; the text stands behind `+ `.
     Ask(&'static str, ThenLine),
     /// IDLE begins.
@@ -70,7 +70,7 @@ impl Reply {
     /// An act, and what follows if it went well; otherwise the command fails as [`Reply::failed`] says.
     pub fn act(act: Act, then: impl FnOnce(&mut Session, Done) -> Reply + Send + 'static) -> Self {
         Self::Act(
-            act,
+            Box::new(act),
             Box::new(|session, outcome| match outcome {
                 Ok(done) => then(session, done),
                 Err(error) => Self::failed(&error),

@@ -78,7 +78,7 @@ pub enum Bearer {
     /// There was one and it names nobody: why, for the client.
     Refused(String),
     /// A holder, who has yet to log in.
-    Holder(Holder),
+    Holder(Box<Holder>),
 }
 
 /// The way a connection came in.

@@ -168,12 +168,12 @@ impl View {
             }
             return Some(chosen);
         }
-        if set.largest().is_some_and(|largest| largest > self.exists()) {
+        // RFC 9051 §9 `seq-number`: BAD, also for `*` in an empty mailbox.
+        if self.entries.is_empty() || set.largest().is_some_and(|largest| largest > self.exists()) {
             return None;
         }
         let mut chosen = Vec::new();
         for &(from, to) in set.resolve(self.exists()).as_slice() {
-            // `*` in an empty mailbox resolves to 0, which no message bears.
             let inside = self
                 .entries
                 .get((from.max(1) - 1) as usize..to as usize)

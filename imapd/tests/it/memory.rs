@@ -98,9 +98,9 @@ impl Memory {
             return;
         };
         loop {
-            match connection.session.next() {
+            match connection.session.advance() {
                 Next::Act(act) => {
-                    connection.session.done(perform(act, &store));
+                    connection.session.done(perform(*act, &store));
                     connection.after_act(&store);
                 }
                 Next::Write => {
