@@ -8,6 +8,7 @@
 //! | [`data`] | the strict decoder for SMTP's DATA |
 //! | [`header`] | the fields of a header as octets; HEADER.FIELDS |
 //! | `mime` | MIME header fields: tokens and parameters |
+//! | [`report`] | reports to a sender as mail: DSN, MDN, and the writer of their header and parts |
 //! | [`structure`] | the parts of a message, ENVELOPE, BODYSTRUCTURE, sections, the stored form |
 //! | [`text`] | decoded text for people and SEARCH |
 //! | [`trace`] | the trace served before the original, and finding the original again |
@@ -17,6 +18,7 @@ pub mod data;
 pub mod digest;
 pub mod header;
 mod mime;
+pub mod report;
 pub mod structure;
 pub mod text;
 pub mod time;

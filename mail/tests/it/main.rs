@@ -6,11 +6,13 @@
 //! | `vectors` | messages and what must be found in them |
 //! | `hostile` | shapes that cost careless programs their stack or their afternoon |
 //! | `properties` | what holds for any octets |
+//! | `report` | DSN and MDN, as others read them |
 //! | `samples` | published messages, and a second opinion on them |
 
 mod grammar;
 mod hostile;
 mod properties;
+mod report;
 mod samples;
 mod vectors;
 
