@@ -10,6 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use crate::failure::{Failure, Outcome};
 
 /// A chore that failed is tried again after this long: an operator has to act first.
@@ -45,26 +47,40 @@ struct Turn {
     chore: Box<dyn Chore>,
     due: Instant,
     fault: Option<String>,
+    /// Told when a write could not be made durable.
+    failed: Arc<Notify>,
 }
 
 impl Chores {
-    /// Starts them.
+    /// Starts them. `failed` is told when a write could not be made durable, which ends the process.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(chores: Vec<Box<dyn Chore>>) -> Outcome<Self> {
+    pub fn start(chores: Vec<Box<dyn Chore>>, failed: &Arc<Notify>) -> Outcome<Self> {
         let ending = Arc::new(Ending::default());
         let watched = Arc::clone(&ending);
         let due = Instant::now();
-        let mut turns: Vec<Turn> = chores.into_iter().map(|chore| Turn { chore, due, fault: None }).collect();
-        let thread = Builder::new().name("chores".into()).spawn(move || run(&mut turns, &watched));
+        let turn = |chore| Turn {
+            chore,
+            due,
+            fault: None,
+            failed: Arc::clone(failed),
+        };
+        let mut turns: Vec<Turn> = chores.into_iter().map(turn).collect();
+        let thread = Builder::new()
+            .name("chores".into())
+            .spawn(move || run(&mut turns, &watched));
         let thread = thread.map_err(|e| Failure::doing("starting the chores", &e))?;
         Ok(Self { ending, thread })
     }
 
     /// Lets each be done once more, and ends.
     pub fn stop(self) {
-        *self.ending.over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self
+            .ending
+            .over
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = true;
         self.ending.changed.notify_all();
         if self.thread.join().is_err() {
             tracing::error!("the chores' thread panicked");
@@ -75,7 +91,10 @@ impl Chores {
 fn run(turns: &mut [Turn], ending: &Ending) {
     loop {
         let over = ending.before(turns.iter().map(|turn| turn.due).min());
-        for turn in turns.iter_mut().filter(|turn| over || turn.due <= Instant::now()) {
+        for turn in turns
+            .iter_mut()
+            .filter(|turn| over || turn.due <= Instant::now())
+        {
             turn.take();
         }
         if over {
@@ -88,7 +107,9 @@ impl Ending {
     /// Waits until something is due; says whether the end came first.
     fn before(&self, due: Option<Instant>) -> bool {
         let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
-        let time = due.map_or(AFTER_FAILURE, |due| due.saturating_duration_since(Instant::now()));
+        let time = due.map_or(AFTER_FAILURE, |due| {
+            due.saturating_duration_since(Instant::now())
+        });
         let waited = self.changed.wait_timeout_while(over, time, |over| !*over);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
@@ -104,12 +125,25 @@ impl Turn {
                     tracing::info!(chore = name, "goes on");
                 }
             }
+            Err(Failure::Stopped(why)) => {
+                tracing::error!(
+                    chore = name,
+                    why,
+                    "a write could not be made durable; restart to recover"
+                );
+                self.failed.notify_one();
+                pause = AFTER_FAILURE;
+            }
             Err(failure) => {
                 pause = pause.max(AFTER_FAILURE);
                 let text = failure.to_string();
                 // One line for one fault, however often it is met.
                 if self.fault.as_ref() != Some(&text) {
-                    tracing::error!(chore = name, why = text, "cannot be done; it is tried again");
+                    tracing::error!(
+                        chore = name,
+                        why = text,
+                        "cannot be done; it is tried again"
+                    );
                     self.fault = Some(text);
                 }
             }
@@ -135,18 +169,25 @@ mod tests {
         }
         fn run(&mut self) -> Outcome {
             self.0.fetch_add(1, Ordering::SeqCst);
-            if self.2 { Err(Failure::could_not("broken")) } else { Ok(()) }
+            if self.2 {
+                Err(Failure::could_not("broken"))
+            } else {
+                Ok(())
+            }
         }
     }
 
     #[test]
     fn chores_are_done_at_their_pace_and_once_more_at_the_end() {
         let (quick, slow, broken) = (Arc::default(), Arc::default(), Arc::default());
-        let chores = Chores::start(vec![
-            Box::new(Counted(Arc::clone(&quick), Duration::from_millis(5), false)),
-            Box::new(Counted(Arc::clone(&slow), Duration::from_secs(60), false)),
-            Box::new(Counted(Arc::clone(&broken), Duration::from_millis(5), true)),
-        ])
+        let chores = Chores::start(
+            vec![
+                Box::new(Counted(Arc::clone(&quick), Duration::from_millis(5), false)),
+                Box::new(Counted(Arc::clone(&slow), Duration::from_secs(60), false)),
+                Box::new(Counted(Arc::clone(&broken), Duration::from_millis(5), true)),
+            ],
+            &Arc::default(),
+        )
         .unwrap();
         let started = Instant::now();
         while quick.load(Ordering::SeqCst) < 5 && started.elapsed() < Duration::from_secs(20) {
@@ -156,6 +197,9 @@ mod tests {
         assert_eq!(broken.load(Ordering::SeqCst), 1);
         chores.stop();
         assert!(quick.load(Ordering::SeqCst) >= 6);
-        assert_eq!((slow.load(Ordering::SeqCst), broken.load(Ordering::SeqCst)), (2, 2));
+        assert_eq!(
+            (slow.load(Ordering::SeqCst), broken.load(Ordering::SeqCst)),
+            (2, 2)
+        );
     }
 }

@@ -335,7 +335,10 @@ pub struct Verify {
 
 /// An address by itself is the network of that one address.
 fn network(text: &str) -> Result<IpNet, String> {
-    let parsed = text.parse().or_else(|_| text.parse().map(|address: std::net::IpAddr| IpNet::from(address)));
+    let parsed = text.parse().or_else(|_| {
+        text.parse()
+            .map(|address: std::net::IpAddr| IpNet::from(address))
+    });
     parsed.map_err(|_| "not an address or network, such as 192.0.2.1 or 192.0.2.0/24".to_owned())
 }
 
@@ -364,12 +367,28 @@ mod tests {
     #[test]
     fn lists_of_addresses_come_in_both_spellings() {
         let parse = |line: &str| Cli::try_parse_from(line.split(' '));
-        let cli = parse("knik contract add --name X --ip 192.0.2.1 --ip 2001:db8::/32 --domain a.test b.test").unwrap();
-        let Command::Contract(Contract::Add(add)) = cli.command else { panic!("contract add") };
-        assert_eq!(add.ips, ["192.0.2.1/32".parse().unwrap(), "2001:db8::/32".parse().unwrap()]);
+        let cli = parse(
+            "knik contract add --name X --ip 192.0.2.1 --ip 2001:db8::/32 --domain a.test b.test",
+        )
+        .unwrap();
+        let Command::Contract(Contract::Add(add)) = cli.command else {
+            panic!("contract add")
+        };
+        assert_eq!(
+            add.ips,
+            [
+                "192.0.2.1/32".parse().unwrap(),
+                "2001:db8::/32".parse().unwrap()
+            ]
+        );
         assert_eq!(add.domains, ["a.test", "b.test"]);
         assert!(parse("knik evidence export --out x.zip").is_err());
         assert!(parse("knik contract suspend 01JD9YV0000000000000000001").is_err());
-        assert!(parse("knik evidence list --event opened").unwrap_err().to_string().contains("handed-over"));
+        assert!(
+            parse("knik evidence list --event opened")
+                .unwrap_err()
+                .to_string()
+                .contains("handed-over")
+        );
     }
 }

@@ -131,7 +131,9 @@ impl Config {
     /// # Errors
     /// Names file, line and key at fault.
     pub fn read(path: &Path) -> Outcome<Self> {
-        let size = std::fs::metadata(path).map_err(|e| Failure::file(path, &e))?.len();
+        let size = std::fs::metadata(path)
+            .map_err(|e| Failure::file(path, &e))?
+            .len();
         if size > FILE_BYTES_MAX {
             return Err(Failure::could_not(format!(
                 "{}: larger than {FILE_BYTES_MAX} octets, so it is no configuration",
@@ -165,7 +167,11 @@ impl Config {
             ("log", self.log != running.log),
             ("store", self.data != running.data),
         ];
-        differs.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect()
+        differs
+            .iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(key, _)| *key)
+            .collect()
     }
 
     fn place(given: Option<&Path>) -> Outcome<PathBuf> {

@@ -69,7 +69,10 @@ impl Drop for Place {
         if !self.kept
             && let Err(error) = std::fs::remove_dir_all(&self.dir)
         {
-            eprintln!("knik: {}: could not be removed: {error}", self.dir.display());
+            eprintln!(
+                "knik: {}: could not be removed: {error}",
+                self.dir.display()
+            );
         }
     }
 }

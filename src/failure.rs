@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use store::StoreError;
 
+use crate::signer::Refusal;
+
 /// The way in which a command did not end well.
 #[derive(Debug)]
 pub enum Failure {
@@ -58,7 +60,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::False(text) | Self::CouldNot(text) | Self::Stopped(text) => f.write_str(text),
-            Self::OutputClosed => f.write_str("the output was closed"),
+            Self::OutputClosed => Ok(()),
         }
     }
 }
@@ -79,6 +81,11 @@ impl From<store::log::LogError> for Failure {
         match error {
             store::log::LogError::Beyond { .. } => Self::False(error.to_string()),
             store::log::LogError::Store(error) => error.into(),
+            store::log::LogError::Signer { ref source, .. }
+                if matches!(source.downcast_ref(), Some(Refusal::NotDurable(_))) =>
+            {
+                Self::Stopped(chain(&error))
+            }
             _ => Self::CouldNot(chain(&error)),
         }
     }
@@ -109,7 +116,10 @@ mod tests {
         assert!(matches!(&missing, Failure::False(text) if text == "contract 1 not found"));
         let taken = Failure::from(StoreError::Exists("account a@b".into()));
         assert!(matches!(taken, Failure::CouldNot(_)));
-        let io = StoreError::Io { what: "reading x".into(), source: std::io::Error::other("broken") };
+        let io = StoreError::Io {
+            what: "reading x".into(),
+            source: std::io::Error::other("broken"),
+        };
         assert_eq!(Failure::from(io).to_string(), "reading x: broken");
     }
 }

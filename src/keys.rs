@@ -33,12 +33,17 @@ pub fn write_new(path: &Path, octets: &[u8], readers: Readers) -> Outcome {
         Readers::All => 0o644,
         Readers::Owner => 0o600,
     };
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    let write = || -> std::io::Result<File> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(path)?;
         file.write_all(octets)?;
-        file.sync_all()
+        Ok(file)
     };
-    write().map_err(|e| Failure::file(path, &e))
+    let file = write().map_err(|e| Failure::file(path, &e))?;
+    file.sync_all().map_err(|e| not_durable(path, &e))
 }
 
 /// Replaces a file as a whole: whoever reads it sees the old octets or the new ones. Durable when it returns.
@@ -50,7 +55,9 @@ pub fn replace(path: &Path, octets: &[u8], readers: Readers) -> Outcome {
     beside.push(".new");
     let beside = Path::new(&beside);
     match std::fs::remove_file(beside) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Failure::file(beside, &error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Failure::file(beside, &error));
+        }
         _ => write_new(beside, octets, readers)?,
     }
     std::fs::rename(beside, path).map_err(|e| Failure::file(path, &e))?;
@@ -62,8 +69,20 @@ pub fn replace(path: &Path, octets: &[u8], readers: Readers) -> Outcome {
 /// # Errors
 /// Names the folder.
 pub fn sync_parent(path: &Path) -> Outcome {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent).and_then(|folder| folder.sync_all()).map_err(|e| Failure::file(parent, &e))
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let folder = File::open(parent).map_err(|e| Failure::file(parent, &e))?;
+    folder.sync_all().map_err(|e| not_durable(parent, &e))
+}
+
+/// After a failed sync nobody knows what the disk holds: it is not tried again as if nothing had been.
+fn not_durable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Stopped(format!(
+        "{}: could not be made durable: {error}",
+        path.display()
+    ))
 }
 
 /// Makes a folder, and those above it, which only `readers` may enter.
@@ -75,7 +94,11 @@ pub fn make_folder(path: &Path, readers: Readers) -> Outcome {
         Readers::All => 0o755,
         Readers::Owner => 0o700,
     };
-    DirBuilder::new().recursive(true).mode(mode).create(path).map_err(|e| Failure::file(path, &e))
+    DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .map_err(|e| Failure::file(path, &e))
 }
 
 /// The log's key with the log's name.
@@ -85,7 +108,8 @@ pub fn make_folder(path: &Path, readers: Readers) -> Outcome {
 pub fn log_key(config: &Config) -> Outcome<SigningKey> {
     let path = &config.log.key;
     let key = PrivatePkcs8KeyDer::from_pem_file(path).map_err(|e| Failure::file(path, &e))?;
-    SigningKey::from_pkcs8(&config.log.origin, key.secret_pkcs8_der()).map_err(|e| Failure::file(path, &e))
+    SigningKey::from_pkcs8(&config.log.origin, key.secret_pkcs8_der())
+        .map_err(|e| Failure::file(path, &e))
 }
 
 /// The seal.
@@ -95,7 +119,12 @@ pub fn log_key(config: &Config) -> Outcome<SigningKey> {
 pub fn seal(config: &Config) -> Outcome<SoftSeal> {
     let KeyPair { certificate, key } = &config.seal.pair;
     let seal = SoftSeal::from_pem(&read(certificate)?, &read(key)?);
-    seal.map_err(|e| Failure::doing(format!("{} and {}", certificate.display(), key.display()), &e))
+    seal.map_err(|e| {
+        Failure::doing(
+            format!("{} and {}", certificate.display(), key.display()),
+            &e,
+        )
+    })
 }
 
 /// What a verifier trusts.
@@ -116,7 +145,10 @@ pub fn certificates(path: &Path) -> Outcome<Vec<CertificateDer<'static>>> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets).collect();
     let found = found.map_err(|e| Failure::file(path, &e))?;
     if found.is_empty() {
-        return Err(Failure::could_not(format!("{}: holds no PEM certificate", path.display())));
+        return Err(Failure::could_not(format!(
+            "{}: holds no PEM certificate",
+            path.display()
+        )));
     }
     Ok(found)
 }

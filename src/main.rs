@@ -32,7 +32,7 @@ use clap::Parser;
 
 use cli::{Cli, Command};
 use config::Config;
-use failure::{Failure, Outcome};
+use failure::Outcome;
 use output::Output;
 
 fn main() -> ExitCode {
@@ -44,8 +44,10 @@ fn main() -> ExitCode {
     match done.and(flushed) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !matches!(failure, Failure::OutputClosed) {
-                eprintln!("knik: {failure}");
+            // What the log has said already, and what nobody is to be told, has no text.
+            let text = failure.to_string();
+            if !text.is_empty() {
+                eprintln!("knik: {text}");
             }
             failure.exit_code()
         }

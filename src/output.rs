@@ -20,7 +20,10 @@ pub struct Column(pub &'static str, pub usize);
 impl Output {
     /// Output as JSON, or as text.
     pub fn new(json: bool) -> Self {
-        Self { json, out: BufWriter::new(io::stdout()) }
+        Self {
+            json,
+            out: BufWriter::new(io::stdout()),
+        }
     }
 
     /// Whether JSON was asked for.
@@ -56,7 +59,11 @@ impl Output {
     /// # Errors
     /// When it cannot be written.
     pub fn row(&mut self, columns: &[Column], value: &Value, cells: &[&str]) -> Outcome {
-        if self.json { self.json_line(value) } else { self.line(columns, cells) }
+        if self.json {
+            self.json_line(value)
+        } else {
+            self.line(columns, cells)
+        }
     }
 
     /// Text as it is, whatever form was asked for; a missing newline is added.
@@ -65,7 +72,11 @@ impl Output {
     /// When it cannot be written.
     pub fn text(&mut self, text: &str) -> Outcome {
         self.octets(text.as_bytes())?;
-        if text.ends_with('\n') { Ok(()) } else { self.octets(b"\n") }
+        if text.ends_with('\n') {
+            Ok(())
+        } else {
+            self.octets(b"\n")
+        }
     }
 
     /// Octets as they are.
@@ -113,14 +124,18 @@ fn aligned(columns: &[Column], cells: &[&str]) -> String {
 
 /// Names and addresses come from outside: nothing in them may steer a terminal.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 /// `name  value` lines, the names padded to the longest; lines without a value are left out.
 pub fn properties(lines: &[(&str, Option<String>)]) -> String {
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let lines = lines.iter().filter_map(|(name, value)| {
-        value.as_ref().map(|value| format!("{name:<width$}  {}\n", printable(value)))
+        value
+            .as_ref()
+            .map(|value| format!("{name:<width$}  {}\n", printable(value)))
     });
     lines.collect()
 }
@@ -133,8 +148,15 @@ mod tests {
     fn cells_are_aligned_and_cannot_steer_a_terminal() {
         let columns = [Column("ID", 4), Column("NAME", 6), Column("", 3)];
         assert_eq!(aligned(&columns, &["1", "", "x"]), "1     -       x");
-        assert_eq!(aligned(&columns, &["12345", "\x1b[2J", ""]), "12345  \u{fffd}[2J    -");
-        let text = properties(&[("id", Some("7".into())), ("reason", None), ("name", Some("a\nb".into()))]);
+        assert_eq!(
+            aligned(&columns, &["12345", "\x1b[2J", ""]),
+            "12345  \u{fffd}[2J    -"
+        );
+        let text = properties(&[
+            ("id", Some("7".into())),
+            ("reason", None),
+            ("name", Some("a\nb".into())),
+        ]);
         assert_eq!(text, "id      7\nname    a\u{fffd}b\n");
     }
 }

@@ -7,9 +7,16 @@ pub fn doubt(local: &str) -> Option<&'static str> {
         return None;
     }
     if local.len() != 10 || !local.bytes().all(|octet| octet.is_ascii_digit()) {
-        return Some("a personal number has ten digits, a certificate of not having one the form S123A45678");
+        return Some(
+            "a personal number has ten digits, a certificate of not having one the form S123A45678",
+        );
     }
-    let pair = |at: usize| local.get(at..at + 2).and_then(|two| two.parse().ok()).unwrap_or(0u16);
+    let pair = |at: usize| {
+        local
+            .get(at..at + 2)
+            .and_then(|two| two.parse().ok())
+            .unwrap_or(0u16)
+    };
     let (day, month, year) = (pair(0), pair(2), pair(4));
     // Digits 1-2: day + 10 (men) or + 50 (women).
     let day = match day {
@@ -56,7 +63,15 @@ mod tests {
 
     #[test]
     fn structure_only_and_never_the_check_digit() {
-        for good in ["2503851234", "2503851239", "6512990010", "1121030010", "5182750010", "S123A45678", "s123a45678"] {
+        for good in [
+            "2503851234",
+            "2503851239",
+            "6512990010",
+            "1121030010",
+            "5182750010",
+            "S123A45678",
+            "s123a45678",
+        ] {
             assert_eq!(doubt(good), None, "{good}");
         }
         for (doubtful, why) in [
@@ -73,7 +88,10 @@ mod tests {
             ("2503856661", "666"),
         ] {
             let doubt = doubt(doubtful);
-            assert!(doubt.is_some_and(|doubt| doubt.contains(why)), "{doubtful}: {doubt:?}");
+            assert!(
+                doubt.is_some_and(|doubt| doubt.contains(why)),
+                "{doubtful}: {doubt:?}"
+            );
         }
         // 29 February 2000, a leap year; 1900 was none.
         assert_eq!(doubt("3922000010"), None);

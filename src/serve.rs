@@ -66,9 +66,15 @@ impl Roles {
 /// Names what cannot be read or bound; [`Failure::Stopped`] when a write could not be made durable.
 pub fn run(config: Config, wanted: &cli::Serve) -> Outcome {
     start_logging();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|e| Failure::doing("starting the reactor", &e))?;
-    let ended = runtime.block_on(serve(config, Roles(wanted.roles.clone()), wanted.pid_file.clone()));
+    let ended = runtime.block_on(serve(
+        config,
+        Roles(wanted.roles.clone()),
+        wanted.pid_file.clone(),
+    ));
     // A blocking read that still runs holds nothing that matters.
     runtime.shutdown_timeout(Duration::from_millis(200));
     ended
@@ -78,7 +84,11 @@ pub fn run(config: Config, wanted: &cli::Serve) -> Outcome {
 fn start_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("KNIK_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let started = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
+    let started = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .try_init();
     if started.is_err() {
         eprintln!("knik: logging was started twice");
     }
@@ -90,10 +100,18 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
     let mut signals = Signals::new()?;
     let listeners = Listeners::bind(&config.listen, &roles).await?;
     let (store, failed) = open_store(&config, &roles)?;
+    if listeners.is_empty() && !roles.has(Role::Chores) {
+        return Err(Failure::could_not(
+            "nothing to run: no listener is on for these roles",
+        ));
+    }
     let post = Post::start(store, &roles, &material);
     let mut chores = None;
     if roles.has(Role::Chores) {
-        chores = Some(Chores::start(vec![Box::new(Publish::new(&config, &post.store))])?);
+        chores = Some(Chores::start(
+            vec![Box::new(Publish::new(&config, &post.store))],
+            &failed,
+        )?);
     }
     let ready = format!("ready {}", listeners.describe());
     let (shutdown, watching) = watch::channel(false);
@@ -131,7 +149,10 @@ fn open_store(config: &Config, roles: &Roles) -> Outcome<(Store, Arc<Notify>)> {
     if roles.has(Role::Smtpd) {
         let swept = store.sweep()?;
         if swept > 0 {
-            tracing::info!(files = swept, "removed what a crash left of messages that were never accepted");
+            tracing::info!(
+                files = swept,
+                "removed what a crash left of messages that were never accepted"
+            );
         }
     }
     let failed = Arc::new(Notify::new());
@@ -153,13 +174,21 @@ struct Post {
 impl Post {
     fn start(store: Store, roles: &Roles, material: &Material) -> Self {
         let smtpd = roles.has(Role::Smtpd).then(|| {
-            Smtpd::new(store.clone(), material.smtp_limits.clone(), Some(Arc::clone(&material.smtp_tls)))
+            Smtpd::new(
+                store.clone(),
+                material.smtp_limits.clone(),
+                Some(Arc::clone(&material.smtp_tls)),
+            )
         });
         let imapd = roles.has(Role::Imapd).then(|| {
             let (limits, tls) = (material.imap_limits.clone(), Arc::clone(&material.imap_tls));
             Imapd::new(store.clone(), limits, tls, material.trust.take())
         });
-        Self { store, smtpd, imapd }
+        Self {
+            store,
+            smtpd,
+            imapd,
+        }
     }
 
     fn spawn(&self, tasks: &mut JoinSet<()>, bound: Bound, watching: watch::Receiver<bool>) {
@@ -182,7 +211,13 @@ impl Post {
     }
 
     /// Until something ends the post.
-    async fn watch(&self, mut config: Config, signals: &mut Signals, failed: &Notify, tasks: &mut JoinSet<()>) -> Outcome {
+    async fn watch(
+        &self,
+        mut config: Config,
+        signals: &mut Signals,
+        failed: &Notify,
+        tasks: &mut JoinSet<()>,
+    ) -> Outcome {
         loop {
             tokio::select! {
                 () = failed.notified() => return Err(Failure::Stopped(String::new())),
@@ -209,9 +244,13 @@ impl Post {
             }
         };
         if let Some(smtpd) = &self.smtpd {
-            smtpd.reload(material.smtp_limits.clone(), Some(Arc::clone(&material.smtp_tls)));
+            smtpd.reload(
+                material.smtp_limits.clone(),
+                Some(Arc::clone(&material.smtp_tls)),
+            );
         }
         if let Some(imapd) = &self.imapd {
+            imapd.reload_limits(material.imap_limits.clone());
             imapd.reload(Arc::clone(&material.imap_tls), material.trust.take());
         }
         let waits = new.restart_needed(config);
@@ -219,7 +258,10 @@ impl Post {
             tracing::info!("reloaded: TLS, trust, CRLs, limits");
         } else {
             let waits = waits.join(", ");
-            tracing::warn!(waits, "reloaded: TLS, trust, CRLs, limits; what else was changed waits for a restart");
+            tracing::warn!(
+                waits,
+                "reloaded: TLS, trust, CRLs, limits; what else was changed waits for a restart"
+            );
         }
         *config = new;
     }

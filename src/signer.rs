@@ -32,7 +32,7 @@ pub struct FileSigner {
 
 /// Why a checkpoint was not signed.
 #[derive(Debug)]
-enum Refusal {
+pub enum Refusal {
     /// Another log's checkpoint.
     Origin,
     /// It does not extend the last one.
@@ -41,15 +41,19 @@ enum Refusal {
     Moved,
     /// Reading, signing or writing failed.
     Failed(String),
+    /// It was signed, and the memory of it could not be made durable: it is not given out.
+    NotDurable(String),
 }
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Origin => f.write_str("it is of another log"),
-            Self::NotExtending(error) => write!(f, "it does not extend the last one signed: {error}"),
+            Self::NotExtending(error) => {
+                write!(f, "it does not extend the last one signed: {error}")
+            }
             Self::Moved => f.write_str("the state file was changed by somebody else"),
-            Self::Failed(text) => f.write_str(text),
+            Self::Failed(text) | Self::NotDurable(text) => f.write_str(text),
         }
     }
 }
@@ -63,7 +67,11 @@ impl FileSigner {
     /// Names the file that cannot be used; says how to go on when the state is missing or older than what was published.
     pub fn take(config: &Config, store: &Store) -> Outcome<Option<Self>> {
         let lock_path = config.log.state.with_extension("lock");
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path);
         let lock = lock.map_err(|e| Failure::file(&lock_path, &e))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -81,7 +89,12 @@ impl FileSigner {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(Failure::file(state, &error)),
         };
-        Ok(Self { key, state: state.to_owned(), last, _lock: lock })
+        Ok(Self {
+            key,
+            state: state.to_owned(),
+            last,
+            _lock: lock,
+        })
     }
 
     /// What was published was signed; a signer that does not remember it would fork the log.
@@ -117,23 +130,50 @@ impl FileSigner {
         let there = match std::fs::read(&self.state) {
             Ok(octets) => octets,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(Refusal::Failed(format!("{}: {error}", self.state.display()))),
+            Err(error) => {
+                return Err(Refusal::Failed(format!(
+                    "{}: {error}",
+                    self.state.display()
+                )));
+            }
         };
-        let remembered = self.last.as_ref().map(|last| last.note().to_string()).unwrap_or_default();
-        if there == remembered.as_bytes() { Ok(()) } else { Err(Refusal::Moved) }
+        let remembered = self
+            .last
+            .as_ref()
+            .map(|last| last.note().to_string())
+            .unwrap_or_default();
+        if there == remembered.as_bytes() {
+            Ok(())
+        } else {
+            Err(Refusal::Moved)
+        }
     }
 
-    fn sign_next(&mut self, next: &Checkpoint, proof: &[Hash]) -> Result<SignedCheckpoint, Refusal> {
+    fn sign_next(
+        &mut self,
+        next: &Checkpoint,
+        proof: &[Hash],
+    ) -> Result<SignedCheckpoint, Refusal> {
         if next.origin != self.key.verifier().name() {
             return Err(Refusal::Origin);
         }
         let (size, root) = self.last_tree();
-        merkle::verify_consistency((size, &root), (next.size, &next.root), proof).map_err(Refusal::NotExtending)?;
+        merkle::verify_consistency((size, &root), (next.size, &next.root), proof)
+            .map_err(Refusal::NotExtending)?;
         self.check_unmoved()?;
-        let signed = next.sign(&self.key).map_err(|e| Refusal::Failed(chain(&e)))?;
+        let signed = next
+            .sign(&self.key)
+            .map_err(|e| Refusal::Failed(chain(&e)))?;
         // Swap: after this instant the checkpoint is a promise.
-        keys::replace(&self.state, signed.note().to_string().as_bytes(), Readers::Owner)
-            .map_err(|e| Refusal::Failed(e.to_string()))?;
+        let swapped = keys::replace(
+            &self.state,
+            signed.note().to_string().as_bytes(),
+            Readers::Owner,
+        );
+        swapped.map_err(|failure| match failure {
+            Failure::Stopped(text) => Refusal::NotDurable(text),
+            other => Refusal::Failed(other.to_string()),
+        })?;
         self.last = Some(signed.clone());
         Ok(signed)
     }
@@ -148,7 +188,11 @@ impl CheckpointSigner for FileSigner {
         self.last.as_ref()
     }
 
-    fn sign(&mut self, next: &Checkpoint, proof: &[Hash]) -> Result<SignedCheckpoint, Box<dyn Error + Send + Sync>> {
+    fn sign(
+        &mut self,
+        next: &Checkpoint,
+        proof: &[Hash],
+    ) -> Result<SignedCheckpoint, Box<dyn Error + Send + Sync>> {
         Ok(self.sign_next(next, proof)?)
     }
 }
@@ -159,10 +203,21 @@ fn read_state(path: &Path, octets: &[u8], key: &SigningKey) -> Outcome<Option<Si
         return Ok(None);
     }
     if octets.len() > STATE_BYTES_MAX {
-        return Err(Failure::could_not(format!("{}: too large for a signed checkpoint", path.display())));
+        return Err(Failure::could_not(format!(
+            "{}: too large for a signed checkpoint",
+            path.display()
+        )));
     }
     let signed = SignedCheckpoint::open(octets, std::slice::from_ref(key.verifier()));
-    signed.map(Some).map_err(|e| Failure::doing(format!("{}: not a checkpoint signed by this log's key", path.display()), &e))
+    signed.map(Some).map_err(|e| {
+        Failure::doing(
+            format!(
+                "{}: not a checkpoint signed by this log's key",
+                path.display()
+            ),
+            &e,
+        )
+    })
 }
 
 #[cfg(test)]
@@ -207,7 +262,13 @@ mod tests {
         assert!(second.sign(&tree(&[b"a", b"x"]), &[]).is_err());
         assert!(second.sign(&tree(&[b"a"]), &[]).is_err());
         let other = Checkpoint::new("b.test/log", 3, root(&[]));
-        assert!(second.sign(&other, &[]).unwrap_err().to_string().contains("another log"));
+        assert!(
+            second
+                .sign(&other, &[])
+                .unwrap_err()
+                .to_string()
+                .contains("another log")
+        );
     }
 
     #[test]
@@ -216,8 +277,13 @@ mod tests {
         let mut signer = signer(dir.path());
         signer.sign(&tree(&[b"a"]), &[]).unwrap();
         std::fs::write(dir.path().join("log.state"), "").unwrap();
-        let refused = signer.sign(&tree(&[b"a", b"b"]), &[leaf_hash(b"b")]).unwrap_err();
-        assert!(refused.to_string().contains("changed by somebody else"), "{refused}");
+        let refused = signer
+            .sign(&tree(&[b"a", b"b"]), &[leaf_hash(b"b")])
+            .unwrap_err();
+        assert!(
+            refused.to_string().contains("changed by somebody else"),
+            "{refused}"
+        );
     }
 
     #[test]
@@ -227,7 +293,14 @@ mod tests {
         let note = tree(&[b"a"]).sign(&other).unwrap().note().to_string();
         std::fs::write(dir.path().join("log.state"), note).unwrap();
         let lock = File::create(dir.path().join("log.lock")).unwrap();
-        let refused = FileSigner::open(key(), &dir.path().join("log.state"), lock).err().unwrap();
-        assert!(refused.to_string().contains("not a checkpoint signed by this log's key"), "{refused}");
+        let refused = FileSigner::open(key(), &dir.path().join("log.state"), lock)
+            .err()
+            .unwrap();
+        assert!(
+            refused
+                .to_string()
+                .contains("not a checkpoint signed by this log's key"),
+            "{refused}"
+        );
     }
 }

@@ -25,7 +25,13 @@ pub struct Publish {
 impl Publish {
     /// For this store, with the signer that the configuration names.
     pub fn new(config: &Config, store: &Store) -> Self {
-        Self { config: config.clone(), store: store.clone(), log: Log::open(store), signer: None, held_since: None }
+        Self {
+            config: config.clone(),
+            store: store.clone(),
+            log: Log::open(store),
+            signer: None,
+            held_since: None,
+        }
     }
 }
 

@@ -12,8 +12,13 @@ use crate::failure::{Failure, Outcome};
 use crate::output::{Column, Output, properties};
 use crate::psn;
 
-const COLUMNS: [Column; 5] =
-    [Column("ADDRESS", 28), Column("STATE", 7), Column("KIND", 6), Column("LANG", 4), Column("NAME", 0)];
+const COLUMNS: [Column; 5] = [
+    Column("ADDRESS", 28),
+    Column("STATE", 7),
+    Column("KIND", 6),
+    Column("LANG", 4),
+    Column("NAME", 0),
+];
 
 /// Runs one of its commands.
 ///
@@ -22,12 +27,36 @@ const COLUMNS: [Column; 5] =
 pub fn run(config: &Config, command: cli::Account, out: &mut Output) -> Outcome {
     let store = config.open_store()?;
     match command {
-        cli::Account::Add { address, name, kind, lang } => add(&store, NewAccount { address, name, kind, lang }, out),
+        cli::Account::Add {
+            address,
+            name,
+            kind,
+            lang,
+        } => add(
+            &store,
+            NewAccount {
+                address,
+                name,
+                kind,
+                lang,
+            },
+            out,
+        ),
         cli::Account::List => list(&store, out),
         cli::Account::Show { address } => show(&store, &address, out),
-        cli::Account::Enrol { address, out: dir, days } => {
+        cli::Account::Enrol {
+            address,
+            out: dir,
+            days,
+        } => {
             let account = account(&store, &address)?;
-            enrol::run(config, &store, &account, &enrol::Device { dir: &dir, days }, out)
+            enrol::run(
+                config,
+                &store,
+                &account,
+                &enrol::Device { dir: &dir, days },
+                out,
+            )
         }
     }
 }
@@ -37,7 +66,9 @@ fn add(store: &Store, new: NewAccount, out: &mut Output) -> Outcome {
         eprintln!("knik: warning: the local part is no usual one for this kind of holder: {doubt}");
     }
     let (account, evidence) = store.add_account(operator::actor(), new).wait()?;
-    out.document(&to_json(&account, Some(evidence)), || to_text(&account, Some(evidence)))
+    out.document(&to_json(&account, Some(evidence)), || {
+        to_text(&account, Some(evidence))
+    })
 }
 
 /// What is unusual about a local part; the register decides, so it is only said.
@@ -56,8 +87,13 @@ fn list(store: &Store, out: &mut Output) -> Outcome {
     let mut failed = None;
     store.accounts(&mut |account| {
         let address = account.address.to_string();
-        let cells =
-            [address.as_str(), account.state.as_str(), account.kind.as_str(), account.lang.as_str(), account.name.as_str()];
+        let cells = [
+            address.as_str(),
+            account.state.as_str(),
+            account.kind.as_str(),
+            account.lang.as_str(),
+            account.name.as_str(),
+        ];
         failed = out.row(&COLUMNS, &to_json(&account, None), &cells).err();
         failed.is_none()
     })?;
@@ -79,7 +115,9 @@ fn show(store: &Store, address: &Address, out: &mut Output) -> Outcome {
 }
 
 fn account(store: &Store, address: &Address) -> Outcome<Account> {
-    store.account_for(address)?.ok_or_else(|| Failure::is_false(format!("account {address} not found")))
+    store
+        .account_for(address)?
+        .ok_or_else(|| Failure::is_false(format!("account {address} not found")))
 }
 
 fn to_json(account: &Account, evidence: Option<EvidenceId>) -> Value {
@@ -100,7 +138,10 @@ fn to_text(account: &Account, evidence: Option<EvidenceId>) -> String {
     properties(&[
         ("account", Some(account.address.to_string())),
         ("state", Some(account.state.to_string())),
-        ("name", Some(account.name.clone()).filter(|name| !name.is_empty())),
+        (
+            "name",
+            Some(account.name.clone()).filter(|name| !name.is_empty()),
+        ),
         ("kind", Some(account.kind.to_string())),
         ("language", Some(account.lang.to_string())),
         ("evidence", evidence.map(|id| id.to_string())),

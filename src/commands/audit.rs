@@ -35,9 +35,21 @@ pub fn run(config: &Config, out: &mut Output) -> Outcome {
     out.document(&json, || {
         let mut text = String::from("everything holds\n");
         text.push_str(&properties(&[
-            ("events", Some(format!("{} in {} chains", report.events, report.chains))),
-            ("published", Some(format!("{} ({pending} pending)", report.published))),
-            ("messages", Some(format!("{} with {} octets", report.messages, report.content_bytes))),
+            (
+                "events",
+                Some(format!("{} in {} chains", report.events, report.chains)),
+            ),
+            (
+                "published",
+                Some(format!("{} ({pending} pending)", report.published)),
+            ),
+            (
+                "messages",
+                Some(format!(
+                    "{} with {} octets",
+                    report.messages, report.content_bytes
+                )),
+            ),
         ]));
         text
     })
@@ -51,6 +63,9 @@ fn check_signature(config: &Config, store: &Store) -> Outcome {
     let key = keys::log_key(config)?;
     match SignedCheckpoint::verify(note, std::slice::from_ref(key.verifier())) {
         Ok(_) => Ok(()),
-        Err(error) => Err(Failure::is_false(format!("the published checkpoint: {}", chain(&error)))),
+        Err(error) => Err(Failure::is_false(format!(
+            "the published checkpoint: {}",
+            chain(&error)
+        ))),
     }
 }

@@ -17,8 +17,13 @@ use crate::failure::{Failure, Outcome};
 use crate::keys;
 use crate::output::{Column, Output, properties};
 
-const COLUMNS: [Column; 5] =
-    [Column("ID", 26), Column("STATE", 9), Column("PROFILE", 7), Column("ADDRESSES", 18), Column("NAME", 0)];
+const COLUMNS: [Column; 5] = [
+    Column("ID", 26),
+    Column("STATE", 9),
+    Column("PROFILE", 7),
+    Column("ADDRESSES", 18),
+    Column("NAME", 0),
+];
 
 /// Runs one of its commands.
 ///
@@ -48,11 +53,18 @@ pub fn run(config: &Config, command: cli::Contract, out: &mut Output) -> Outcome
 fn run_add(store: &Store, add: ContractAdd, out: &mut Output) -> Outcome {
     for network in &add.ips {
         if let Some(kind) = no_real_static_address(network) {
-            eprintln!("knik: warning: {network} is {kind}: no sender on the Internet has it");
+            eprintln!(
+                "knik: warning: {} is {kind}: no sender on the Internet has it",
+                joined(&[*network])
+            );
         }
     }
-    let (contract, evidence) = store.add_contract(operator::actor(), new_contract(add)?).wait()?;
-    out.document(&to_json(&contract, Some(evidence)), || to_text(&contract, Some(evidence)))
+    let (contract, evidence) = store
+        .add_contract(operator::actor(), new_contract(add)?)
+        .wait()?;
+    out.document(&to_json(&contract, Some(evidence)), || {
+        to_text(&contract, Some(evidence))
+    })
 }
 
 fn new_contract(add: ContractAdd) -> Outcome<NewContract> {
@@ -61,7 +73,9 @@ fn new_contract(add: ContractAdd) -> Outcome<NewContract> {
         None => None,
     };
     let instant = |day: Option<Day>, of: fn(Day) -> Option<mail::Timestamp>| match day {
-        Some(day) => of(day).map(Some).ok_or_else(|| Failure::could_not("a date is out of range")),
+        Some(day) => of(day)
+            .map(Some)
+            .ok_or_else(|| Failure::could_not("a date is out of range")),
         None => Ok(None),
     };
     let terms = Terms {
@@ -74,7 +88,9 @@ fn new_contract(add: ContractAdd) -> Outcome<NewContract> {
     if let (Some(from), Some(until)) = (terms.valid_from, terms.valid_until)
         && until <= from
     {
-        return Err(Failure::could_not("--until is before --from: the contract would never be open"));
+        return Err(Failure::could_not(
+            "--until is before --from: the contract would never be open",
+        ));
     }
     Ok(NewContract {
         name: add.name,
@@ -113,15 +129,25 @@ fn list(store: &Store, out: &mut Output) -> Outcome {
     out.headings(&COLUMNS)?;
     for contract in store.contracts()? {
         let (id, addresses) = (contract.id.to_string(), joined(&contract.addresses));
-        let cells = [id.as_str(), contract.state.as_str(), contract.profile.as_str(), &addresses, &contract.name];
+        let cells = [
+            id.as_str(),
+            contract.state.as_str(),
+            contract.profile.as_str(),
+            &addresses,
+            &contract.name,
+        ];
         out.row(&COLUMNS, &to_json(&contract, None), &cells)?;
     }
     Ok(())
 }
 
 fn show(store: &Store, id: ContractId, evidence: Option<EvidenceId>, out: &mut Output) -> Outcome {
-    let contract = store.contract(id)?.ok_or_else(|| Failure::is_false(format!("contract {id} not found")))?;
-    out.document(&to_json(&contract, evidence), || to_text(&contract, evidence))
+    let contract = store
+        .contract(id)?
+        .ok_or_else(|| Failure::is_false(format!("contract {id} not found")))?;
+    out.document(&to_json(&contract, evidence), || {
+        to_text(&contract, evidence)
+    })
 }
 
 fn to_json(contract: &Contract, evidence: Option<EvidenceId>) -> Value {
@@ -154,13 +180,25 @@ fn to_text(contract: &Contract, evidence: Option<EvidenceId>) -> String {
         ("name", Some(contract.name.clone())),
         ("addresses", Some(joined(&contract.addresses))),
         ("domains", Some(contract.domains.join(", "))),
-        ("receipts to", contract.receipts_to.as_ref().map(ToString::to_string)),
+        (
+            "receipts to",
+            contract.receipts_to.as_ref().map(ToString::to_string),
+        ),
         ("profile", Some(contract.profile.to_string())),
         ("from", terms.valid_from.map(|time| time.to_string())),
-        ("until", terms.valid_until.map(|time| format!("before {time}"))),
-        ("largest message", terms.size_bytes_max.map(|size| format!("{size} octets"))),
+        (
+            "until",
+            terms.valid_until.map(|time| format!("before {time}")),
+        ),
+        (
+            "largest message",
+            terms.size_bytes_max.map(|size| format!("{size} octets")),
+        ),
         ("TLS", terms.require_tls.then(|| "required".to_owned())),
-        ("client certificate", terms.client_cert.map(|digest| digest.tagged())),
+        (
+            "client certificate",
+            terms.client_cert.map(|digest| digest.tagged()),
+        ),
         ("evidence", evidence.map(|id| id.to_string())),
     ])
 }
@@ -192,7 +230,11 @@ mod tests {
             ("192.0.2.1/32", false),
             ("2001:db8::1/128", false),
         ] {
-            assert_eq!(no_real_static_address(&network.parse().unwrap()).is_some(), warned, "{network}");
+            assert_eq!(
+                no_real_static_address(&network.parse().unwrap()).is_some(),
+                warned,
+                "{network}"
+            );
         }
     }
 }

@@ -44,12 +44,20 @@ impl FromStr for Moment {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("\"{text}\" is not a day such as 2026-11-22 or a moment such as 2026-11-22T09:00:00Z");
+        let wrong = || {
+            format!(
+                "\"{text}\" is not a day such as 2026-11-22 or a moment such as 2026-11-22T09:00:00Z"
+            )
+        };
         if text.contains('T') {
             let moment: jiff::Timestamp = text.parse().map_err(|_| wrong())?;
             return Ok(Self(Timestamp::from_millis(moment.as_millisecond())));
         }
-        text.parse::<Day>().ok().and_then(Day::begin).map(Self).ok_or_else(wrong)
+        text.parse::<Day>()
+            .ok()
+            .and_then(Day::begin)
+            .map(Self)
+            .ok_or_else(wrong)
     }
 }
 
@@ -64,7 +72,10 @@ mod tests {
         assert_eq!(day.end().unwrap().to_string(), "2026-11-22T20:00:00.000Z");
         // Until 2012 there was summer time: the zone is a place, not an offset.
         let summer: Day = "2011-07-01".parse().unwrap();
-        assert_eq!(summer.begin().unwrap().to_string(), "2011-06-30T19:00:00.000Z");
+        assert_eq!(
+            summer.begin().unwrap().to_string(),
+            "2011-06-30T19:00:00.000Z"
+        );
         for wrong in ["2026-02-30", "22.11.2026", "", "2026-11-22x"] {
             assert!(wrong.parse::<Day>().is_err(), "{wrong}");
         }
@@ -73,8 +84,14 @@ mod tests {
     #[test]
     fn moments_are_days_or_instants() {
         let at = |text: &str| text.parse::<Moment>().map(|moment| moment.0.to_string());
-        assert_eq!(at("2026-11-22T09:00:00Z").unwrap(), "2026-11-22T09:00:00.000Z");
-        assert_eq!(at("2026-11-22T09:00:00.250+04:00").unwrap(), "2026-11-22T05:00:00.250Z");
+        assert_eq!(
+            at("2026-11-22T09:00:00Z").unwrap(),
+            "2026-11-22T09:00:00.000Z"
+        );
+        assert_eq!(
+            at("2026-11-22T09:00:00.250+04:00").unwrap(),
+            "2026-11-22T05:00:00.250Z"
+        );
         assert_eq!(at("2026-11-22").unwrap(), "2026-11-21T20:00:00.000Z");
         assert!(at("2026-11-22T09:00:00").is_err());
     }

@@ -35,7 +35,13 @@ const AUTHORITY: &str = "ca.pem";
 ///
 /// # Errors
 /// Names the file that cannot be used, or that is there already.
-pub fn run(config: &Config, store: &Store, account: &Account, device: &Device<'_>, out: &mut Output) -> Outcome {
+pub fn run(
+    config: &Config,
+    store: &Store,
+    account: &Account,
+    device: &Device<'_>,
+    out: &mut Output,
+) -> Outcome {
     refuse_existing(device.dir)?;
     let (authority, authority_pem) = authority(config)?;
     let issued = authority.enrol(&account.address.to_string(), device.days, store.now());
@@ -71,16 +77,35 @@ pub fn run(config: &Config, store: &Store, account: &Account, device: &Device<'_
             ("serial", Some(issued.serial.clone())),
             ("certificate", Some(issued.fingerprint.tagged())),
             ("valid until", Some(issued.not_after.to_string())),
-            ("files", Some(format!("{}: {CERTIFICATE}, {KEY}, {PKCS12}, {AUTHORITY}", device.dir.display()))),
-            ("password", Some(format!("{}  (of {PKCS12}; shown this once, kept nowhere)", issued.pkcs12_password))),
+            (
+                "files",
+                Some(format!(
+                    "{}: {CERTIFICATE}, {KEY}, {PKCS12}, {AUTHORITY}",
+                    device.dir.display()
+                )),
+            ),
+            (
+                "password",
+                Some(format!(
+                    "{}  (of {PKCS12}; shown this once, kept nowhere)",
+                    issued.pkcs12_password
+                )),
+            ),
             ("evidence", Some(evidence.to_string())),
         ])
     })
 }
 
 fn refuse_existing(dir: &Path) -> Outcome {
-    match [CERTIFICATE, KEY, PKCS12, AUTHORITY].iter().map(|name| dir.join(name)).find(|path| path.exists()) {
-        Some(path) => Err(Failure::could_not(format!("{}: is there already and is not overwritten", path.display()))),
+    match [CERTIFICATE, KEY, PKCS12, AUTHORITY]
+        .iter()
+        .map(|name| dir.join(name))
+        .find(|path| path.exists())
+    {
+        Some(path) => Err(Failure::could_not(format!(
+            "{}: is there already and is not overwritten",
+            path.display()
+        ))),
         None => Ok(()),
     }
 }
@@ -103,7 +128,11 @@ fn write_unnamed(dir: &Path, issued: &Enrolled, authority_pem: &str) -> Outcome<
     keys::make_folder(dir, Readers::Owner)?;
     let mut unnamed = Unnamed { files: Vec::new() };
     for (name, octets, readers) in [
-        (CERTIFICATE, issued.issued.certificate_pem.as_bytes(), Readers::All),
+        (
+            CERTIFICATE,
+            issued.issued.certificate_pem.as_bytes(),
+            Readers::All,
+        ),
         (KEY, issued.issued.key_pem.as_bytes(), Readers::Owner),
         (PKCS12, issued.pkcs12.as_slice(), Readers::Owner),
         (AUTHORITY, authority_pem.as_bytes(), Readers::All),
@@ -123,7 +152,9 @@ impl Unnamed {
         for (aside, path) in &self.files {
             std::fs::rename(aside, path).map_err(|e| Failure::file(path, &e))?;
         }
-        self.files.first().map_or(Ok(()), |(_, path)| keys::sync_parent(path))
+        self.files
+            .first()
+            .map_or(Ok(()), |(_, path)| keys::sync_parent(path))
     }
 
     /// They open nothing; that one cannot be removed changes nothing about it.

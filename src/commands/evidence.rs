@@ -63,8 +63,15 @@ fn run_list(store: &Store, list: EvidenceList, out: &mut Output) -> Outcome {
 fn row(record: &Record, published: u64, out: &mut Output) -> Outcome {
     let event = &record.event;
     let subject = &event.subject;
-    let about = match (&subject.recipient, subject.message, contract_of(event), &subject.account) {
-        (Some(recipient), Some(message), _, _) => format!("message {message} to {}", recipient.address),
+    let about = match (
+        &subject.recipient,
+        subject.message,
+        contract_of(event),
+        &subject.account,
+    ) {
+        (Some(recipient), Some(message), _, _) => {
+            format!("message {message} to {}", recipient.address)
+        }
         (_, Some(message), _, _) => format!("message {message}"),
         (_, None, _, Some(account)) => account.clone(),
         (_, None, Some(contract), None) => format!("contract {contract}"),
@@ -82,17 +89,31 @@ fn row(record: &Record, published: u64, out: &mut Output) -> Outcome {
     out.row(&COLUMNS, &to_json(record, published), &cells)
 }
 
-fn show(config: &Config, store: &Store, id: EvidenceId, format: Format, out: &mut Output) -> Outcome {
+fn show(
+    config: &Config,
+    store: &Store,
+    id: EvidenceId,
+    format: Format,
+    out: &mut Output,
+) -> Outcome {
     let record = record(store, id)?;
     let published = published(store)?;
     match format {
-        Format::Text => out.document(&details_json(&record, published), || to_text(&record, published)),
+        Format::Text => out.document(&details_json(&record, published), || {
+            to_text(&record, published)
+        }),
         Format::Json => out.octets(&record.canonical),
         Format::Xml => match sealed_xml(&record, &issuer(config), &keys::seal(config)?, store)? {
             Some(xml) => out.octets(&xml),
-            None => Err(Failure::is_false(format!("evidence {id} is not about a message, so it has no XML form"))),
+            None => Err(Failure::is_false(format!(
+                "evidence {id} is not about a message, so it has no XML form"
+            ))),
         },
-        Format::Html => out.text(&page::render(&record, state(&record, published), &config.seal.issuer)),
+        Format::Html => out.text(&page::render(
+            &record,
+            state(&record, published),
+            &config.seal.issuer,
+        )),
     }
 }
 
@@ -101,7 +122,9 @@ fn show(config: &Config, store: &Store, id: EvidenceId, format: Format, out: &mu
 /// # Errors
 /// That it is not there.
 pub fn record(store: &Store, id: EvidenceId) -> Outcome<Record> {
-    store.evidence_by_id(id)?.ok_or_else(|| Failure::is_false(format!("evidence {id} not found")))
+    store
+        .evidence_by_id(id)?
+        .ok_or_else(|| Failure::is_false(format!("evidence {id} not found")))
 }
 
 /// How many events the published checkpoint covers.
@@ -109,35 +132,55 @@ pub fn record(store: &Store, id: EvidenceId) -> Outcome<Record> {
 /// # Errors
 /// When the checkpoint cannot be read.
 pub fn published(store: &Store) -> Outcome<u64> {
-    Ok(LogFiles::of(store).checkpoint()?.map_or(0, |(_, checkpoint)| checkpoint.size))
+    Ok(LogFiles::of(store)
+        .checkpoint()?
+        .map_or(0, |(_, checkpoint)| checkpoint.size))
 }
 
 /// Who issues evidence.
 pub fn issuer(config: &Config) -> Issuer {
-    Issuer { name: config.seal.issuer.clone() }
+    Issuer {
+        name: config.seal.issuer.clone(),
+    }
 }
 
 /// The event as sealed evidence XML; `None` if it has no such form.
 ///
 /// # Errors
 /// When the seal fails, or the clock is not to be trusted: a seal states a time.
-pub fn sealed_xml(record: &Record, issuer: &Issuer, seal: &SoftSeal, store: &Store) -> Outcome<Option<Vec<u8>>> {
-    let wrong = |error: &dyn std::error::Error| Failure::doing(format!("evidence {} as XML", record.event.id), error);
-    let unsigned = evidence_xml::render(&record.event, &record.leaf, issuer).map_err(|e| wrong(&e))?;
+pub fn sealed_xml(
+    record: &Record,
+    issuer: &Issuer,
+    seal: &SoftSeal,
+    store: &Store,
+) -> Outcome<Option<Vec<u8>>> {
+    let wrong = |error: &dyn std::error::Error| {
+        Failure::doing(format!("evidence {} as XML", record.event.id), error)
+    };
+    let unsigned =
+        evidence_xml::render(&record.event, &record.leaf, issuer).map_err(|e| wrong(&e))?;
     let Some(unsigned) = unsigned else {
         return Ok(None);
     };
     // Law 9: a seal states a time, so it waits for a clock that is to be trusted.
     if store.clock_state()? != Clock::Synced {
-        return Err(Failure::could_not("the clock stands before the last event or has jumped: nothing is sealed until it runs true"));
+        return Err(Failure::could_not(
+            "the clock stands before the last event or has jumped: nothing is sealed until it runs true",
+        ));
     }
     let now = store.now().max(record.event.time);
-    xades::sign(&unsigned, seal, now).map(Some).map_err(|e| wrong(&e))
+    xades::sign(&unsigned, seal, now)
+        .map(Some)
+        .map_err(|e| wrong(&e))
 }
 
 /// `published` once a published checkpoint covers it.
 pub fn state(record: &Record, published: u64) -> &'static str {
-    if record.log_index() < published { "published" } else { "pending" }
+    if record.log_index() < published {
+        "published"
+    } else {
+        "pending"
+    }
 }
 
 /// Whose contract it is about, or was acted under.
@@ -191,10 +234,21 @@ fn to_text(record: &Record, published: u64) -> String {
         ("ETSI", etsi),
         ("time", Some(event.time.to_string())),
         ("clock", event.clock.map(|clock| clock.as_str().to_owned())),
-        ("reason", subject.reason.map(|reason| format!("{reason} {}", reason.name()))),
+        (
+            "reason",
+            subject
+                .reason
+                .map(|reason| format!("{reason} {}", reason.name())),
+        ),
         ("message", subject.message.map(|id| id.to_string())),
         ("Message-ID", subject.message_id_field.clone()),
-        ("recipient", subject.recipient.as_ref().map(|recipient| recipient.address.clone())),
+        (
+            "recipient",
+            subject
+                .recipient
+                .as_ref()
+                .map(|recipient| recipient.address.clone()),
+        ),
         ("contract", contract_of(event).map(|id| id.to_string())),
         ("account", subject.account.clone()),
         ("digest", subject.digest.map(|digest| digest.tagged())),

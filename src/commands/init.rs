@@ -59,7 +59,10 @@ pub fn run(init: &Init, out: &mut Output) -> Outcome {
 }
 
 fn refuse_existing(dir: &Path) -> Outcome {
-    let there: Vec<&str> = MADE.into_iter().filter(|name| dir.join(name).symlink_metadata().is_ok()).collect();
+    let there: Vec<&str> = MADE
+        .into_iter()
+        .filter(|name| dir.join(name).symlink_metadata().is_ok())
+        .collect();
     if there.is_empty() {
         return Ok(());
     }
@@ -68,7 +71,11 @@ fn refuse_existing(dir: &Path) -> Outcome {
     } else {
         "has what an init that did not finish left; remove that first"
     };
-    Err(Failure::could_not(format!("{}: {what} ({}); nothing was changed", dir.display(), there.join(", "))))
+    Err(Failure::could_not(format!(
+        "{}: {what} ({}); nothing was changed",
+        dir.display(),
+        there.join(", ")
+    )))
 }
 
 fn answers(init: &Init) -> Outcome<Answers> {
@@ -105,7 +112,9 @@ struct Post {
 }
 
 fn make(answers: &Answers) -> Outcome<Post> {
-    let Answers { domain, hostname, .. } = answers;
+    let Answers {
+        domain, hostname, ..
+    } = answers;
     let now = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
     let wrong = |error: AuthorityError| Failure::doing("the certificates", &error);
     let issuer = template::issuer(domain);
@@ -117,7 +126,12 @@ fn make(answers: &Answers) -> Outcome<Post> {
     let server = authority.server_certificate(&hosts, now).map_err(wrong)?;
     let seal_name: String = format!("Seal of {domain}").chars().take(64).collect();
     let seal = authority
-        .seal_certificate(&organisation, &seal_name, &format!("postmaster@{domain}"), now)
+        .seal_certificate(
+            &organisation,
+            &seal_name,
+            &format!("postmaster@{domain}"),
+            now,
+        )
         .map_err(wrong)?;
     let timestamp = authority.timestamp_certificate(now).map_err(wrong)?;
     let (log_key, log_key_pem) = new_log_key(&template::origin(domain))?;
@@ -126,7 +140,8 @@ fn make(answers: &Answers) -> Outcome<Post> {
         logs: vec![log_key.verifier().clone()],
         seals: vec![CertificateAnchor {
             name: issuer,
-            certificate: authority_der.map_err(|e| Failure::doing("the authority's certificate", &e))?,
+            certificate: authority_der
+                .map_err(|e| Failure::doing("the authority's certificate", &e))?,
         }],
         ..Anchors::default()
     };
@@ -145,10 +160,16 @@ fn new_log_key(origin: &str) -> Outcome<(SigningKey, String)> {
     let mut seed = [0; 32];
     let random = SystemRandom::new().fill(&mut seed);
     random.map_err(|_| Failure::could_not("the system gives no random octets"))?;
-    let key = SigningKey::from_seed(origin, &seed).map_err(|e| Failure::doing("the log key", &e))?;
-    let der = key.to_pkcs8().map_err(|e| Failure::doing("the log key", &e))?;
+    let key =
+        SigningKey::from_seed(origin, &seed).map_err(|e| Failure::doing("the log key", &e))?;
+    let der = key
+        .to_pkcs8()
+        .map_err(|e| Failure::doing("the log key", &e))?;
     // A PKCS #8 document of an Ed25519 key has 48 octets: one line of base64 (RFC 7468 §2).
-    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der));
+    let pem = format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        STANDARD.encode(der)
+    );
     Ok((key, pem))
 }
 
@@ -168,17 +189,27 @@ fn write(dir: &Path, post: &Post, answers: &Answers) -> Outcome {
         (keys_dir.join("log.state"), "", Readers::Owner),
         (keys_dir.join("tsa.key"), &post.timestamp.1, Readers::Owner),
         (keys_dir.join("tsa.pem"), &post.timestamp.0, Readers::Owner),
-        (pki.join("ca.pem"), post.authority.certificate_pem(), Readers::All),
+        (
+            pki.join("ca.pem"),
+            post.authority.certificate_pem(),
+            Readers::All,
+        ),
         (pki.join("ca.key"), &authority_key, Readers::Owner),
         (pki.join("server.pem"), &post.server.0, Readers::All),
         (pki.join("server.key"), &post.server.1, Readers::Owner),
         (dir.join("anchors.toml"), &anchors, Readers::All),
-        (dir.join("knik.toml"), &template::render(answers), Readers::All),
+        (
+            dir.join("knik.toml"),
+            &template::render(answers),
+            Readers::All,
+        ),
     ];
     for (path, text, readers) in &files {
         if path.ends_with("knik.toml") {
             // Everything it names is on the disk before it is.
-            [&keys_dir, &pki].into_iter().try_for_each(|folder| keys::sync_parent(&folder.join("x")))?;
+            [&keys_dir, &pki]
+                .into_iter()
+                .try_for_each(|folder| keys::sync_parent(&folder.join("x")))?;
         }
         keys::write_new(path, text.as_bytes(), *readers)?;
     }

@@ -24,7 +24,9 @@ use crate::output::{Output, properties};
 pub fn run(config: &Config, command: &cli::Log, out: &mut Output) -> Outcome {
     if let cli::Log::Key = command {
         let key = keys::log_key(config)?.verifier().to_string();
-        return out.document(&json!({ "log": config.log.origin, "key": key }), || key.clone());
+        return out.document(&json!({ "log": config.log.origin, "key": key }), || {
+            key.clone()
+        });
     }
     let store = config.open_store()?;
     match command {
@@ -42,7 +44,9 @@ fn status(config: &Config, store: &Store, out: &mut Output) -> Outcome {
     let size = store.evidence_count()?;
     let pending = size.saturating_sub(published);
     // A checkpoint states no time; its file was written when it was published.
-    let time = std::fs::metadata(files.dir().join("checkpoint")).and_then(|file| file.modified()).ok();
+    let time = std::fs::metadata(files.dir().join("checkpoint"))
+        .and_then(|file| file.modified())
+        .ok();
     let time = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let time = time.map(|time| Timestamp::from_millis(time.as_millis() as i64).to_string());
     let json = json!({
@@ -60,8 +64,9 @@ fn status(config: &Config, store: &Store, out: &mut Output) -> Outcome {
 }
 
 fn checkpoint(store: &Store, out: &mut Output) -> Outcome {
-    let (note, checkpoint) =
-        LogFiles::of(store).checkpoint()?.ok_or_else(|| Failure::is_false("nothing has been published yet"))?;
+    let (note, checkpoint) = LogFiles::of(store)
+        .checkpoint()?
+        .ok_or_else(|| Failure::is_false("nothing has been published yet"))?;
     let json = json!({
         "log": checkpoint.origin,
         "size": checkpoint.size,
@@ -89,19 +94,38 @@ fn proof(store: &Store, id: EvidenceId, out: &mut Output) -> Outcome {
 fn consistency(store: &Store, old: u64, new: u64, out: &mut Output) -> Outcome {
     let published = published(store)?;
     if old > new {
-        return Err(Failure::could_not(format!("OLD ({old}) is larger than NEW ({new})")));
+        return Err(Failure::could_not(format!(
+            "OLD ({old}) is larger than NEW ({new})"
+        )));
     }
     if new > published {
-        return Err(Failure::is_false(format!("the log has published {published} events; {new} is beyond it")));
+        return Err(Failure::is_false(format!(
+            "the log has published {published} events; {new} is beyond it"
+        )));
     }
     let files = LogFiles::of(store);
     // The empty tree begins every tree: its proof has no hashes (RFC 9162 §2.1.4).
-    let hashes = if old == 0 { Vec::new() } else { files.consistency(old, new)? };
-    let hashes: Vec<String> = hashes.iter().map(|hash| STANDARD.encode(hash.as_bytes())).collect();
-    let root = |size| files.root(size).map(|root| STANDARD.encode(root.as_bytes()));
+    let hashes = if old == 0 {
+        Vec::new()
+    } else {
+        files.consistency(old, new)?
+    };
+    let hashes: Vec<String> = hashes
+        .iter()
+        .map(|hash| STANDARD.encode(hash.as_bytes()))
+        .collect();
+    let root = |size| {
+        files
+            .root(size)
+            .map(|root| STANDARD.encode(root.as_bytes()))
+    };
     let json = json!({ "old": old, "new": new, "old_root": root(old)?, "new_root": root(new)?, "hashes": hashes });
     out.document(&json, || {
-        let roots = format!("old {old} {}\nnew {new} {}\n", json["old_root"].as_str().unwrap_or(""), json["new_root"].as_str().unwrap_or(""));
+        let roots = format!(
+            "old {old} {}\nnew {new} {}\n",
+            json["old_root"].as_str().unwrap_or(""),
+            json["new_root"].as_str().unwrap_or("")
+        );
         let lines: String = hashes.iter().map(|hash| format!("{hash}\n")).collect();
         roots + &lines
     })

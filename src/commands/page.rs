@@ -12,7 +12,11 @@ const EVENT: Label = ["Իրադարձություն", "Событие", "Event"]
 const TIME: Label = ["Ժամանակ (UTC)", "Время (UTC)", "Time (UTC)"];
 const REASON: Label = ["Պատճառ", "Причина", "Reason"];
 const MESSAGE: Label = ["Հաղորդագրություն", "Сообщение", "Message"];
-const FIELD: Label = ["Ուղարկողի Message-ID", "Message-ID отправителя", "Sender's Message-ID"];
+const FIELD: Label = [
+    "Ուղարկողի Message-ID",
+    "Message-ID отправителя",
+    "Sender's Message-ID",
+];
 const RECIPIENT: Label = ["Ստացող", "Получатель", "Recipient"];
 const CONTRACT: Label = ["Պայմանագիր", "Договор", "Contract"];
 const ACCOUNT: Label = ["Հաշիվ", "Учётная запись", "Account"];
@@ -29,17 +33,33 @@ const NOTE: Label = [
 pub fn render(record: &Record, state: &str, issuer: &str) -> String {
     let event = &record.event;
     let subject = &event.subject;
-    let etsi = event.etsi().map_or(String::new(), |etsi| format!(" (ETSI {} {})", etsi.code.unwrap_or(""), etsi.name));
+    let etsi = event.etsi().map_or(String::new(), |etsi| {
+        format!(" (ETSI {} {})", etsi.code.unwrap_or(""), etsi.name)
+    });
     let rows: [(Label, Option<String>); 12] = [
         (EVENT, Some(format!("{}{etsi}", event.event))),
         (TIME, Some(event.time.to_string())),
-        (REASON, subject.reason.map(|reason| format!("{reason} {}", reason.name()))),
+        (
+            REASON,
+            subject
+                .reason
+                .map(|reason| format!("{reason} {}", reason.name())),
+        ),
         (MESSAGE, subject.message.map(|id| id.to_string())),
         (FIELD, subject.message_id_field.clone()),
-        (RECIPIENT, subject.recipient.as_ref().map(|recipient| recipient.address.clone())),
+        (
+            RECIPIENT,
+            subject
+                .recipient
+                .as_ref()
+                .map(|recipient| recipient.address.clone()),
+        ),
         (CONTRACT, contract_of(event).map(|id| id.to_string())),
         (ACCOUNT, subject.account.clone()),
-        (["SHA-256"; 3], subject.digest.map(|digest| digest.to_string())),
+        (
+            ["SHA-256"; 3],
+            subject.digest.map(|digest| digest.to_string()),
+        ),
         (SIZE, subject.size.map(|size| size.to_string())),
         (INDEX, Some(record.log_index().to_string())),
         (STATE, Some(state.to_owned())),
@@ -49,7 +69,10 @@ pub fn render(record: &Record, state: &str, issuer: &str) -> String {
         .filter_map(|(label, value)| value.as_ref().map(|value| row(label, value)))
         .collect();
     let title = escape(&format!("{} {}", joined(&TITLE), event.id));
-    let (issuer, note) = (escape(issuer), NOTE.map(|line| format!("<p>{}</p>", escape(line))).concat());
+    let (issuer, note) = (
+        escape(issuer),
+        NOTE.map(|line| format!("<p>{}</p>", escape(line))).concat(),
+    );
     format!(
         "<!DOCTYPE html>\n<html lang=\"hy\"><head><meta charset=\"utf-8\"><title>{title}</title>\n<style>\
          body{{font:11pt/1.4 sans-serif;max-width:48rem;margin:2rem auto}}th{{text-align:left;font-weight:normal;\
@@ -59,7 +82,11 @@ pub fn render(record: &Record, state: &str, issuer: &str) -> String {
 }
 
 fn row(label: &Label, value: &str) -> String {
-    format!("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escape(&joined(label)), escape(value))
+    format!(
+        "<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n",
+        escape(&joined(label)),
+        escape(value)
+    )
 }
 
 fn joined(label: &Label) -> String {
@@ -69,7 +96,10 @@ fn joined(label: &Label) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -79,7 +109,10 @@ mod tests {
     #[test]
     fn nothing_from_outside_becomes_markup() {
         let row = row(&FIELD, "<a\"b&c@d>");
-        assert!(row.ends_with("<td>&lt;a&quot;b&amp;c@d&gt;</td></tr>\n"), "{row}");
+        assert!(
+            row.ends_with("<td>&lt;a&quot;b&amp;c@d&gt;</td></tr>\n"),
+            "{row}"
+        );
         assert_eq!(joined(&["SHA-256"; 3]), "SHA-256");
     }
 }

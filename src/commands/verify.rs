@@ -48,17 +48,28 @@ fn anchors(given: Option<&Path>) -> Outcome<Anchors> {
     keys::anchors(path)
 }
 
-fn check(path: &Path, anchors: &Anchors, message: Option<&[u8]>) -> Outcome<Result<Report, Refutation>> {
+fn check(
+    path: &Path,
+    anchors: &Anchors,
+    message: Option<&[u8]>,
+) -> Outcome<Result<Report, Refutation>> {
     let unknown = || {
         Failure::could_not(format!(
             "{}: by its name neither a bundle (.zip) nor sealed evidence (.xml) nor a proof (.tlog-proof)",
             path.display()
         ))
     };
-    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(unknown)?;
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .ok_or_else(unknown)?;
     let kind = Kind::of(name).ok_or_else(unknown)?;
     let octets = read(path)?;
-    let beside = if kind == Kind::Bundle { None } else { event_and_salt(path, name) };
+    let beside = if kind == Kind::Bundle {
+        None
+    } else {
+        event_and_salt(path, name)
+    };
     let beside = Beside {
         event: beside.as_ref().map(|(event, _)| event.as_slice()),
         salt: beside.as_ref().map(|(_, salt)| salt.as_slice()),
@@ -70,7 +81,12 @@ fn check(path: &Path, anchors: &Anchors, message: Option<&[u8]>) -> Outcome<Resu
 /// The event and its salt where they lie in an unpacked bundle, or beside the file.
 fn event_and_salt(path: &Path, name: &str) -> Option<(Vec<u8>, Vec<u8>)> {
     let folder = path.parent().map(PathBuf::from).unwrap_or_default();
-    let both = |(event, salt): (String, String)| Some((read(&folder.join(event)).ok()?, read(&folder.join(salt)).ok()?));
+    let both = |(event, salt): (String, String)| {
+        Some((
+            read(&folder.join(event)).ok()?,
+            read(&folder.join(salt)).ok()?,
+        ))
+    };
     neighbours(name).into_iter().find_map(both)
 }
 
@@ -91,15 +107,23 @@ fn refuted(file: &str, refutation: &Refutation, out: &mut Output) -> Outcome<Fai
         });
         out.document(&json, String::new)?;
     }
-    Ok(Failure::is_false(format!("{file}: refuted: {}", crate::failure::chain(refutation))))
+    Ok(Failure::is_false(format!(
+        "{file}: refuted: {}",
+        crate::failure::chain(refutation)
+    )))
 }
 
 fn read(path: &Path) -> Outcome<Vec<u8>> {
     let fault = |e: std::io::Error| Failure::file(path, &e);
     let mut octets = Vec::new();
-    File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut octets)).map_err(fault)?;
+    File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut octets))
+        .map_err(fault)?;
     if octets.len() as u64 > FILE_BYTES_MAX {
-        return Err(Failure::could_not(format!("{}: larger than {FILE_BYTES_MAX} octets", path.display())));
+        return Err(Failure::could_not(format!(
+            "{}: larger than {FILE_BYTES_MAX} octets",
+            path.display()
+        )));
     }
     Ok(octets)
 }

@@ -82,7 +82,11 @@ tables! {
 pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
     let place = Place { path, text };
     let file: File = toml::from_str(text).map_err(|error| {
-        place.fault(&error.span().unwrap_or_default(), "", error.message().trim())
+        place.fault(
+            &error.span().unwrap_or_default(),
+            "",
+            error.message().trim(),
+        )
     })?;
     refuse_unbuilt(&place, &file)?;
     let domain = place.required("domain", &file.domain, &(0..0))?;
@@ -133,16 +137,30 @@ fn refuse_unbuilt(place: &Place<'_>, file: &File) -> Result<(), String> {
         }
     }
     // Time-stamps and outbound mail come with later versions; what is set for them must be well-formed already.
-    place.duration("timestamp.interval", &file.timestamp.interval, Duration::from_secs(600))?;
+    place.duration(
+        "timestamp.interval",
+        &file.timestamp.interval,
+        Duration::from_secs(600),
+    )?;
     for url in &file.timestamp.urls {
         if !trust::is_url(url.get_ref()) {
-            return Err(place.fault(&url.span(), "timestamp.urls", format!("\"{}\" is no http URL", url.get_ref())));
+            return Err(place.fault(
+                &url.span(),
+                "timestamp.urls",
+                format!("\"{}\" is no http URL", url.get_ref()),
+            ));
         }
     }
     let smarthost = text_or(&file.relay.smarthost, "");
-    let has_port = smarthost.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let has_port = smarthost
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     if !smarthost.is_empty() && !has_port {
-        return Err(place.fault_at(&file.relay.smarthost, "relay.smarthost", format!("\"{smarthost}\" is not host:port")));
+        return Err(place.fault_at(
+            &file.relay.smarthost,
+            "relay.smarthost",
+            format!("\"{smarthost}\" is not host:port"),
+        ));
     }
     Ok(())
 }
@@ -178,7 +196,11 @@ fn pair(place: &Place<'_>, table: &PairTable, stem: &str) -> KeyPair {
 }
 
 fn log(place: &Place<'_>, table: &LogTable, domain: &str) -> Result<Log, String> {
-    let merge_delay = place.duration("log.merge_delay", &table.merge_delay, Duration::from_secs(1))?;
+    let merge_delay = place.duration(
+        "log.merge_delay",
+        &table.merge_delay,
+        Duration::from_secs(1),
+    )?;
     if merge_delay < MERGE_DELAY.0 || merge_delay > MERGE_DELAY.1 {
         return Err(place.fault_at(&table.merge_delay, "log.merge_delay", "must be 100ms to 1h"));
     }
@@ -197,8 +219,16 @@ fn limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, String> {
         usize::try_from(number).map_err(|_| place.fault_at(value, key, "is too large"))
     };
     Ok(Limits {
-        message_bytes_max: place.number("limits.message_bytes_max", &table.message_bytes_max, default.message_bytes_max)?,
-        recipients_max: count("limits.recipients_max", &table.recipients_max, default.recipients_max)?,
+        message_bytes_max: place.number(
+            "limits.message_bytes_max",
+            &table.message_bytes_max,
+            default.message_bytes_max,
+        )?,
+        recipients_max: count(
+            "limits.recipients_max",
+            &table.recipients_max,
+            default.recipients_max,
+        )?,
         connections_per_contract_max: count(
             "limits.connections_per_contract_max",
             &table.connections_per_contract_max,
@@ -217,12 +247,19 @@ fn limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, String> {
     })
 }
 
-fn trusts(place: &Place<'_>, tables: &[Spanned<TrustFileTable>]) -> Result<Vec<TrustTable>, String> {
+fn trusts(
+    place: &Place<'_>,
+    tables: &[Spanned<TrustFileTable>],
+) -> Result<Vec<TrustTable>, String> {
     let mut trusts: Vec<TrustTable> = Vec::new();
     for table in tables {
         let trust = trust::read(place, &table.span(), table.get_ref())?;
         if trusts.iter().any(|other| other.name == trust.name) {
-            return Err(place.fault_at(&table.get_ref().name, "trust.name", format!("there are two \"{}\"", trust.name)));
+            return Err(place.fault_at(
+                &table.get_ref().name,
+                "trust.name",
+                format!("there are two \"{}\"", trust.name),
+            ));
         }
         trusts.push(trust);
     }
@@ -238,18 +275,41 @@ pub(super) struct Place<'a> {
 impl Place<'_> {
     /// `file:line: key: what`.
     pub(super) fn fault(&self, span: &Range<usize>, key: &str, what: impl fmt::Display) -> String {
-        let line = 1 + self.text.bytes().take(span.start).filter(|octet| *octet == b'\n').count();
-        let key = if key.is_empty() { String::new() } else { format!("{key}: ") };
+        let line = 1 + self
+            .text
+            .bytes()
+            .take(span.start)
+            .filter(|octet| *octet == b'\n')
+            .count();
+        let key = if key.is_empty() {
+            String::new()
+        } else {
+            format!("{key}: ")
+        };
         let what = what.to_string().replace('\n', " ");
         format!("{}:{line}: {key}{what}", self.path.display())
     }
 
     /// As [`Place::fault`], where the value stands; a value that is missing has no better place than the top.
-    pub(super) fn fault_at<T>(&self, value: &Option<Spanned<T>>, key: &str, what: impl fmt::Display) -> String {
-        self.fault(&value.as_ref().map(Spanned::span).unwrap_or_default(), key, what)
+    pub(super) fn fault_at<T>(
+        &self,
+        value: &Option<Spanned<T>>,
+        key: &str,
+        what: impl fmt::Display,
+    ) -> String {
+        self.fault(
+            &value.as_ref().map(Spanned::span).unwrap_or_default(),
+            key,
+            what,
+        )
     }
 
-    pub(super) fn required(&self, key: &str, value: &Text, table: &Range<usize>) -> Result<String, String> {
+    pub(super) fn required(
+        &self,
+        key: &str,
+        value: &Text,
+        table: &Range<usize>,
+    ) -> Result<String, String> {
         match value {
             Some(text) if !text.get_ref().is_empty() => Ok(text.get_ref().clone()),
             Some(text) => Err(self.fault(&text.span(), key, "is empty")),
@@ -270,7 +330,10 @@ impl Place<'_> {
     where
         T::Err: fmt::Display,
     {
-        value.get_ref().parse().map_err(|e| self.fault(&value.span(), key, e))
+        value
+            .get_ref()
+            .parse()
+            .map_err(|e| self.fault(&value.span(), key, e))
     }
 
     fn number(&self, key: &str, value: &Number, default: u64) -> Result<u64, String> {
@@ -287,7 +350,10 @@ impl Place<'_> {
         match value {
             None => Ok(default),
             Some(given) => duration(given.get_ref()).ok_or_else(|| {
-                let what = format!("\"{}\" is no duration such as \"500ms\", \"1s\", \"10m\" or \"2h\"", given.get_ref());
+                let what = format!(
+                    "\"{}\" is no duration such as \"500ms\", \"1s\", \"10m\" or \"2h\"",
+                    given.get_ref()
+                );
                 self.fault(&given.span(), key, what)
             }),
         }
@@ -295,7 +361,10 @@ impl Place<'_> {
 }
 
 pub(super) fn text_or(value: &Text, default: &str) -> String {
-    value.as_ref().map_or(default, |text| text.get_ref()).to_owned()
+    value
+        .as_ref()
+        .map_or(default, |text| text.get_ref())
+        .to_owned()
 }
 
 /// A number with its unit: `ms`, `s`, `m`, `h`.
@@ -330,31 +399,96 @@ mod tests {
             ("domain = 'a b'", "etc/knik.toml:1: domain: "),
             ("\ndomain = 7", "etc/knik.toml:2: invalid type: integer"),
             ("domain = 'a.test'\n[listen\n", "etc/knik.toml:2: "),
-            ("domain = 'a.test'\nhostnaem = 'x'\n", "etc/knik.toml:2: unknown field `hostnaem`"),
-            ("domain = 'a.test'\n[listen]\nsmpt = ''\n", "etc/knik.toml:3: unknown field `smpt`"),
-            ("domain = 'a.test'\n[listne]\n", "etc/knik.toml:2: unknown field `listne`"),
-            ("domain = 'a.test'\n[listen]\nsmtp = '127.0.0.1'\n", "etc/knik.toml:3: listen.smtp: \"127.0.0.1\" is not"),
-            ("domain = 'a.test'\n[imap]\nappend = true\n", "etc/knik.toml:3: imap.append: true is not available"),
-            ("domain = 'a.test'\n[store]\nengine = 'postgres'\n", "etc/knik.toml:3: store.engine: \"postgres\" is not available"),
-            ("domain = 'a.test'\n[store]\nengine = 'mysql'\n", "etc/knik.toml:3: store.engine: \"mysql\" is not \"sqlite\""),
-            ("domain = 'a.test'\n[content]\nkind = 's3'\n", "etc/knik.toml:3: content.kind: \"s3\" is not available"),
-            ("domain = 'a.test'\n[log]\nmerge_delay = '1'\n", "etc/knik.toml:3: log.merge_delay: \"1\" is no duration"),
-            ("domain = 'a.test'\n[log]\nmerge_delay = '1ms'\n", "etc/knik.toml:3: log.merge_delay: must be 100ms to 1h"),
-            ("domain = 'a.test'\n[timestamp]\ninterval = 'x'\n", "etc/knik.toml:3: timestamp.interval: "),
-            ("domain = 'a.test'\n[timestamp]\nurls = ['ftp://x']\n", "etc/knik.toml:3: timestamp.urls: \"ftp://x\""),
-            ("domain = 'a.test'\n[relay]\nsmarthost = 'mail'\n", "etc/knik.toml:3: relay.smarthost: \"mail\" is not host:port"),
-            ("domain = 'a.test'\n[limits]\nrecipients_max = 0\n", "etc/knik.toml:3: limits.recipients_max: must be a number above 0"),
+            (
+                "domain = 'a.test'\nhostnaem = 'x'\n",
+                "etc/knik.toml:2: unknown field `hostnaem`",
+            ),
+            (
+                "domain = 'a.test'\n[listen]\nsmpt = ''\n",
+                "etc/knik.toml:3: unknown field `smpt`",
+            ),
+            (
+                "domain = 'a.test'\n[listne]\n",
+                "etc/knik.toml:2: unknown field `listne`",
+            ),
+            (
+                "domain = 'a.test'\n[listen]\nsmtp = '127.0.0.1'\n",
+                "etc/knik.toml:3: listen.smtp: \"127.0.0.1\" is not",
+            ),
+            (
+                "domain = 'a.test'\n[imap]\nappend = true\n",
+                "etc/knik.toml:3: imap.append: true is not available",
+            ),
+            (
+                "domain = 'a.test'\n[store]\nengine = 'postgres'\n",
+                "etc/knik.toml:3: store.engine: \"postgres\" is not available",
+            ),
+            (
+                "domain = 'a.test'\n[store]\nengine = 'mysql'\n",
+                "etc/knik.toml:3: store.engine: \"mysql\" is not \"sqlite\"",
+            ),
+            (
+                "domain = 'a.test'\n[content]\nkind = 's3'\n",
+                "etc/knik.toml:3: content.kind: \"s3\" is not available",
+            ),
+            (
+                "domain = 'a.test'\n[log]\nmerge_delay = '1'\n",
+                "etc/knik.toml:3: log.merge_delay: \"1\" is no duration",
+            ),
+            (
+                "domain = 'a.test'\n[log]\nmerge_delay = '1ms'\n",
+                "etc/knik.toml:3: log.merge_delay: must be 100ms to 1h",
+            ),
+            (
+                "domain = 'a.test'\n[timestamp]\ninterval = 'x'\n",
+                "etc/knik.toml:3: timestamp.interval: ",
+            ),
+            (
+                "domain = 'a.test'\n[timestamp]\nurls = ['ftp://x']\n",
+                "etc/knik.toml:3: timestamp.urls: \"ftp://x\"",
+            ),
+            (
+                "domain = 'a.test'\n[relay]\nsmarthost = 'mail'\n",
+                "etc/knik.toml:3: relay.smarthost: \"mail\" is not host:port",
+            ),
+            (
+                "domain = 'a.test'\n[limits]\nrecipients_max = 0\n",
+                "etc/knik.toml:3: limits.recipients_max: must be a number above 0",
+            ),
             (trust, "etc/knik.toml:2: trust.map: is missing"),
-            (&format!("{trust}map = []"), "etc/knik.toml:5: trust.map: is empty"),
-            (&format!("{trust}map = ['cn']"), "etc/knik.toml:5: trust.map: \"cn\" is no mapping rule"),
-            (&format!("{trust}map = ['enrolment']\nrevocation = 'never'"), "etc/knik.toml:6: trust.revocation: \"never\""),
-            (&format!("{trust}map = ['enrolment']\nocsp = 'http://o'"), "etc/knik.toml:6: trust.ocsp: "),
-            (&format!("{trust}map = ['enrolment']\ncrl = ['a.crl', 'http://o']"), "etc/knik.toml:6: trust.crl: \"http://o\""),
-            (&format!("{trust}map = ['enrolment']\n[[trust]]\nname = 'x'\nanchors = 'y'\nmap = ['enrolment']"), "etc/knik.toml:7: trust.name: there are two \"x\""),
+            (
+                &format!("{trust}map = []"),
+                "etc/knik.toml:5: trust.map: is empty",
+            ),
+            (
+                &format!("{trust}map = ['cn']"),
+                "etc/knik.toml:5: trust.map: \"cn\" is no mapping rule",
+            ),
+            (
+                &format!("{trust}map = ['enrolment']\nrevocation = 'never'"),
+                "etc/knik.toml:6: trust.revocation: \"never\"",
+            ),
+            (
+                &format!("{trust}map = ['enrolment']\nocsp = 'http://o'"),
+                "etc/knik.toml:6: trust.ocsp: ",
+            ),
+            (
+                &format!("{trust}map = ['enrolment']\ncrl = ['a.crl', 'http://o']"),
+                "etc/knik.toml:6: trust.crl: \"http://o\"",
+            ),
+            (
+                &format!(
+                    "{trust}map = ['enrolment']\n[[trust]]\nname = 'x'\nanchors = 'y'\nmap = ['enrolment']"
+                ),
+                "etc/knik.toml:7: trust.name: there are two \"x\"",
+            ),
         ];
         for (text, expected) in table {
             let fault = fault(text);
-            assert!(fault.starts_with(expected), "{text:?}\n gave {fault}\n want {expected}");
+            assert!(
+                fault.starts_with(expected),
+                "{text:?}\n gave {fault}\n want {expected}"
+            );
             assert!(!fault.contains('\n'), "{fault}");
         }
     }
@@ -379,7 +513,18 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, millis) in [("500ms", Some(500)), ("1s", Some(1000)), ("10m", Some(600_000)), ("2h", Some(7_200_000)), ("", None), ("s", None), ("1", None), ("1 s", None), ("-1s", None), ("99999999999999999999h", None)] {
+        for (text, millis) in [
+            ("500ms", Some(500)),
+            ("1s", Some(1000)),
+            ("10m", Some(600_000)),
+            ("2h", Some(7_200_000)),
+            ("", None),
+            ("s", None),
+            ("1", None),
+            ("1 s", None),
+            ("-1s", None),
+            ("99999999999999999999h", None),
+        ] {
             assert_eq!(duration(text), millis.map(Duration::from_millis), "{text}");
         }
     }

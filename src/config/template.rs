@@ -54,14 +54,24 @@ impl Default for Limits {
             recipients_max: smtp.recipients_max,
             connections_per_contract_max: smtp.connections_per_contract_max,
             unauthenticated_per_address_max: imap.unauthenticated_per_address_max,
-            handshakes_per_address_max: smtp.handshakes_per_address_max.min(imap.handshakes_per_address_max),
+            handshakes_per_address_max: smtp
+                .handshakes_per_address_max
+                .min(imap.handshakes_per_address_max),
         }
     }
 }
 
 /// The text of `knik.toml`.
 pub fn render(answers: &Answers) -> String {
-    let Answers { domain, hostname, smtp, imap, imaps, http, https } = answers;
+    let Answers {
+        domain,
+        hostname,
+        smtp,
+        imap,
+        imaps,
+        http,
+        https,
+    } = answers;
     let (origin, issuer) = (origin(domain), issuer(domain));
     let Limits {
         message_bytes_max,
@@ -187,12 +197,39 @@ mod tests {
         assert_eq!(written, parse(path, "domain = 'a.test'").unwrap());
         assert_eq!(trust.anchors, Path::new("/srv/pki/ca.pem"));
         for key in [
-            "domain", "hostname", "smtp", "imap", "imaps", "imaps_preauth", "http", "https", "certificate", "key", "append",
-            "urls", "anchors", "interval", "smarthost", "engine", "kind", "name", "intermediates", "crl", "ocsp", "revocation", "map",
+            "domain",
+            "hostname",
+            "smtp",
+            "imap",
+            "imaps",
+            "imaps_preauth",
+            "http",
+            "https",
+            "certificate",
+            "key",
+            "append",
+            "urls",
+            "anchors",
+            "interval",
+            "smarthost",
+            "engine",
+            "kind",
+            "name",
+            "intermediates",
+            "crl",
+            "ocsp",
+            "revocation",
+            "map",
         ] {
-            assert!(text.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
+            assert!(
+                text.lines()
+                    .any(|line| line.starts_with(&format!("{key} = "))),
+                "{key}"
+            );
         }
         let first = |start: &str| text.find(start).unwrap();
-        assert!(first("\n[tls]") < first("\ncertificate =") && first("\n[seal]") > first("\nkey ="));
+        assert!(
+            first("\n[tls]") < first("\ncertificate =") && first("\n[seal]") > first("\nkey =")
+        );
     }
 }

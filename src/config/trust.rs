@@ -31,7 +31,11 @@ pub(super) fn is_url(text: &str) -> bool {
     text.starts_with("http://") || text.starts_with("https://")
 }
 
-pub(super) fn read(place: &Place<'_>, span: &Range<usize>, table: &TrustFileTable) -> Result<TrustTable, String> {
+pub(super) fn read(
+    place: &Place<'_>,
+    span: &Range<usize>,
+    table: &TrustFileTable,
+) -> Result<TrustTable, String> {
     let name = place.required("trust.name", &table.name, span)?;
     let anchors = place.required("trust.anchors", &table.anchors, span)?;
     let intermediates = text_or(&table.intermediates, "");
@@ -39,7 +43,11 @@ pub(super) fn read(place: &Place<'_>, span: &Range<usize>, table: &TrustFileTabl
         let why = "asking an OCSP responder is not available in this version; leave it \"\" and name CRL files in crl";
         return Err(place.fault_at(&table.ocsp, "trust.ocsp", why));
     }
-    let crl = table.crl.iter().map(|entry| crl_file(place, entry)).collect::<Result<Vec<_>, _>>()?;
+    let crl = table
+        .crl
+        .iter()
+        .map(|entry| crl_file(place, entry))
+        .collect::<Result<Vec<_>, _>>()?;
     let revocation = match &table.revocation {
         Some(word) => place.word("trust.revocation", word)?,
         None => Revocation::Soft,
@@ -66,14 +74,25 @@ fn crl_file(place: &Place<'_>, entry: &Spanned<String>) -> Result<PathBuf, Strin
 }
 
 /// Which rules take a name from a certificate decides who may read whose mail: there is no default.
-fn rules(place: &Place<'_>, span: &Range<usize>, table: &TrustFileTable) -> Result<Vec<MapRule>, String> {
+fn rules(
+    place: &Place<'_>,
+    span: &Range<usize>,
+    table: &TrustFileTable,
+) -> Result<Vec<MapRule>, String> {
     let Some(map) = &table.map else {
         return Err(place.fault(span, "trust.map", "is missing"));
     };
     if map.get_ref().is_empty() {
-        return Err(place.fault(&map.span(), "trust.map", "is empty: no certificate could name a holder"));
+        return Err(place.fault(
+            &map.span(),
+            "trust.map",
+            "is empty: no certificate could name a holder",
+        ));
     }
-    map.get_ref().iter().map(|rule| place.word("trust.map", rule)).collect()
+    map.get_ref()
+        .iter()
+        .map(|rule| place.word("trust.map", rule))
+        .collect()
 }
 
 impl TrustTable {
@@ -91,10 +110,12 @@ impl TrustTable {
             let path = path.to_owned();
             move |error: identity::TrustError| Failure::file(&path, &error)
         };
-        let mut trust =
-            Trust::new(&self.name, &text(&self.anchors)?, self.map.clone()).map_err(fault(&self.anchors))?;
+        let mut trust = Trust::new(&self.name, &text(&self.anchors)?, self.map.clone())
+            .map_err(fault(&self.anchors))?;
         if let Some(path) = &self.intermediates {
-            trust = trust.with_intermediates(&text(path)?).map_err(fault(path))?;
+            trust = trust
+                .with_intermediates(&text(path)?)
+                .map_err(fault(path))?;
         }
         for path in &self.crl {
             let octets = std::fs::read(path).map_err(|e| Failure::file(path, &e))?;

@@ -45,8 +45,12 @@ impl Connection {
     /// # Errors
     /// Names the address that cannot be reached.
     pub fn open(from: IpAddr, to: SocketAddr) -> Outcome<Self> {
-        let fault = |e: std::io::Error| Failure::doing(format!("connecting to {to} from {from}"), &e);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(fault)?;
+        let fault =
+            |e: std::io::Error| Failure::doing(format!("connecting to {to} from {from}"), &e);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .map_err(fault)?;
         let connect = async {
             let socket = tokio::net::TcpSocket::new_v4()?;
             socket.bind(SocketAddr::new(from, 0))?;
@@ -67,11 +71,15 @@ impl Connection {
         let Self::Plain(stream) = self else {
             return Err(Failure::could_not("TLS is there already"));
         };
-        let name = ServerName::try_from(SERVER).map_err(|e| Failure::doing("the server's name", &e))?;
-        let client = ClientConnection::new(papers.config()?, name).map_err(|e| Failure::doing("TLS", &e))?;
+        let name =
+            ServerName::try_from(SERVER).map_err(|e| Failure::doing("the server's name", &e))?;
+        let client =
+            ClientConnection::new(papers.config()?, name).map_err(|e| Failure::doing("TLS", &e))?;
         let mut tls = StreamOwned::new(client, stream);
         while tls.conn.is_handshaking() {
-            tls.conn.complete_io(&mut tls.sock).map_err(|e| Failure::doing("the TLS handshake", &e))?;
+            tls.conn
+                .complete_io(&mut tls.sock)
+                .map_err(|e| Failure::doing("the TLS handshake", &e))?;
         }
         Ok(Self::Tls(Box::new(tls)))
     }
@@ -80,7 +88,11 @@ impl Connection {
     pub fn tls_version(&self) -> &'static str {
         match self {
             Self::Plain(_) => "no TLS",
-            Self::Tls(tls) => tls.conn.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS"),
+            Self::Tls(tls) => tls
+                .conn
+                .protocol_version()
+                .and_then(|version| version.as_str())
+                .unwrap_or("TLS"),
         }
     }
 
@@ -134,7 +146,9 @@ impl Papers {
     fn config(&self) -> Outcome<Arc<ClientConfig>> {
         let mut roots = RootCertStore::empty();
         for certificate in keys::certificates(&self.ca)? {
-            roots.add(certificate).map_err(|e| Failure::file(&self.ca, &e))?;
+            roots
+                .add(certificate)
+                .map_err(|e| Failure::file(&self.ca, &e))?;
         }
         let builder = ClientConfig::builder_with_provider(keys::provider())
             .with_safe_default_protocol_versions()

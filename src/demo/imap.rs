@@ -27,7 +27,9 @@ impl Imap {
     /// When there is none.
     pub fn greeted(mut connection: Connection) -> Outcome<Self> {
         let greeting = connection.line()?;
-        must(greeting.starts_with("* OK"), || format!("expected a greeting, got {greeting}"))?;
+        must(greeting.starts_with("* OK"), || {
+            format!("expected a greeting, got {greeting}")
+        })?;
         Ok(Self { connection, tag: 0 })
     }
 
@@ -37,7 +39,10 @@ impl Imap {
     /// When the post does not offer it or the handshake fails.
     pub fn secure(mut self, papers: &super::connection::Papers) -> Outcome<Self> {
         self.ok("STARTTLS")?;
-        Ok(Self { connection: self.connection.start_tls(papers)?, ..self })
+        Ok(Self {
+            connection: self.connection.start_tls(papers)?,
+            ..self
+        })
     }
 
     /// One command and what comes of it.
@@ -47,8 +52,13 @@ impl Imap {
     pub fn command(&mut self, line: &str) -> Outcome<Answer> {
         self.tag += 1;
         let tag = format!("k{} ", self.tag);
-        self.connection.send(format!("{tag}{line}\r\n").as_bytes())?;
-        let mut answer = Answer { lines: Vec::new(), literals: Vec::new(), tagged: String::new() };
+        self.connection
+            .send(format!("{tag}{line}\r\n").as_bytes())?;
+        let mut answer = Answer {
+            lines: Vec::new(),
+            literals: Vec::new(),
+            tagged: String::new(),
+        };
         loop {
             let line = self.logical_line(&mut answer.literals)?;
             match line.strip_prefix(&tag) {
@@ -67,7 +77,9 @@ impl Imap {
     /// The other answer.
     pub fn ok(&mut self, line: &str) -> Outcome<Answer> {
         let answer = self.command(line)?;
-        must(answer.tagged.starts_with("OK"), || format!("{line}: expected OK, got {}", answer.tagged))?;
+        must(answer.tagged.starts_with("OK"), || {
+            format!("{line}: expected OK, got {}", answer.tagged)
+        })?;
         Ok(answer)
     }
 
@@ -92,7 +104,9 @@ impl Answer {
     /// When there is none.
     pub fn with(&self, what: &str) -> Outcome<&str> {
         let found = self.lines.iter().find(|line| line.contains(what));
-        found.map(String::as_str).ok_or_else(|| Failure::is_false(format!("no answer with {what}")))
+        found
+            .map(String::as_str)
+            .ok_or_else(|| Failure::is_false(format!("no answer with {what}")))
     }
 }
 

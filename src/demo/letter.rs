@@ -34,7 +34,11 @@ pub fn write(parties: &Parties<'_>, now: jiff::Timestamp) -> Outcome<Vec<u8>> {
         .date(now.as_second())
         .message_id(parties.message_id)
         .text_body(TEXT)
-        .attachment("text/csv; charset=utf-8", "վերահաշվարկ.csv", ATTACHMENT.as_bytes())
+        .attachment(
+            "text/csv; charset=utf-8",
+            "վերահաշվարկ.csv",
+            ATTACHMENT.as_bytes(),
+        )
         .write_to_vec();
     let mut octets = built.map_err(|e| Failure::doing("writing the letter", &e))?;
     if !octets.ends_with(b"\r\n") {
@@ -49,7 +53,11 @@ mod tests {
 
     #[test]
     fn the_letter_is_what_a_sender_may_send() {
-        let parties = Parties { from: "a@b.test", to: &["c@d.test", "e@d.test"], message_id: "1@b.test" };
+        let parties = Parties {
+            from: "a@b.test",
+            to: &["c@d.test", "e@d.test"],
+            message_id: "1@b.test",
+        };
         let octets = write(&parties, jiff::Timestamp::UNIX_EPOCH).unwrap();
         assert!(octets.is_ascii() && octets.ends_with(b"\r\n"));
         let text = String::from_utf8(octets).unwrap();

@@ -51,8 +51,13 @@ impl Post {
     /// # Errors
     /// When this program cannot find itself.
     pub fn new(dir: &Path) -> Outcome<Self> {
-        let program = std::env::current_exe().map_err(|e| Failure::doing("finding this program", &e))?;
-        Ok(Self { dir: dir.to_owned(), program, serve: None })
+        let program =
+            std::env::current_exe().map_err(|e| Failure::doing("finding this program", &e))?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            program,
+            serve: None,
+        })
     }
 
     /// Runs a command on this post and takes what it says as it is.
@@ -61,7 +66,9 @@ impl Post {
     /// When it cannot be started.
     pub fn ask(&self, args: &[&str]) -> Outcome<Answer> {
         let mut command = self.command();
-        command.env("KNIK_CONFIG", self.dir.join("knik.toml")).args(args);
+        command
+            .env("KNIK_CONFIG", self.dir.join("knik.toml"))
+            .args(args);
         run(command)
     }
 
@@ -72,9 +79,16 @@ impl Post {
     pub fn ask_json(&self, args: &[&str]) -> Outcome<Vec<Value>> {
         let answer = self.ask(&[args, &["--json"]].concat())?;
         if answer.code != Some(0) {
-            return Err(Failure::is_false(format!("knik {}: {}", args.join(" "), answer.err.trim())));
+            return Err(Failure::is_false(format!(
+                "knik {}: {}",
+                args.join(" "),
+                answer.err.trim()
+            )));
         }
-        let lines = answer.out.lines().map(|line| serde_json::from_str(line).map_err(|e| Failure::doing("its JSON", &e)));
+        let lines = answer
+            .out
+            .lines()
+            .map(|line| serde_json::from_str(line).map_err(|e| Failure::doing("its JSON", &e)));
         lines.collect()
     }
 
@@ -84,7 +98,9 @@ impl Post {
     /// What it says when it fails.
     pub fn ask_one(&self, args: &[&str]) -> Outcome<Value> {
         let mut documents = self.ask_json(args)?.into_iter();
-        documents.next().ok_or_else(|| Failure::is_false(format!("knik {} printed nothing", args.join(" "))))
+        documents
+            .next()
+            .ok_or_else(|| Failure::is_false(format!("knik {} printed nothing", args.join(" "))))
     }
 
     /// Runs a command as a stranger would: in another directory, without the configuration.
@@ -93,7 +109,10 @@ impl Post {
     /// When it cannot be started.
     pub fn ask_as_stranger(&self, dir: &Path, args: &[&str]) -> Outcome<Answer> {
         let mut command = self.command();
-        command.env_remove("KNIK_CONFIG").current_dir(dir).args(args);
+        command
+            .env_remove("KNIK_CONFIG")
+            .current_dir(dir)
+            .args(args);
         run(command)
     }
 
@@ -105,23 +124,40 @@ impl Post {
         let log_path = self.dir.join("serve.log");
         let log = File::create(&log_path).map_err(|e| Failure::file(&log_path, &e))?;
         let mut command = self.command();
-        command.env("KNIK_CONFIG", self.dir.join("knik.toml")).arg("serve");
-        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn();
+        command
+            .env("KNIK_CONFIG", self.dir.join("knik.toml"))
+            .arg("serve");
+        let spawned = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn();
         let mut child = spawned.map_err(|e| Failure::doing("starting serve", &e))?;
         let stdout = child.stdout.take();
         self.serve = Some(child);
         // It ends with an error or says `ready`; either way there is an end to wait for.
-        let lines = stdout.map(BufReader::new).map(BufRead::lines).into_iter().flatten();
-        let ready = lines.map_while(Result::ok).find(|line| line.starts_with("ready"));
+        let lines = stdout
+            .map(BufReader::new)
+            .map(BufRead::lines)
+            .into_iter()
+            .flatten();
+        let ready = lines
+            .map_while(Result::ok)
+            .find(|line| line.starts_with("ready"));
         ready.ok_or_else(|| {
             let log = std::fs::read_to_string(&log_path).unwrap_or_default();
-            Failure::is_false(format!("serve did not become ready: {}", log.lines().last().unwrap_or("it said nothing")))
+            Failure::is_false(format!(
+                "serve did not become ready: {}",
+                log.lines().last().unwrap_or("it said nothing")
+            ))
         })
     }
 
     /// Whether `serve` still runs.
     pub fn is_open(&mut self) -> bool {
-        self.serve.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+        self.serve
+            .as_mut()
+            .is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
     /// Ends `serve` as a supervisor does, with SIGTERM, and waits for it.
@@ -135,13 +171,19 @@ impl Post {
         signal(&child);
         let asked = Instant::now();
         while asked.elapsed() < ENDS_WITHIN {
-            if let Some(status) = child.try_wait().map_err(|e| Failure::doing("waiting for serve", &e))? {
+            if let Some(status) = child
+                .try_wait()
+                .map_err(|e| Failure::doing("waiting for serve", &e))?
+            {
                 return Ok(status);
             }
             std::thread::sleep(Duration::from_millis(20));
         }
         self.serve = Some(child);
-        Err(Failure::is_false(format!("serve did not end within {} s of SIGTERM", ENDS_WITHIN.as_secs())))
+        Err(Failure::is_false(format!(
+            "serve did not end within {} s of SIGTERM",
+            ENDS_WITHIN.as_secs()
+        )))
     }
 
     fn command(&self) -> Command {
@@ -168,7 +210,10 @@ fn signal(child: &Child) {
 }
 
 fn run(mut command: Command) -> Outcome<Answer> {
-    let output = command.stdin(Stdio::null()).output().map_err(|e| Failure::doing("starting a command", &e))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| Failure::doing("starting a command", &e))?;
     Ok(Answer {
         code: output.status.code(),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -184,10 +229,21 @@ impl Addresses {
     pub fn free() -> Outcome<([String; 5], Self)> {
         let fault = |e: std::io::Error| Failure::doing("finding free ports", &e);
         // All are held until all are found, so that they differ.
-        let held = (0..5).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<Result<Vec<_>, _>>().map_err(fault)?;
-        let found = held.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>().map_err(fault)?;
+        let held = (0..5)
+            .map(|_| TcpListener::bind(("127.0.0.1", 0)))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(fault)?;
+        let found = held
+            .iter()
+            .map(TcpListener::local_addr)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(fault)?;
         let all: Option<[SocketAddr; 5]> = found.try_into().ok();
-        let [smtp, imap, imaps, http, https] = all.ok_or_else(|| Failure::could_not("five ports were asked for"))?;
-        Ok(([smtp, imap, imaps, http, https].map(|address| address.to_string()), Self { smtp, imap, imaps }))
+        let [smtp, imap, imaps, http, https] =
+            all.ok_or_else(|| Failure::could_not("five ports were asked for"))?;
+        Ok((
+            [smtp, imap, imaps, http, https].map(|address| address.to_string()),
+            Self { smtp, imap, imaps },
+        ))
     }
 }

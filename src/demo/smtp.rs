@@ -61,7 +61,9 @@ impl Smtp {
     /// The other answer.
     pub fn expect(&mut self, code: u16, line: &str) -> Outcome<Reply> {
         let reply = self.command(line)?;
-        must(reply.code == code, || format!("{line}: expected {code}, got {}", reply.text))?;
+        must(reply.code == code, || {
+            format!("{line}: expected {code}, got {}", reply.text)
+        })?;
         Ok(reply)
     }
 
@@ -79,7 +81,10 @@ impl Smtp {
         loop {
             let text = self.connection.line()?;
             let wrong = || Failure::is_false(format!("not a reply: {text}"));
-            let code = text.get(..3).and_then(|code| code.parse().ok()).ok_or_else(wrong)?;
+            let code = text
+                .get(..3)
+                .and_then(|code| code.parse().ok())
+                .ok_or_else(wrong)?;
             if text.as_bytes().get(3) != Some(&b'-') {
                 return Ok(Reply { code, text });
             }
@@ -93,9 +98,17 @@ impl Reply {
     /// # Errors
     /// When it is no such reply.
     pub fn evidence_id(&self) -> Outcome<String> {
-        let id = self.text.strip_prefix("250 2.0.0 ").and_then(|rest| rest.split_whitespace().next());
+        let id = self
+            .text
+            .strip_prefix("250 2.0.0 ")
+            .and_then(|rest| rest.split_whitespace().next());
         let id = id.filter(|id| id.parse::<receipts::id::EvidenceId>().is_ok());
-        id.map(str::to_owned).ok_or_else(|| Failure::is_false(format!("expected 250 2.0.0 with an evidence id, got {}", self.text)))
+        id.map(str::to_owned).ok_or_else(|| {
+            Failure::is_false(format!(
+                "expected 250 2.0.0 with an evidence id, got {}",
+                self.text
+            ))
+        })
     }
 }
 
@@ -118,6 +131,9 @@ mod tests {
 
     #[test]
     fn dots_are_doubled_at_the_beginning_of_lines_only() {
-        assert_eq!(stuffed(b"a.b\r\n.c\r\n..\r\n"), b"a.b\r\n..c\r\n...\r\n.\r\n");
+        assert_eq!(
+            stuffed(b"a.b\r\n.c\r\n..\r\n"),
+            b"a.b\r\n..c\r\n...\r\n.\r\n"
+        );
     }
 }

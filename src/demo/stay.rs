@@ -22,8 +22,17 @@ pub fn run(mut journey: Journey, story: &mut Story<'_>) -> Outcome {
 }
 
 fn instructions(journey: &Journey) -> String {
-    let dir = journey.post.dir.with_file_name("device").display().to_string();
-    let (smtp, imap, imaps) = (journey.addresses.smtp, journey.addresses.imap.port(), journey.addresses.imaps.port());
+    let dir = journey
+        .post
+        .dir
+        .with_file_name("device")
+        .display()
+        .to_string();
+    let (smtp, imap, imaps) = (
+        journey.addresses.smtp,
+        journey.addresses.imap.port(),
+        journey.addresses.imaps.port(),
+    );
     let (citizen, password) = (official(CITIZEN), &journey.password);
     format!(
         "Thunderbird  Settings, Privacy & Security, Certificates: import {dir}/ca.pem as an authority for
@@ -47,7 +56,9 @@ as operator  export KNIK_CONFIG={}/knik.toml; knik evidence list",
 
 /// Ctrl-C reaches `serve` too when it is pressed at a terminal; SIGTERM reaches this process alone. Both end well.
 fn wait(journey: &mut Journey) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|e| Failure::doing("waiting", &e))?;
     runtime.block_on(async {
         use tokio::signal::unix::{SignalKind, signal};

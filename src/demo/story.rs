@@ -20,7 +20,13 @@ pub struct Story<'a> {
 impl<'a> Story<'a> {
     /// An account that nothing has been told of.
     pub fn new(out: &'a mut Output) -> Self {
-        Self { out, step: 0, title: String::new(), told: Vec::new(), begun: Instant::now() }
+        Self {
+            out,
+            step: 0,
+            title: String::new(),
+            told: Vec::new(),
+            begun: Instant::now(),
+        }
     }
 
     /// Begins the next step; the one before has held.
@@ -60,7 +66,10 @@ impl<'a> Story<'a> {
 
     /// The failure with the step in which it happened.
     pub fn broken(&mut self, failure: &Failure) -> Failure {
-        let text = format!("step {} ({}) did not hold: {failure}", self.step, self.title);
+        let text = format!(
+            "step {} ({}) did not hold: {failure}",
+            self.step, self.title
+        );
         match failure {
             Failure::OutputClosed => Failure::OutputClosed,
             _ => Failure::is_false(text),
@@ -75,9 +84,13 @@ impl<'a> Story<'a> {
         let steps = self.step;
         self.held()?;
         let seconds = self.begun.elapsed().as_secs_f32();
-        let kept = kept.map_or(String::new(), |dir| format!(" It is all in {}.", dir.display()));
+        let kept = kept.map_or(String::new(), |dir| {
+            format!(" It is all in {}.", dir.display())
+        });
         if !self.out.json() {
-            self.out.text(&format!("\nEvery one of {steps} steps held, in {seconds:.1} s.{kept}"))?;
+            self.out.text(&format!(
+                "\nEvery one of {steps} steps held, in {seconds:.1} s.{kept}"
+            ))?;
         }
         self.out.flush()
     }
@@ -85,7 +98,8 @@ impl<'a> Story<'a> {
     fn held(&mut self) -> Outcome {
         let told = std::mem::take(&mut self.told);
         if self.step > 0 && self.out.json() {
-            let json = json!({ "step": self.step, "title": self.title, "told": told, "held": true });
+            let json =
+                json!({ "step": self.step, "title": self.title, "told": told, "held": true });
             self.out.document(&json, String::new)?;
         }
         self.out.flush()
@@ -97,5 +111,9 @@ impl<'a> Story<'a> {
 /// # Errors
 /// What was expected, if it is not so.
 pub fn must(so: bool, expected: impl FnOnce() -> String) -> Outcome {
-    if so { Ok(()) } else { Err(Failure::is_false(expected())) }
+    if so {
+        Ok(())
+    } else {
+        Err(Failure::is_false(expected()))
+    }
 }

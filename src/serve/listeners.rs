@@ -38,14 +38,20 @@ impl Listeners {
             ("smtp", Role::Smtpd, listen.smtp, Bound::Smtp),
             ("imap", Role::Imapd, listen.imap, Bound::Imap),
             ("imaps", Role::Imapd, listen.imaps, Bound::Imaps),
-            ("imaps_preauth", Role::Imapd, listen.imaps_preauth, Bound::Preauth),
+            (
+                "imaps_preauth",
+                Role::Imapd,
+                listen.imaps_preauth,
+                Bound::Preauth,
+            ),
         ];
         let mut bound = Vec::new();
         for (name, role, address, wrap) in wanted {
             let Some(address) = address.filter(|_| roles.has(role)) else {
                 continue;
             };
-            let fault = |e: std::io::Error| Failure::doing(format!("listen.{name} = \"{address}\""), &e);
+            let fault =
+                |e: std::io::Error| Failure::doing(format!("listen.{name} = \"{address}\""), &e);
             let listener = listen_on(address).map_err(fault)?;
             bound.push((name, listener.local_addr().map_err(fault)?, wrap(listener)));
         }
@@ -55,9 +61,17 @@ impl Listeners {
             .filter_map(|(name, address)| Some(format!("{name}={}", (*address)?)))
             .collect();
         if !later.is_empty() {
-            tracing::info!(listeners = later.join(" "), "not served by this version: nothing listens there");
+            tracing::info!(
+                listeners = later.join(" "),
+                "not served by this version: nothing listens there"
+            );
         }
         Ok(Self(bound))
+    }
+
+    /// Whether nothing listens.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// `smtp=127.0.0.1:2525 imap=…`.
@@ -73,7 +87,11 @@ impl Listeners {
 }
 
 fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
+    let socket = if address.is_ipv4() {
+        tokio::net::TcpSocket::new_v4()?
+    } else {
+        tokio::net::TcpSocket::new_v6()?
+    };
     // A restart must not wait for old connections to be forgotten.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

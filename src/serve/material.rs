@@ -44,12 +44,23 @@ impl Material {
     /// # Errors
     /// Names the file at fault.
     pub fn load(config: &Config) -> Outcome<Self> {
-        let trust = config.trust.iter().map(|table| table.load()).collect::<Outcome<Vec<_>>>()?;
+        let trust = config
+            .trust
+            .iter()
+            .map(|table| table.load())
+            .collect::<Outcome<Vec<_>>>()?;
         if trust.is_empty() {
             tracing::warn!("there is no [[trust]]: no holder can log in");
         }
-        for table in config.trust.iter().filter(|table| table.refuses_everybody()) {
-            tracing::warn!(trust = table.name, "revocation is \"hard\" and crl is empty: its certificates are all refused");
+        for table in config
+            .trust
+            .iter()
+            .filter(|table| table.refuses_everybody())
+        {
+            tracing::warn!(
+                trust = table.name,
+                "revocation is \"hard\" and crl is empty: its certificates are all refused"
+            );
         }
         let (smtp_limits, imap_limits) = limits(&config.limits);
         Ok(Self {
