@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::hold;
 use super::source::{Line, Source};
-use super::tree::{self, CRATES};
+use super::tree;
 
 const FILE_LINES_MAX: usize = 600;
 const FUNCTION_LINES_MAX: usize = 70;
@@ -12,17 +12,21 @@ const FUNCTION_LINES_MAX: usize = 70;
 const TABLE_LINES_MAX: usize = 100;
 const RATCHET: &str = "tests/tidy-ratchet.txt";
 
-/// Where tokio may be named: the drivers of the sessions and the program.
-const TOKIO: [&str; 5] = [
+/// Where tokio may be named: the drivers of the sessions, the relay, and the program.
+const TOKIO: [&str; 9] = [
     "smtpd/src/serve.rs",
     "smtpd/src/serve/",
+    "smtpd/src/relay.rs",
+    "smtpd/src/relay/",
     "imapd/src/serve.rs",
     "imapd/src/serve/",
+    "webd/src/serve.rs",
+    "webd/src/serve/",
     "src/",
 ];
 
 /// Where a thread, a task or a process may be started, each with what it runs.
-const SPAWNS: [(&str, &str); 7] = [
+const SPAWNS: [(&str, &str); 8] = [
     ("store/src/commit.rs", "the one writer"),
     (
         "store/src/house.rs",
@@ -30,6 +34,7 @@ const SPAWNS: [(&str, &str); 7] = [
     ),
     ("smtpd/src/serve.rs", "one task per connection"),
     ("imapd/src/serve.rs", "one task per connection"),
+    ("webd/src/serve.rs", "one task per connection"),
     ("src/serve.rs", "one task per listener"),
     ("src/chores.rs", "the one thread of the chores"),
     (
@@ -275,7 +280,9 @@ fn ignored_tests_say_why() {
 
 /// The root's manifest and those of the crates.
 pub fn manifests() -> Vec<String> {
-    let crates = CRATES.iter().map(|name| format!("{name}/Cargo.toml"));
+    let crates = tree::crates()
+        .into_iter()
+        .map(|name| format!("{name}/Cargo.toml"));
     std::iter::once("Cargo.toml".to_owned())
         .chain(crates)
         .collect()

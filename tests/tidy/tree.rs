@@ -12,11 +12,22 @@ fn is_ours(name: &str) -> bool {
     name == ".ci" || (name != "target" && !name.starts_with('.'))
 }
 
-pub const CRATES: [&str; 6] = ["mail", "receipts", "identity", "store", "smtpd", "imapd"];
-
 /// The root of the repository.
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The rooms beside the program: the members of the workspace.
+pub fn crates() -> Vec<String> {
+    let manifest = read_toml("Cargo.toml");
+    let members = manifest["workspace"]["members"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    members
+        .filter_map(toml::Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// All files by their path from the root, in order, with their size in octets.
