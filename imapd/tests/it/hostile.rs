@@ -47,7 +47,7 @@ fn well_formed(octets: &[u8]) -> Result<Vec<Vec<u8>>, String> {
         match octets[at] {
             b'\\' if quoted => at += 1,
             b'"' => quoted = !quoted,
-            octet if quoted && (octet > 126 || octet < 32) => {
+            octet if quoted && !(32..=126).contains(&octet) => {
                 return Err(format!("octet {octet} in a quoted string"));
             }
             b'(' if !quoted => depth += 1,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use imapd::identify::identify;
 use imapd::session::state::{Bearer, Door};
@@ -185,22 +185,28 @@ impl Wire for Memory {
         Ok(())
     }
 
-    fn receive_line(&mut self, number: u32, _timeout: Duration) -> Result<Received, String> {
-        self.advance(number);
-        let connection = self.connection(number)?;
-        if let Some(end) = connection
-            .output
-            .windows(2)
-            .position(|pair| pair == b"\r\n")
-        {
-            let line = connection.output.drain(..end + 2).take(end).collect();
-            return Ok(Received::Line(line));
+    fn receive_line(&mut self, number: u32, timeout: Duration) -> Result<Received, String> {
+        // Watchers are told from the store's own thread, a moment after the commit.
+        let until = Instant::now() + timeout;
+        loop {
+            self.advance(number);
+            let connection = self.connection(number)?;
+            if let Some(end) = connection
+                .output
+                .windows(2)
+                .position(|pair| pair == b"\r\n")
+            {
+                let line = connection.output.drain(..end + 2).take(end).collect();
+                return Ok(Received::Line(line));
+            }
+            if connection.closed {
+                return Ok(Received::Closed);
+            }
+            if Instant::now() >= until {
+                return Ok(Received::Nothing);
+            }
+            std::thread::sleep(Duration::from_millis(2));
         }
-        Ok(if connection.closed {
-            Received::Closed
-        } else {
-            Received::Nothing
-        })
     }
 
     fn start_tls(&mut self, number: u32, name: Option<&str>) -> Result<(), String> {
@@ -225,7 +231,9 @@ impl Wire for Memory {
         Ok(())
     }
 
-    fn wait(&mut self, _: Duration) -> Result<(), String> {
+    /// Sessions have no clock; a short wait lets the store tell its watchers.
+    fn wait(&mut self, time: Duration) -> Result<(), String> {
+        std::thread::sleep(time.min(Duration::from_millis(200)));
         Ok(())
     }
 
