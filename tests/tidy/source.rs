@@ -109,7 +109,7 @@ impl Source {
         words(&self.code, "const")
             .filter(|at| !self.is_test_line(line_of(&self.code, *at)))
             .filter_map(|at| {
-                let statement = &self.text[at..at + self.code[at..].find(';')?];
+                let statement = &self.text[at..item_end(&self.code, at)?];
                 let (name, rest) = statement.strip_prefix("const ")?.split_once(':')?;
                 let (_, value) = rest.split_once(" = ")?;
                 let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
