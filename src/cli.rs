@@ -19,10 +19,10 @@ use crate::serve::Role;
 #[command(name = "knik", version, max_term_width = 110, after_help = EXIT_CODES)]
 pub struct Cli {
     /// Configuration file [default: $KNIK_CONFIG, else ./knik.toml, else /etc/knik/knik.toml]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
     pub config: Option<PathBuf>,
     /// Print JSON: one document, or JSON Lines for lists
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Everywhere")]
     pub json: bool,
     #[allow(missing_docs)]
     #[command(subcommand)]

@@ -228,7 +228,7 @@ fn to_text(record: &Record, published: u64) -> String {
         Some(code) => format!("{code} {}", etsi.name),
         None => etsi.name.to_owned(),
     });
-    let mut text = properties(&[
+    let mut lines = vec![
         ("evidence", Some(event.id.to_string())),
         ("event", Some(event.event.to_string())),
         ("ETSI", etsi),
@@ -261,9 +261,16 @@ fn to_text(record: &Record, published: u64) -> String {
         ("leaf", Some(record.leaf.to_string())),
         ("log index", Some(record.log_index().to_string())),
         ("state", Some(state(record, published).to_owned())),
-    ]);
-    for (name, value) in &event.details {
-        text.push_str(&properties(&[(name, Some(value.to_string()))]));
-    }
-    text
+    ];
+    // What only this kind of event says.
+    let details = event.details.iter();
+    lines.extend(details.map(|(name, value)| (name.as_str(), Some(detail(value)))));
+    properties(&lines)
+}
+
+/// A text as it is; anything else as JSON.
+fn detail(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
