@@ -1,11 +1,14 @@
 //! What is owed: every obligation is a durable task, written in the transaction of its cause and removed in that of its
 //! fulfilment. Chores look at what is due, do it, and settle it.
 
+use std::collections::BTreeMap;
+
 use mail::time::Timestamp;
-use receipts::id::ContractId;
+use receipts::id::{ContractId, MessageId};
 
 use crate::commit::{Act, Ticket};
 use crate::contracts::{Profile, words};
+use crate::deposit::{DsnEnvelope, Notify};
 use crate::mint::Minted;
 use crate::outbound::NewLetter;
 use crate::sql::{Param, Row};
@@ -72,6 +75,49 @@ impl Store {
                     &[task.id.into(), due.as_millis().into()],
                 )
                 .map(drop)
+        })
+    }
+}
+
+/// What a sender asked about reports, for one message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// For the whole message.
+    pub dsn: DsnEnvelope,
+    /// By recipient's ordinal: when to report, and the original recipient.
+    pub recipients: BTreeMap<u32, (Option<Notify>, Option<String>)>,
+}
+
+impl Store {
+    /// What a sender asked about reports; nothing for a message that was rejected.
+    pub fn asked(&self, message: MessageId) -> Result<Asked, StoreError> {
+        let key = message.to_bytes();
+        self.read(|sql| {
+            let found = sql.first(
+                "SELECT id, ret, envid FROM message WHERE ulid = $1",
+                &[(&key).into()],
+                |row| {
+                    let ret = row.optional(1, |row, column| row.text(column)?.parse())?;
+                    let envid = row.optional(2, |row, column| row.string(column))?;
+                    Ok((row.int(0)?, DsnEnvelope { ret, envid }))
+                },
+            )?;
+            let Some((row, dsn)) = found else {
+                return Ok(Asked::default());
+            };
+            let recipients = sql.all(
+                "SELECT ordinal, notify, orcpt FROM recipient WHERE message = $1",
+                &[row.into()],
+                |row| {
+                    let notify = row.optional(1, |row, column| Ok(Notify(row.number(column)?)))?;
+                    let orcpt = row.optional(2, |row, column| row.string(column))?;
+                    Ok((row.number(0)?, (notify, orcpt)))
+                },
+            )?;
+            Ok(Asked {
+                dsn,
+                recipients: recipients.into_iter().collect(),
+            })
         })
     }
 }
