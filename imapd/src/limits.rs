@@ -55,8 +55,6 @@ pub const NAME_OCTETS_MAX: usize = 255;
 pub const NAME_DEPTH_MAX: usize = 16;
 /// A LIST pattern: twice the longest name, for wildcards between its characters; the work is this times the names.
 pub const PATTERN_OCTETS_MAX: usize = 2 * NAME_OCTETS_MAX;
-/// Mailboxes of one account: LIST answers with all of them.
-pub const MAILBOXES_MAX: usize = 1000;
 /// Subscriptions of one account; a name need not exist to be subscribed (RFC 3501 §6.3.6).
 pub const SUBSCRIPTIONS_MAX: usize = 1000;
 
@@ -68,8 +66,6 @@ pub const FETCH_WINDOW_OCTETS_MAX: u64 = 4 * 1024 * 1024;
 pub const SEARCH_WINDOW_MESSAGES_MAX: usize = 2048;
 /// Messages whose text is read by one step of a SEARCH: other sessions' work gets in between.
 pub const SEARCH_WINDOW_TEXTS_MAX: usize = 32;
-/// Content octets one SEARCH step decodes of one message: a larger one is searched up to here.
-pub const SEARCH_TEXT_OCTETS_MAX: usize = 32 * 1024 * 1024;
 /// Disclosures that wait for their acknowledgement on one connection; a client that pipelines more must let its TCP
 /// acknowledge first.
 pub const UNACKNOWLEDGED_MAX: usize = 1024;

@@ -41,27 +41,6 @@ pub fn perform(act: Act, store: &Store) -> Outcome {
             };
             Done::Status(mailbox, store.status(mailbox)?, uids)
         }
-        Act::Create { account, name } => {
-            store.create_mailbox(account, name).wait()?;
-            Done::Nothing
-        }
-        Act::Delete { by, account, name } => {
-            store.delete_mailbox(by, account, name).wait()?;
-            Done::Nothing
-        }
-        Act::Rename { account, from, to } => {
-            store.rename_mailbox(account, from, to).wait()?;
-            Done::Nothing
-        }
-        Act::Subscribe { account, name, on } => {
-            if on && store.subscriptions(account)?.len() >= SUBSCRIPTIONS_MAX {
-                return Err(StoreError::Invalid(
-                    "an account may have 1000 subscriptions".to_owned(),
-                ));
-            }
-            store.subscribe(account, name, on).wait()?;
-            Done::Nothing
-        }
         Act::Fetch(window) => Done::Fetched(fetch::serve(store, &window)?),
         Act::Search(window) => Done::Found(search::judge(store, &window)?),
         Act::Amend {
@@ -89,11 +68,38 @@ pub fn perform(act: Act, store: &Store) -> Outcome {
         Act::Expunge { by, mailbox, only } => {
             Done::Expunged(store.expunge(by, mailbox, only).wait()?)
         }
+        change @ (Act::Create { .. }
+        | Act::Delete { .. }
+        | Act::Rename { .. }
+        | Act::Subscribe { .. }) => change_mailboxes(change, store)?,
         Act::HandOver { by, acknowledged } => {
             store.handed_over(by, acknowledged).wait()?;
             Done::Nothing
         }
     })
+}
+
+fn change_mailboxes(act: Act, store: &Store) -> Outcome {
+    let done = match act {
+        Act::Create { account, name } => store.create_mailbox(account, name).wait().map(|_| ()),
+        Act::Delete { by, account, name } => {
+            store.delete_mailbox(by, account, name).wait().map(|_| ())
+        }
+        Act::Rename { account, from, to } => {
+            store.rename_mailbox(account, from, to).wait().map(|_| ())
+        }
+        Act::Subscribe { account, name, on } => {
+            if on && store.subscriptions(account)?.len() >= SUBSCRIPTIONS_MAX {
+                return Err(StoreError::Invalid(
+                    "an account may have 1000 subscriptions".to_owned(),
+                ));
+            }
+            store.subscribe(account, name, on).wait()
+        }
+        // Invariant: `perform` sends no other here.
+        _ => Ok(()),
+    };
+    done.map(|()| Done::Nothing)
 }
 
 fn named(store: &Store, account: AccountId, name: &str) -> Result<Mailbox, StoreError> {
