@@ -7,7 +7,7 @@
 //! | [`commands`] | the commands, one file each |
 //! | [`fetch`] | one window of a FETCH: reading acts and responses |
 //! | [`search`] | one window of a SEARCH |
-//! | [`perform`] | does what a session asks of the store |
+//! | [`mod@perform`] | does what a session asks of the store |
 //! | [`identify`] | a certificate's verdict to the one account it names |
 //! | [`serve`] | the driver over sockets |
 //! | [`house`] | what all sessions of one daemon share |

@@ -1,4 +1,4 @@
-//! What a session asks the store to do, and what comes back. [`crate::perform`] does it.
+//! What a session asks the store to do, and what comes back. [`mod@crate::perform`] does it.
 
 use store::Actor;
 use store::StoreError;
