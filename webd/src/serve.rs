@@ -1,0 +1,215 @@
+//! The driver: accept loops, one task per connection, shutdown. Here and below is all of tokio.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`admission`] | how many connections there may be, in all and from one address |
+//! | [`connection`] | one connection from its handshake to its end |
+//! | [`counters`] | what is counted |
+
+pub mod admission;
+pub mod connection;
+pub mod counters;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::Router;
+use rustls::ServerConfig;
+use rustls_pki_types::CertificateDer;
+use store::Store;
+use store::log::LogFiles;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::figures::Figures;
+use crate::health::Doctor;
+use crate::limits::{FINISH_TIMEOUT, READS_MAX};
+use crate::pages;
+use admission::Admission;
+use counters::{Counters, count};
+
+/// After an accept that failed for want of descriptors: long enough for some to come back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Sent to who is turned away on a plain connection.
+const TURNED_AWAY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// The only protocol spoken over TLS (RFC 7301 §6): HTTP/2 would add states and floods of its own for a few small files.
+const ALPN: &[u8] = b"http/1.1";
+
+/// What a server is made with.
+pub struct Options {
+    /// Evidence that waits longer than this to be published makes `/healthz` answer 503. Ten merge delays, and not less
+    /// than ten seconds, keeps a busy disk from being an alarm.
+    pub publish_lag_max: Duration,
+    /// What `/metrics` shows beside our own figures.
+    pub figures: Vec<Arc<dyn Figures>>,
+    /// For [`Webd::serve_tls`]. It may offer client authentication without judging it, as `identity::PossessionVerifier`
+    /// does: what a certificate allows is for the page to say. Its ALPN protocols are replaced.
+    pub tls: Option<Arc<ServerConfig>>,
+}
+
+/// Who sent a request, as far as the connection tells: in the extensions of every request.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    secure: bool,
+    certificates: Arc<[CertificateDer<'static>]>,
+}
+
+impl Visitor {
+    /// Whether the connection is encrypted.
+    #[must_use]
+    pub const fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The certificates that the client showed, its own first, whose key it has; empty when it showed none. Nothing else
+    /// about them has been judged.
+    #[must_use]
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.certificates
+    }
+}
+
+/// The HTTP server: everything its connections share.
+pub struct Webd {
+    log_dir: PathBuf,
+    doctor: Arc<Doctor>,
+    figures: Vec<Arc<dyn Figures>>,
+    counters: Arc<Counters>,
+    admission: Arc<Admission>,
+    reads: Semaphore,
+    tls: RwLock<Option<Arc<ServerConfig>>>,
+}
+
+impl Webd {
+    /// A server for this store's log and health.
+    #[must_use]
+    pub fn new(store: &Store, options: Options) -> Arc<Self> {
+        let (doctor, admission) = (Arc::new(Doctor::new(store, options.publish_lag_max)), Arc::new(Admission::default()));
+        let counters = Arc::new(Counters::new(&admission));
+        let mut figures: Vec<Arc<dyn Figures>> =
+            vec![Arc::<Doctor>::clone(&doctor), Arc::<Counters>::clone(&counters)];
+        figures.extend(options.figures);
+        Arc::new(Self {
+            log_dir: LogFiles::of(store).dir().to_owned(),
+            doctor,
+            figures,
+            counters,
+            admission,
+            reads: Semaphore::new(READS_MAX),
+            tls: RwLock::new(options.tls.map(with_alpn)),
+        })
+    }
+
+    /// Another certificate for the connections to come.
+    pub fn reload(&self, tls: Option<Arc<ServerConfig>>) {
+        *self.tls.write().unwrap_or_else(PoisonError::into_inner) = tls.map(with_alpn);
+    }
+
+    /// What was counted since the start.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Plain HTTP, until `shutdown` becomes true or its sender is gone; then running answers are finished, for at most
+    /// [`FINISH_TIMEOUT`].
+    pub async fn serve_plain(self: Arc<Self>, listener: TcpListener, shutdown: watch::Receiver<bool>) {
+        self.serve(listener, false, shutdown).await;
+    }
+
+    /// HTTP over TLS, likewise. Without a [`Options::tls`] every connection is closed.
+    pub async fn serve_tls(self: Arc<Self>, listener: TcpListener, shutdown: watch::Receiver<bool>) {
+        self.serve(listener, true, shutdown).await;
+    }
+
+    async fn serve(self: Arc<Self>, listener: TcpListener, secure: bool, mut shutdown: watch::Receiver<bool>) {
+        let router = pages::router(Arc::clone(&self));
+        let mut connections = JoinSet::new();
+        while !*shutdown.borrow() {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((socket, _)) => self.take(&mut connections, socket, (secure, &router), &shutdown),
+                    Err(error) => {
+                        tracing::warn!(kind = ?error.kind(), "no connection could be taken");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                changed = shutdown.changed() => if changed.is_err() {
+                    break;
+                },
+            }
+        }
+        drop(listener);
+        // Each connection has its own limit for finishing; a second more is for their tasks to end.
+        let all = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(FINISH_TIMEOUT + Duration::from_secs(1), all).await.is_err() {
+            tracing::warn!(left = connections.len(), "connections cut at shutdown");
+            connections.shutdown().await;
+        }
+    }
+
+    fn take(
+        self: &Arc<Self>,
+        connections: &mut JoinSet<()>,
+        socket: TcpStream,
+        (secure, router): (bool, &Router),
+        shutdown: &watch::Receiver<bool>,
+    ) {
+        let Ok(peer) = socket.peer_addr() else {
+            return;
+        };
+        count(&self.counters.connections);
+        let Some(place) = self.admission.enter(peer.ip()) else {
+            count(&self.counters.turned_away);
+            if !secure {
+                // Whatever fits into the socket's own buffer; a flood is not waited for.
+                let _ = socket.try_write(TURNED_AWAY);
+            }
+            return;
+        };
+        let tls = if secure { Some(self.tls()) } else { None };
+        let (counters, router, shutdown) = (Arc::clone(&self.counters), router.clone(), shutdown.clone());
+        connections.spawn(async move {
+            match tls {
+                None => connection::plain(socket, router, &counters, shutdown).await,
+                Some(Some(tls)) => connection::tls(socket, tls, router, &counters, shutdown).await,
+                Some(None) => {}
+            }
+            drop(place);
+        });
+    }
+
+    fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.tls.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Runs what blocks off the reactor, [`READS_MAX`] at a time; `None` when the process is ending.
+    pub(crate) async fn blocking<T: Send + 'static>(&self, act: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let _turn = self.reads.acquire().await.ok()?;
+        tokio::task::spawn_blocking(act).await.ok()
+    }
+
+    pub(crate) fn log_dir(&self) -> &Path {
+        &self.log_dir
+    }
+
+    pub(crate) fn doctor(&self) -> Arc<Doctor> {
+        Arc::clone(&self.doctor)
+    }
+
+    pub(crate) fn figures(&self) -> Vec<Arc<dyn Figures>> {
+        self.figures.clone()
+    }
+}
+
+fn with_alpn(tls: Arc<ServerConfig>) -> Arc<ServerConfig> {
+    let mut ours = ServerConfig::clone(&tls);
+    ours.alpn_protocols = vec![ALPN.to_vec()];
+    Arc::new(ours)
+}
