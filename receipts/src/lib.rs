@@ -13,9 +13,13 @@
 //! | [`note`] | C2SP signed notes: text under Ed25519 signatures |
 //! | [`checkpoint`] | C2SP tlog-checkpoint: the log's size and root, signed |
 //! | [`proof`] | C2SP tlog-proof: one event's inclusion, checked offline |
+//! | [`monitor`] | a log watched from outside: grown, never rewritten |
 //! | [`seal`] | the operator's sealing key and certificate |
 //! | [`evidence_xml`] | the event as ETSI evidence XML (EN 319 522-3) |
 //! | [`xades`] | the enveloped XAdES signature of the evidence XML |
+//! | [`cms`] | detached CMS signatures (CAdES) of receipt mails |
+//! | [`smime`] | a receipt mail as multipart/signed: made, split, verified |
+//! | [`timestamp`] | RFC 3161: requests, tokens, a built-in test authority |
 //! | [`anchors`] | what a verifier trusts: certificates and log keys |
 //! | [`bundle`] | the court bundle: everything about one event in one file |
 //! | [`verify`] | the verifier: what was proved, by whom, when, or the one way in which it is false |
@@ -26,15 +30,19 @@ pub mod actor;
 pub mod anchors;
 pub mod bundle;
 pub mod checkpoint;
+pub mod cms;
 pub mod coverage;
 pub mod event;
 pub mod evidence_xml;
 pub mod id;
 pub mod leaf;
 pub mod merkle;
+pub mod monitor;
 pub mod note;
 pub mod proof;
 pub mod seal;
+pub mod smime;
 pub mod tiles;
+pub mod timestamp;
 pub mod verify;
 pub mod xades;

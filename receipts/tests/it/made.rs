@@ -1,6 +1,9 @@
 //! What the tests make: a seal with its chain, an operator's anchors, events of a letter's way.
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair,
+    date_time_ymd,
+};
 use receipts::anchors::{Anchors, CertificateAnchor};
 use receipts::bundle::{Bundle, Item};
 use receipts::checkpoint::Checkpoint;
@@ -11,6 +14,7 @@ use receipts::merkle::{self, Hash, HashReader, MerkleError};
 use receipts::note::SigningKey;
 use receipts::proof::TlogProof;
 use receipts::seal::SoftSeal;
+use receipts::timestamp::{Authority, authority_key_usage};
 use receipts::xades::sign;
 use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
@@ -24,21 +28,7 @@ pub struct Made {
 }
 
 pub fn made() -> Made {
-    let params = |name: &str| {
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.not_before = date_time_ymd(2026, 1, 1);
-        params.not_after = date_time_ymd(2036, 1, 1);
-        params
-    };
-    let mut root_params = params("Operator root");
-    root_params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let root_key = KeyPair::generate().unwrap();
-    let root = root_params.self_signed(&root_key).unwrap().der().clone();
-    let issuer = Issuer::new(root_params, root_key);
-    let key = KeyPair::generate().unwrap();
-    let leaf = params("Operator seal").signed_by(&key, &issuer).unwrap();
-    let seal = SoftSeal::from_pem(leaf.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+    let (seal, root) = sealed_under("Operator", params("Operator seal"));
     let anchor = CertificateAnchor {
         name: "operator".to_owned(),
         certificate: root.clone(),
@@ -55,6 +45,38 @@ pub fn made() -> Made {
         log,
         anchors,
     }
+}
+
+/// A time-stamp authority under a root of its own.
+pub fn authority() -> (Authority<SoftSeal>, CertificateDer<'static>) {
+    let mut leaf = params("UNTRUSTED test time-stamps");
+    let (arcs, usage) = authority_key_usage();
+    let mut usage = CustomExtension::from_oid_content(&arcs, usage);
+    usage.set_criticality(true);
+    leaf.custom_extensions.push(usage);
+    let (seal, root) = sealed_under("Test time-stamps", leaf);
+    (Authority::new(seal), root)
+}
+
+fn params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new(vec![]).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.not_before = date_time_ymd(2026, 1, 1);
+    params.not_after = date_time_ymd(2036, 1, 1);
+    params
+}
+
+/// A key with its certificate under a new root.
+fn sealed_under(root: &str, leaf: CertificateParams) -> (SoftSeal, CertificateDer<'static>) {
+    let mut root_params = params(&format!("{root} root"));
+    root_params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root_key = KeyPair::generate().unwrap();
+    let root = root_params.self_signed(&root_key).unwrap().der().clone();
+    let issuer = Issuer::new(root_params, root_key);
+    let key = KeyPair::generate().unwrap();
+    let leaf = leaf.signed_by(&key, &issuer).unwrap();
+    let seal = SoftSeal::from_pem(leaf.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+    (seal, root)
 }
 
 pub const ORIGINAL: &[u8] = b"From: Office <office@tax.example>\r\nMessage-ID: <n1@tax.example>\r\nSubject: Notice\r\n\r\nDear citizen,\r\n.\r\n";

@@ -2,7 +2,11 @@
 
 mod altered;
 mod bundle;
+mod cms;
 mod made;
 mod oracle;
+mod receipt_mail;
 mod samples;
+mod smime;
+mod timestamp;
 mod xml;

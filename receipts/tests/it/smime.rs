@@ -1,0 +1,1 @@
+//! Receipt mails: the published samples, ours under openssl, and altered ones.
