@@ -1,5 +1,6 @@
 //! What the tests make: a seal with its chain, an operator's anchors, events of a letter's way.
 
+use base64::Engine as _;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair,
     date_time_ymd,
@@ -14,6 +15,7 @@ use receipts::merkle::{self, Hash, HashReader, MerkleError};
 use receipts::note::SigningKey;
 use receipts::proof::TlogProof;
 use receipts::seal::SoftSeal;
+use receipts::smime;
 use receipts::timestamp::{Authority, authority_key_usage};
 use receipts::xades::sign;
 use rustls_pki_types::CertificateDer;
@@ -200,4 +202,35 @@ pub fn zip(bundle: &Bundle) -> Vec<u8> {
     let mut octets = Vec::new();
     bundle.write_to(&mut octets).unwrap();
     octets
+}
+
+/// A receipt mail about these sealed events, in the least words.
+pub fn receipt(made: &Made, items: &[Item]) -> Vec<u8> {
+    let first = &items[0].event;
+    let reason = first.subject.reason.unwrap();
+    let digest = first.subject.digest.unwrap();
+    let digest = base64::engine::general_purpose::STANDARD.encode(digest.as_bytes());
+    let header = format!(
+        "From: post@e-citizen.example\r\nTo: office@tax.example\r\nSubject: Receipt\r\n\
+         REM-MessageType: http://uri.etsi.org/19522/v1#/ERDMessageType/receipt\r\n\
+         REM-DigestAlgorithm: http://www.w3.org/2001/04/xmlenc#sha256\r\nREM-DigestValue: {digest}\r\n\
+         REM-UAMessageIdentifier: <n1@tax.example>\r\nREM-EventIdentifier: {}\r\n\
+         REM-ReasonIdentifier: {}\r\nREM-Evidence-ID: <{}>\r\n",
+        evidence_xml::event_uri(first),
+        reason.uri(),
+        first.id
+    );
+    let mut entity = "Content-Type: multipart/mixed; boundary=\"parts\"\r\n\r\n\
+        --parts\r\nREM-Section-Type: rem_message/introduction\r\n\r\nYour letter.\r\n"
+        .to_owned();
+    for item in items {
+        let xml = smime::base64_lines(item.xml.as_ref().unwrap());
+        entity.push_str(&format!(
+            "--parts\r\nContent-Type: application/xml; charset=UTF-8\r\nContent-Transfer-Encoding: base64\r\n\
+             REM-Section-Type: rem_message/xml_evidence\r\n\r\n{xml}"
+        ));
+    }
+    entity.push_str("--parts--\r\n");
+    let time = "2026-11-22T09:00:40.000Z".parse().unwrap();
+    smime::sign(header.as_bytes(), entity.as_bytes(), &made.seal, time).unwrap()
 }
