@@ -7,11 +7,12 @@ mod ledger;
 #[path = "crash/load.rs"]
 mod load;
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use crate::harness::letters::letter;
 use crate::harness::post::{Port, text};
-use crate::harness::{Credential, Imap, Post, eventually};
+use crate::harness::{Channel, Credential, Imap, Post, eventually};
 use ledger::Ledger;
 use load::Load;
 
@@ -143,6 +144,38 @@ fn killed_while_a_letter_is_fetched_nothing_is_claimed() {
         "not the octets that were sent"
     );
     post.await_count("<large@ministry.example>", "handed-over", 1);
+    post.must(&["audit"]);
+}
+
+#[test]
+fn what_lies_in_the_servers_own_buffers_is_not_acknowledged() {
+    let (post, devices) = Post::serving(&HOLDERS[..1]);
+    let address = post.mailbox(HOLDERS[0]);
+    let mut smtp = post.smtp().unwrap();
+    for (number, pipelined) in [0, 6000].into_iter().enumerate() {
+        let message_id = format!("<{number}@ministry.example>");
+        // Small enough for the server's send buffer, tagged OK and all; far too much for this client's receive buffer.
+        let octets = letter(&message_id, &address, 300_000);
+        smtp.send("office@ministry.example", &[&address], &octets)
+            .unwrap();
+        let narrow = Channel::open_narrow(Ipv4Addr::LOCALHOST, post.socket(Port::Imaps), 4096);
+        let mut imap = post.imap_over(narrow.unwrap(), &devices[0]).unwrap();
+        imap.ok("SELECT INBOX").unwrap();
+        // Commands that were sent before the answer say nothing about it, however late the server reads them.
+        let commands = format!(
+            "x UID FETCH {} (BODY.PEEK[])\r\n{}",
+            number + 1,
+            "y NOOP\r\n".repeat(pipelined)
+        );
+        imap.channel.write_within(Duration::from_secs(1));
+        let _ = imap.channel.write(commands.as_bytes());
+        std::thread::sleep(Duration::from_secs(2));
+        claims(&post, &message_id, 1, 0);
+        // Gone without having read it.
+        drop(imap);
+        std::thread::sleep(Duration::from_secs(1));
+        claims(&post, &message_id, 1, 0);
+    }
     post.must(&["audit"]);
 }
 

@@ -6,7 +6,9 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt,
+};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
@@ -43,12 +45,24 @@ pub enum Line {
 impl Channel {
     /// Connects from `source` (any loopback address), whatever port.
     pub fn open(source: Ipv4Addr, to: SocketAddrV4) -> io::Result<Self> {
+        Self::connect(source, to, None)
+    }
+
+    /// The same, with a receive buffer of so many octets: what is not read stays with the server.
+    pub fn open_narrow(source: Ipv4Addr, to: SocketAddrV4, octets: usize) -> io::Result<Self> {
+        Self::connect(source, to, Some(octets))
+    }
+
+    fn connect(source: Ipv4Addr, to: SocketAddrV4, buffer: Option<usize>) -> io::Result<Self> {
         let socket = socket(
             AddressFamily::Inet,
             SockType::Stream,
             SockFlag::SOCK_CLOEXEC,
             None,
         )?;
+        if let Some(octets) = buffer {
+            setsockopt(&socket, sockopt::RcvBuf, &octets)?;
+        }
         bind(
             socket.as_raw_fd(),
             &SockaddrIn::from(SocketAddrV4::new(source, 0)),

@@ -375,9 +375,14 @@ impl Post {
 
     /// An IMAP session over TLS, authenticated by this certificate.
     pub fn imap(&self, credential: &Credential) -> Result<Imap, String> {
-        let mut channel = self
+        let channel = self
             .connect(Ipv4Addr::LOCALHOST, Port::Imaps)
             .map_err(|e| e.to_string())?;
+        self.imap_over(channel, credential)
+    }
+
+    /// The same over a connection to the TLS listener that is open already.
+    pub fn imap_over(&self, mut channel: Channel, credential: &Credential) -> Result<Imap, String> {
         channel
             .start_tls(self.tls(Some(credential)), &self.host)
             .map_err(|e| e.to_string())?;
