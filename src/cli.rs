@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use mail::Address;
@@ -333,6 +335,30 @@ pub struct Verify {
     pub anchors: Option<PathBuf>,
 }
 
+/// What is said to a command line that is not a command: help where it was asked for, else one line.
+pub fn answer(error: &clap::Error) -> ExitCode {
+    let lost = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if lost || !error.use_stderr() {
+        // Where it cannot be printed, nobody reads the help.
+        let _ = error.print();
+        return ExitCode::from(if lost { 2 } else { 0 });
+    }
+    eprintln!("knik: {}", one_line(&error.to_string()));
+    ExitCode::from(2)
+}
+
+/// The fault without the usage behind it, on one line.
+fn one_line(error: &str) -> String {
+    let fault = error.split("\n\nUsage:").next().unwrap_or(error);
+    let fault = fault
+        .split("\n\nFor more information")
+        .next()
+        .unwrap_or(fault);
+    let words: Vec<&str> = fault.split_whitespace().collect();
+    let fault = words.join(" ");
+    format!("{} (see --help)", fault.trim_start_matches("error: "))
+}
+
 /// An address by itself is the network of that one address.
 fn network(text: &str) -> Result<IpNet, String> {
     let parsed = text.parse().or_else(|_| {
@@ -362,6 +388,26 @@ mod tests {
     #[test]
     fn the_definitions_hold() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_fault_of_the_command_line_is_one_line() {
+        let line = |line: &str| {
+            one_line(
+                &Cli::try_parse_from(line.split(' '))
+                    .unwrap_err()
+                    .to_string(),
+            )
+        };
+        assert_eq!(
+            line("knik contract suspend 01JD9YV0000000000000000001"),
+            "the following required arguments were not provided: --why <TEXT> (see --help)"
+        );
+        assert!(
+            line("knik contract show x").starts_with("invalid value 'x' for '<ID>': not an id")
+        );
+        assert!(line("knik webd").starts_with("unrecognized subcommand 'webd'"));
+        assert!(!line("knik evidence list --event x").contains('\n'));
     }
 
     #[test]

@@ -36,7 +36,10 @@ use failure::Outcome;
 use output::Output;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return cli::answer(&error),
+    };
     let mut out = Output::new(cli.json);
     let done = run(cli, &mut out);
     // What was found before a failure is printed too.

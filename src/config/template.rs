@@ -61,115 +61,34 @@ impl Default for Limits {
     }
 }
 
+/// The sample configuration: what is written for the defaults, word for word.
+const SAMPLE: &str = include_str!("../../etc/knik.toml");
+
 /// The text of `knik.toml`.
 pub fn render(answers: &Answers) -> String {
     let Answers {
-        domain,
-        hostname,
-        smtp,
-        imap,
-        imaps,
-        http,
-        https,
+        domain, hostname, ..
     } = answers;
-    let (origin, issuer) = (origin(domain), issuer(domain));
-    let Limits {
-        message_bytes_max,
-        recipients_max,
-        connections_per_contract_max,
-        unauthenticated_per_address_max,
-        handshakes_per_address_max,
-    } = Limits::default();
-    format!(
-        r#"# Configuration of this post. Paths are relative to this file. `knik serve` re-reads [tls], [limits] and
-# [[trust]] with their files on SIGHUP; everything else at its next start. Senders' contracts and holders'
-# accounts are not here: `knik contract` and `knik account`.
-domain = "{domain}"
-# This host's name: in greetings, trace fields and evidence.
-hostname = "{hostname}"
-
-[listen]                                 # "addr:port"; "" = off
-# Senders under contract; STARTTLS is offered.
-smtp = "{smtp}"
-# Holders; STARTTLS.
-imap = "{imap}"
-# Holders; TLS from the first octet.
-imaps = "{imaps}"
-# As imaps, but greets with PREAUTH, which many clients cannot take: off.
-imaps_preauth = ""
-# The log's files, health, metrics: with a later version.
-http = "{http}"
-# People and interfaces: with a later version.
-https = "{https}"
-
-[tls]
-# What SMTP and IMAP clients are shown: a PEM chain, this server's certificate first, and its key.
-certificate = "pki/server.pem"
-key = "pki/server.key"
-
-[seal]
-# The seal under evidence: P-256 certificate and key. Keep the key as you would a rubber stamp.
-certificate = "keys/seal.pem"
-key = "keys/seal.key"
-# The operator's name, as evidence states it.
-issuer = "{issuer}"
-# What strangers need to trust: give them this file. `knik evidence export` checks against it.
-anchors = "anchors.toml"
-
-[log]
-# The log's name in its checkpoints and keys. Never change it: it would be another log.
-origin = "{origin}"
-# Its Ed25519 key, and the last checkpoint it signed. Never restore log.state from a backup.
-key = "keys/log.key"
-state = "keys/log.state"
-# The longest time from an event to the signed checkpoint that covers it.
-merge_delay = "1s"
-
-[authority]
-# The operator's own authority: `knik account enrol` issues device certificates with it.
-certificate = "pki/ca.pem"
-key = "pki/ca.key"
-
-[imap]
-append = false                           # true: holders may APPEND into folders they created themselves; with a later version
-
-[timestamp]                              # time-stamps under checkpoints: with a later version
-urls = []                                # RFC 3161; empty: the built-in untrusted test authority
-anchors = ""                             # PEM file of the authorities' anchors
-interval = "10m"                         # how often a checkpoint is time-stamped
-
-[relay]                                  # outbound mail: with a later version
-smarthost = ""                           # "host:port"; empty: by MX
-
-[store]
-engine = "sqlite"                        # sqlite; postgres with a later version
-dir = "data"                             # messages, evidence, the log's files: all there is to back up
-
-[content]
-kind = "segments"                        # segments; s3 with a later version
-
-[limits]
-# Octets of one message; a contract may say less.
-message_bytes_max = {message_bytes_max}
-# Recipients of one message.
-recipients_max = {recipients_max}
-# SMTP connections of one contract at the same moment.
-connections_per_contract_max = {connections_per_contract_max}
-# IMAP connections from one address on which nobody is logged in: offices share addresses.
-unauthenticated_per_address_max = {unauthenticated_per_address_max}
-# TLS handshakes of one address under way at the same moment.
-handshakes_per_address_max = {handshakes_per_address_max}
-
-[[trust]]                                # one per source of holders' certificates; the operator CA is the first
-name = "operator"
-anchors = "pki/ca.pem"                   # PEM file of the authorities whose certificates are believed
-intermediates = ""                       # PEM file, for clients that send their own certificate alone
-crl = []                                 # files (several CRLs per PEM file allowed); URLs with a later version
-ocsp = ""                                # asking a responder: with a later version
-revocation = "soft"                      # hard: a fresh CRL must cover the certificate | soft: only what is revoked is refused | off
-map = ["enrolment"]                      # subject.serialNumber | subject.serialNumber.pno | subject.cn-tail | san.rfc822 | enrolment
-"#
-    )
+    let listen = |address: SocketAddr| address.to_string();
+    [
+        ("domain", "e-citizen.example", domain.clone()),
+        ("hostname", "mx.e-citizen.example", hostname.clone()),
+        ("smtp", port::SMTP, listen(answers.smtp)),
+        ("imap", port::IMAP, listen(answers.imap)),
+        ("imaps", port::IMAPS, listen(answers.imaps)),
+        ("http", port::HTTP, listen(answers.http)),
+        ("https", port::HTTPS, listen(answers.https)),
+        ("issuer", &issuer("e-citizen.example"), issuer(domain)),
+        ("origin", &origin("e-citizen.example"), origin(domain)),
+    ]
+    .iter()
+    .fold(SAMPLE.to_owned(), |text, (key, sample, value)| {
+        text.replacen(
+            &format!("\n{key} = \"{sample}\"\n"),
+            &format!("\n{key} = \"{value}\"\n"),
+            1,
+        )
+    })
 }
 
 #[cfg(test)]
@@ -181,16 +100,7 @@ mod tests {
 
     #[test]
     fn says_every_key_at_column_0_and_means_the_defaults() {
-        let answers = Answers {
-            domain: "a.test".into(),
-            hostname: "mx.a.test".into(),
-            smtp: port::SMTP.parse().unwrap(),
-            imap: port::IMAP.parse().unwrap(),
-            imaps: port::IMAPS.parse().unwrap(),
-            http: port::HTTP.parse().unwrap(),
-            https: port::HTTPS.parse().unwrap(),
-        };
-        let text = render(&answers);
+        let text = render(&answers("a.test"));
         let path = Path::new("/srv/knik.toml");
         let mut written = parse(path, &text).unwrap();
         let trust = written.trust.remove(0);
@@ -231,5 +141,30 @@ mod tests {
         assert!(
             first("\n[tls]") < first("\ncertificate =") && first("\n[seal]") > first("\nkey =")
         );
+    }
+
+    #[test]
+    fn the_sample_is_what_is_written_for_the_defaults() {
+        assert_eq!(render(&answers("e-citizen.example")), SAMPLE);
+        let text = render(&answers("a.test"));
+        let differing = text.lines().zip(SAMPLE.lines()).filter(|(a, b)| a != b);
+        assert_eq!(differing.count(), 4, "{text}");
+        let other = Answers {
+            imaps: "[::1]:993".parse().unwrap(),
+            ..answers("a.test")
+        };
+        assert!(render(&other).contains("\nimaps = \"[::1]:993\"\n"));
+    }
+
+    fn answers(domain: &str) -> Answers {
+        Answers {
+            domain: domain.into(),
+            hostname: format!("mx.{domain}"),
+            smtp: port::SMTP.parse().unwrap(),
+            imap: port::IMAP.parse().unwrap(),
+            imaps: port::IMAPS.parse().unwrap(),
+            http: port::HTTP.parse().unwrap(),
+            https: port::HTTPS.parse().unwrap(),
+        }
     }
 }
