@@ -35,7 +35,7 @@ impl Source {
     pub fn new(path: String, text: String) -> Self {
         let code = blank(&text);
         let tests = test_items(&code);
-        let is_test = ["tests/", "benches/", "examples/"]
+        let is_test = ["tests/", "benches/", "examples/", "fuzz/"]
             .iter()
             .any(|folder| path.starts_with(folder) || path.contains(&format!("/{folder}")));
         Self {
