@@ -1,4 +1,4 @@
-//! Mail in: the gate for senders under contract, and the SMTP sessions behind it (RFC 5321).
+//! Mail in: the gate for senders under contract, and the SMTP sessions behind it (RFC 5321). Mail out: the relay.
 //!
 //! A session is a state machine without I/O: octets and the time go in, replies and questions come out. The questions
 //! (who holds this address, stage these octets, deposit this) are answered from the store by a [`serve::desk::Desk`];
@@ -23,6 +23,7 @@
 //! | [`serve::desk`] | the session's questions, answered from the store |
 //! | [`serve::admission`] | how many connections there may be, of whom |
 //! | [`serve::client_certificate`] | client certificates: any, with proof of its key |
+//! | [`relay`] | mail out: letters handed to other hosts |
 
 pub mod command;
 pub mod commands;
@@ -31,12 +32,14 @@ pub mod input;
 pub mod limits;
 pub mod parameters;
 pub mod policy;
+pub mod relay;
 pub mod reply;
 pub mod serve;
 pub mod session;
 pub mod transaction;
 
-pub use counters::Counters;
+pub use counters::{Counters, RelayCounters};
 pub use limits::Limits;
+pub use relay::Relay;
 pub use serve::Smtpd;
 pub use session::{Session, Settings};

@@ -4,10 +4,16 @@
 mod memory;
 #[path = "it/policy.rs"]
 mod policy;
+#[path = "it/relay.rs"]
+mod relay;
+#[path = "it/relay_house.rs"]
+mod relay_house;
 #[path = "../../tests/dialogues/script.rs"]
 mod script;
 #[path = "it/session.rs"]
 mod session;
+#[path = "it/sink.rs"]
+mod sink;
 #[path = "it/sockets.rs"]
 mod sockets;
 

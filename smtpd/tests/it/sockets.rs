@@ -24,17 +24,17 @@ use tokio_rustls::TlsConnector;
 
 use crate::memory::{add_account, new_store};
 
-struct Server {
-    store: Store,
-    smtpd: Arc<Smtpd>,
-    address: SocketAddr,
+pub struct Server {
+    pub store: Store,
+    pub smtpd: Arc<Smtpd>,
+    pub address: SocketAddr,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
-    certificate: CertificateDer<'static>,
+    pub certificate: CertificateDer<'static>,
     _directory: TempDir,
 }
 
-fn self_signed(name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+pub fn self_signed(name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
     let CertifiedKey::<KeyPair> { cert, signing_key } =
         generate_simple_self_signed(vec![name.to_owned()]).unwrap();
     (
@@ -43,7 +43,7 @@ fn self_signed(name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) 
     )
 }
 
-async fn server(limits: Limits) -> Server {
+pub async fn server(limits: Limits) -> Server {
     let (store, directory) = new_store("e-citizen.example", "localhost");
     add_account(&store, "2503851234", Kind::Person);
     let (certificate, key) = self_signed("localhost");
@@ -71,9 +71,18 @@ async fn server(limits: Limits) -> Server {
 }
 
 fn contract(store: &Store, client_cert: Option<Digest>) -> Contract {
+    add(store, [127, 0, 0, 2], client_cert)
+}
+
+/// A contract for this address, with `ministry.example`.
+pub fn contract_at(store: &Store, address: [u8; 4]) -> Contract {
+    add(store, address, None)
+}
+
+fn add(store: &Store, address: [u8; 4], client_cert: Option<Digest>) -> Contract {
     let new = NewContract {
         name: "ministry".to_owned(),
-        addresses: vec![IpAddr::from([127, 0, 0, 2]).into()],
+        addresses: vec![IpAddr::from(address).into()],
         domains: vec!["ministry.example".to_owned()],
         receipts_to: None,
         profile: Profile::Pull,
