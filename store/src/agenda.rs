@@ -123,12 +123,17 @@ impl Store {
 }
 
 impl Act<'_> {
-    /// A submission has its outcome: its sender is owed the mails about it, unless its profile is `pull`.
+    /// A submission has its outcome: its sender is owed the mails about it, unless its profile is `pull` and it `asked`
+    /// for no report either.
     pub(crate) fn owe_outcome(
         &mut self,
         contract: ContractId,
         submission: Minted,
+        asked: bool,
     ) -> Result<(), StoreError> {
+        if asked {
+            return self.write_task(Duty::Outcome, submission);
+        }
         self.owe(Duty::Outcome, contract, submission)
     }
 
@@ -150,6 +155,10 @@ impl Act<'_> {
         if profile.as_deref() == Some(Profile::Pull.as_str()) {
             return Ok(());
         }
+        self.write_task(duty, event)
+    }
+
+    fn write_task(&mut self, duty: Duty, event: Minted) -> Result<(), StoreError> {
         self.sql.run(
             "INSERT INTO task (kind, evidence, due, attempts) VALUES ($1, $2, $3, 0)",
             &[

@@ -75,6 +75,11 @@ impl Notify {
     /// `DELAY`.
     pub const DELAY: u8 = 4;
 
+    /// Whether any report is wanted.
+    pub const fn asks(self) -> bool {
+        self.0 != 0
+    }
+
     /// Whether a report is wanted on `what`.
     pub const fn has(self, what: u8) -> bool {
         self.0 & what != 0
@@ -206,7 +211,8 @@ impl Act<'_> {
         }
         let next = fresh.len() as u32 + 1;
         self.refuse_recipients(&submission.actor, &facts, &submission.refused, next, minted)?;
-        self.owe_outcome(submission.contract, minted)?;
+        let asked = fresh.iter().any(|to| to.notify.is_some_and(Notify::asks));
+        self.owe_outcome(submission.contract, minted, asked)?;
         Ok(Accepted {
             evidence: minted.id,
             message: facts.message,

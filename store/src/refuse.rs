@@ -81,7 +81,7 @@ impl Store {
             )?;
             let next = rejection.recipients.len() as u32 + 1;
             act.refuse_recipients(&rejection.actor, &facts, &rejection.refused, next, minted)?;
-            act.owe_outcome(rejection.contract, minted)?;
+            act.owe_outcome(rejection.contract, minted, false)?;
             Ok(minted.id)
         })
     }
