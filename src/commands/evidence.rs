@@ -51,13 +51,24 @@ fn run_list(store: &Store, list: EvidenceList, out: &mut Output) -> Outcome {
         limit: list.limit,
     };
     let published = published(store)?;
-    out.headings(&COLUMNS)?;
+    let mut rows = 0;
     let mut failed = None;
     store.evidence(&query, &mut |record| {
-        failed = row(&record, published, out).err();
+        // Only now it is sure that what was asked for exists.
+        let headed = if rows == 0 {
+            out.headings(&COLUMNS)
+        } else {
+            Ok(())
+        };
+        rows += 1;
+        failed = headed.and_then(|()| row(&record, published, out)).err();
         failed.is_none()
     })?;
-    failed.map_or(Ok(()), Err)
+    match failed {
+        Some(failure) => Err(failure),
+        None if rows == 0 => out.headings(&COLUMNS),
+        None => Ok(()),
+    }
 }
 
 fn row(record: &Record, published: u64, out: &mut Output) -> Outcome {
