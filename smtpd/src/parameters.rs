@@ -1,15 +1,10 @@
 //! The parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (RFC 6152), and those of DSN (RFC 3461). Each may be given
 //! once; what is not known is 555, what is malformed 501 (RFC 5321 §4.1.1.11).
 
+use mail::report::xtext::{self, XtextError};
 use store::deposit::{Notify, Ret};
 
 use crate::reply::Reply;
-
-/// ENVID as it is given, in characters (RFC 3461 §4.4).
-pub const ENVID_CHARS_MAX: usize = 100;
-
-/// ORCPT as it is given, with its type, in characters (RFC 3461 §4.2).
-pub const ORCPT_CHARS_MAX: usize = 500;
 
 /// What MAIL was told besides its address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -116,13 +111,12 @@ fn ret(value: Option<&str>) -> Result<Ret, Reply> {
     }
 }
 
-/// RFC 3461 §4.4: xtext that decodes to printable ASCII.
+/// RFC 3461 §4.4: at most 100 characters of xtext that decode to printable ASCII.
 fn envid(value: Option<&str>) -> Result<String, Reply> {
-    const WANTED: Reply = Reply::new(501, "5.5.4", "ENVID wants 1 to 100 characters of xtext");
-    value
-        .filter(|value| value.len() <= ENVID_CHARS_MAX)
-        .and_then(printable)
-        .ok_or(WANTED)
+    let refused = |error| refused("ENVID", error);
+    let id = xtext::envelope_id(value.unwrap_or_default()).map_err(refused)?;
+    not_blank(&id).map_err(refused)?;
+    Ok(id)
 }
 
 /// RFC 3461 §4.1: NEVER alone, or any of the others.
@@ -148,52 +142,25 @@ fn notify(value: Option<&str>) -> Result<Notify, Reply> {
     Ok(Notify(bits))
 }
 
-/// RFC 3461 §4.2: an address type, `;`, and the address as xtext. The type need not be one we know.
+/// RFC 3461 §4.2: at most 500 characters: an address type, `;`, and the address as xtext. The type need not be one we know.
 fn orcpt(value: Option<&str>) -> Result<String, Reply> {
-    const WANTED: Reply = Reply::new(
-        501,
-        "5.5.4",
-        "ORCPT wants type;address in xtext, at most 500 characters",
-    );
-    let (kind, address) = value
-        .filter(|value| value.len() <= ORCPT_CHARS_MAX)
-        .and_then(|value| value.split_once(';'))
-        .ok_or(WANTED)?;
-    let address = printable(address).ok_or(WANTED)?;
-    // RFC 5322 §3.2.3's atom.
-    let is_atom =
-        |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&octet);
-    if kind.is_empty() || !kind.bytes().all(is_atom) {
-        return Err(WANTED);
-    }
-    Ok(format!("{kind};{address}"))
+    let refused = |error| refused("ORCPT", error);
+    let recipient = xtext::original_recipient(value.unwrap_or_default()).map_err(refused)?;
+    let address = recipient.split_once(';').map(|(_, address)| address);
+    not_blank(address.unwrap_or_default()).map_err(refused)?;
+    Ok(recipient)
 }
 
-/// What xtext says, if that is not empty and printable ASCII: it is written into reports, where a line end would begin
-/// a field of the peer's making.
-fn printable(xtext: &str) -> Option<String> {
-    let mut octets = xtext.bytes();
-    let mut text = String::with_capacity(xtext.len());
-    while let Some(octet) = octets.next() {
-        let octet = match octet {
-            b'+' => hexadecimal(octets.next()?)? << 4 | hexadecimal(octets.next()?)?,
-            b'=' => return None,
-            octet => octet,
-        };
-        if !matches!(octet, b' '..=b'~') {
-            return None;
-        }
-        text.push(octet.into());
-    }
-    (!text.trim().is_empty()).then_some(text)
+fn refused(keyword: &str, error: XtextError) -> Reply {
+    Reply::with(501, "5.5.4", format!("{keyword}: {error}"))
 }
 
-/// RFC 3461 §4: upper case alone.
-const fn hexadecimal(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+/// Encoded spaces alone would be a field without a value in the report.
+fn not_blank(value: &str) -> Result<(), XtextError> {
+    if value.trim().is_empty() {
+        Err(XtextError::Empty)
+    } else {
+        Ok(())
     }
 }
 
@@ -249,6 +216,8 @@ impl<'a> Iterator for Words<'a> {
 
 #[cfg(test)]
 mod tests {
+    use mail::report::xtext::{ENVID_CHARS_MAX, ORCPT_CHARS_MAX};
+
     use super::*;
 
     fn mail(rest: &str) -> Result<MailParameters, u16> {
@@ -266,6 +235,7 @@ mod tests {
         assert_eq!(said.envid.as_deref(), Some("QQ314159+ x"));
         assert_eq!((said.size, said.eight_bit), (Some(7), Some(true)));
         assert_eq!(mail(" RET=HDRS").unwrap().ret, Some(Ret::Hdrs));
+        assert_eq!(mail(" ENVID=a;+20").unwrap().envid.as_deref(), Some("a; "));
         assert_eq!(mail("").unwrap(), MailParameters::default());
         let longest = "x".repeat(ENVID_CHARS_MAX);
         assert_eq!(
@@ -327,6 +297,7 @@ mod tests {
             " ORCPT=rfc(822;a@b",
             " ORCPT=rfc822;a+0D+0Ab",
             " ORCPT=rfc822;+e9",
+            " ORCPT=rfc822;+20",
             " ORCPT=rfc822;a ORCPT=rfc822;a",
             &format!(" ORCPT={longest}x"),
         ];
