@@ -283,7 +283,7 @@ fn extension(xml: &mut Xml, event: &Event, digest: &Digest, leaf: &LeafData) {
 }
 
 /// `urn:knik:policy:` and the policy's name, with every octet escaped that a URI may not hold as it is (RFC 3986 §2.3).
-fn policy_uri(policy: &str) -> String {
+pub(crate) fn policy_uri(policy: &str) -> String {
     let mut uri = POLICY_PREFIX.to_owned();
     for octet in policy.bytes() {
         if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {

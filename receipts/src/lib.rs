@@ -20,6 +20,8 @@
 //! | [`cms`] | detached CMS signatures (CAdES) of receipt mails |
 //! | [`smime`] | a receipt mail as multipart/signed: made, split, verified |
 //! | [`timestamp`] | RFC 3161: requests, tokens, a built-in test authority |
+//! | [`texts`] | what a receipt says to people, in Armenian, Russian and English |
+//! | [`receipt_mail`] | the sealed receipt as mail (EN 319 532-3) |
 //! | [`anchors`] | what a verifier trusts: certificates and log keys |
 //! | [`bundle`] | the court bundle: everything about one event in one file |
 //! | [`verify`] | the verifier: what was proved, by whom, when, or the one way in which it is false |
@@ -40,8 +42,10 @@ pub mod merkle;
 pub mod monitor;
 pub mod note;
 pub mod proof;
+pub mod receipt_mail;
 pub mod seal;
 pub mod smime;
+pub mod texts;
 pub mod tiles;
 pub mod timestamp;
 pub mod verify;

@@ -8,6 +8,7 @@ use mail::report::{
     HumanText, Mailbox, MsgId, RecipientReport, ReportError, Ret,
 };
 use mail::structure::Kind;
+use proptest::prelude::*;
 
 use super::examine;
 
@@ -342,4 +343,40 @@ fn our_own_mistakes_are_named() {
         report.build(),
         Err(ReportError::Character("Final-Log-ID".into()))
     );
+}
+
+proptest! {
+    /// Whatever others chose, the header of a report has its own fields and no more, and its lines are lines of mail.
+    #[test]
+    fn any_text_stays_where_it_was_put(
+        subject in any::<String>(), name in any::<String>(), envid in any::<String>(), why in any::<String>(),
+        id in any::<String>(), original in proptest::collection::vec(any::<u8>(), 0..300),
+    ) {
+        let mut one = recipient("a@e-citizen.example", Action::Failed, "5.2.1");
+        one.original_recipient = Some(format!("rfc822;{envid}"));
+        one.diagnostic = Some(Diagnostic::Smtp(why));
+        let mut report = delivery(vec![one]);
+        report.heading.subject = subject.clone();
+        report.heading.from.name = Some(name);
+        report.heading.answers = MsgId::of_field(&id);
+        report.envelope_id = Some(envid);
+        report.original = &original;
+        report.human.text = subject;
+        let octets = report.build().unwrap();
+        prop_assert!(octets.is_ascii() && !octets.contains(&0));
+        for line in octets.split_inclusive(|octet| *octet == b'\n') {
+            let line = line.strip_suffix(b"\r\n").unwrap();
+            prop_assert!(line.len() <= 998 && !line.contains(&b'\r'));
+        }
+        let known = [
+            "From", "To", "Subject", "Date", "Message-ID", "In-Reply-To", "References", "Auto-Submitted",
+            "MIME-Version", "Content-Type",
+        ];
+        for field in mail::header::fields(&octets) {
+            prop_assert!(known.iter().any(|name| field.is(name)), "{}", field.octets.escape_ascii());
+        }
+        let structure = examine(&octets);
+        let direct = structure.parts.iter().filter(|part| part.parent == Some(0)).count();
+        prop_assert_eq!(direct, 3);
+    }
 }
