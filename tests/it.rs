@@ -3,6 +3,7 @@
 mod clients;
 mod crash;
 mod dialogues;
+mod disk;
 mod harness;
 mod hostile;
 mod interfaces;

@@ -51,6 +51,7 @@ pub struct Post {
     pub address: Ipv4Addr,
     directory: TempDir,
     server: Option<Child>,
+    environment: Vec<(String, PathBuf)>,
 }
 
 /// How a command ended.
@@ -74,6 +75,7 @@ impl Post {
             address: own_address(),
             directory: tempfile::tempdir().unwrap(),
             server: None,
+            environment: Vec::new(),
         };
         let root = post.root();
         let mut arguments = vec!["init".to_owned(), root.display().to_string()];
@@ -275,6 +277,7 @@ impl Post {
             .arg("serve")
             .args(options)
             .env("KNIK_CONFIG", self.config())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.scratch())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -296,6 +299,25 @@ impl Post {
             std::thread::sleep(Duration::from_millis(5));
         };
         ready.unwrap_or_else(|why| panic!("{why}"));
+    }
+
+    /// Variables for every `serve` from now on.
+    pub fn serve_with_environment(&mut self, variables: &[(&str, &Path)]) {
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.to_path_buf()));
+        self.environment = variables.collect();
+    }
+
+    /// How `serve` ended by itself, which it must in this time.
+    pub fn ended_within(&mut self, within: Duration) -> ExitStatus {
+        let mut child = self.server.take().unwrap();
+        eventually(within, || {
+            child
+                .try_wait()
+                .unwrap()
+                .ok_or_else(|| "serve goes on".to_owned())
+        })
     }
 
     /// `kill -9`.
