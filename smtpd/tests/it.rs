@@ -8,6 +8,8 @@ mod policy;
 mod relay;
 #[path = "it/relay_house.rs"]
 mod relay_house;
+#[path = "it/relay_tls.rs"]
+mod relay_tls;
 #[path = "../../tests/dialogues/script.rs"]
 mod script;
 #[path = "it/session.rs"]

@@ -6,15 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mail::{Address, ReversePath};
-use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::{RootCertStore, ServerConfig};
 use smtpd::Relay;
 use smtpd::relay::limits::{LETTERS_PER_CONNECTION_MAX, Waits};
-use smtpd::relay::reply::{Garbage, REPLY_BYTES_MAX};
+use smtpd::relay::reply::REPLY_BYTES_MAX;
 use smtpd::relay::{Asked, Destination, Letter, Outcome, TlsPolicy, Trouble};
 
 use crate::sink::{Act, Manner, Sink};
-use crate::sockets::self_signed;
 
 const TEXT: &[u8] = b"Subject: receipt\r\n\r\n.\r\n..\r\nof an event.\r\n";
 
@@ -26,7 +23,7 @@ fn letter(to: &[&str]) -> Letter {
     }
 }
 
-fn one() -> Letter {
+pub fn one() -> Letter {
     letter(&["office@ministry.example"])
 }
 
@@ -44,15 +41,15 @@ fn short_waits() -> Waits {
     }
 }
 
-fn relay(tls: TlsPolicy) -> Relay {
+pub fn relay(tls: TlsPolicy) -> Relay {
     Relay::with_waits("mx.e-citizen.example".to_owned(), tls, short_waits())
 }
 
-fn plain() -> Relay {
+pub fn plain() -> Relay {
     relay(TlsPolicy::Never)
 }
 
-fn at(address: SocketAddr) -> Destination {
+pub fn at(address: SocketAddr) -> Destination {
     Destination {
         host: address.ip().to_string(),
         port: address.port(),
@@ -60,7 +57,7 @@ fn at(address: SocketAddr) -> Destination {
 }
 
 /// `sent`, `deferred` or `failed` with its status code.
-fn shown(outcomes: &[Outcome]) -> Vec<String> {
+pub fn shown(outcomes: &[Outcome]) -> Vec<String> {
     let word = |outcome: &Outcome| match outcome {
         Outcome::Sent { .. } => "sent",
         Outcome::Deferred { .. } => "deferred",
@@ -72,7 +69,7 @@ fn shown(outcomes: &[Outcome]) -> Vec<String> {
         .collect()
 }
 
-fn why(outcomes: &[Outcome]) -> Trouble {
+pub fn why(outcomes: &[Outcome]) -> Trouble {
     match outcomes {
         [Outcome::Deferred { why } | Outcome::Failed { why }, ..] => why.clone(),
         other => panic!("{other:?}"),
@@ -472,106 +469,4 @@ async fn nobody_there() {
         shown(&plain().deliver(&nowhere, &one()).await),
         ["deferred 4.4.1"]
     );
-}
-
-fn server_tls() -> (Arc<ServerConfig>, RootCertStore) {
-    let (certificate, key) = self_signed("127.0.0.1");
-    let mut anchors = RootCertStore::empty();
-    anchors.add(certificate.clone()).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .unwrap();
-    (Arc::new(config), anchors)
-}
-
-#[tokio::test]
-async fn tls_when_it_is_offered() {
-    let (tls, anchors) = server_tls();
-    let with_tls = || Manner {
-        tls: Some(Arc::clone(&tls)),
-        ..Manner::offering(&["PIPELINING"])
-    };
-    let opportunistic = || relay(TlsPolicy::opportunistic().unwrap());
-    let verified = |anchors| relay(TlsPolicy::verified(anchors).unwrap());
-
-    // Any certificate will do where none would do, too.
-    let sink = Sink::start(with_tls()).await;
-    let relay = opportunistic();
-    for _ in 0..2 {
-        assert!(relay.deliver(&at(sink.address), &one()).await[0].is_sent());
-    }
-    let seen = sink.seen();
-    assert!(seen.letters.iter().all(|letter| letter.tls) && seen.connections == 1);
-    let hellos = seen
-        .commands
-        .iter()
-        .filter(|(_, line)| line.starts_with("EHLO"));
-    assert_eq!(hellos.count(), 2, "once more under TLS");
-    assert!(relay.counters().all().contains(&("secured", 1)));
-
-    let sink = Sink::start(with_tls()).await;
-    assert!(verified(anchors).deliver(&at(sink.address), &one()).await[0].is_sent());
-    assert!(sink.letters()[0].tls);
-
-    // Another's certificate: nothing is sent.
-    let (_, others) = server_tls();
-    let sink = Sink::start(with_tls()).await;
-    let outcomes = verified(others).deliver(&at(sink.address), &one()).await;
-    assert_eq!(shown(&outcomes), ["deferred 4.7.5"]);
-    assert!(matches!(why(&outcomes), Trouble::Tls(_)) && sink.letters().is_empty());
-}
-
-#[tokio::test]
-async fn tls_that_is_not_to_be_had() {
-    let (tls, anchors) = server_tls();
-    let opportunistic = || relay(TlsPolicy::opportunistic().unwrap());
-    let verified = || relay(TlsPolicy::verified(anchors.clone()).unwrap());
-    let garbage = b"220 go\r\nthis is no handshake at all, it is text\r\n".to_vec();
-    let table = [
-        (Manner::default(), 1, Trouble::TlsNotOffered),
-        (
-            Manner::offering(&["STARTTLS"]).saying("STARTTLS", "454 4.7.0 no TLS"),
-            1,
-            Trouble::TlsNotOffered,
-        ),
-        // The offer was true and the handshake is not: once more without.
-        (
-            Manner::offering(&["STARTTLS"])
-                .with("STARTTLS", Act::SayAndClose(b"220 go\r\n".to_vec())),
-            2,
-            Trouble::Tls(String::new()),
-        ),
-    ];
-    for (manner, connections, want) in table {
-        let sink = Sink::start(manner.clone()).await;
-        assert!(opportunistic().deliver(&at(sink.address), &one()).await[0].is_sent());
-        assert_eq!(sink.seen().connections, connections);
-        assert!(!sink.letters()[0].tls);
-
-        let sink = Sink::start(manner).await;
-        let outcomes = verified().deliver(&at(sink.address), &one()).await;
-        match (why(&outcomes), want) {
-            (Trouble::Tls(_), Trouble::Tls(_)) | (Trouble::TlsNotOffered, _) => {}
-            (Trouble::Refused { asked, .. }, _) => assert_eq!(asked, Asked::StartTls),
-            other => panic!("{other:?}"),
-        }
-        assert!(sink.letters().is_empty() && !outcomes[0].is_sent());
-    }
-    // Plain text behind the reply to STARTTLS could be anybody's.
-    for relay in [opportunistic(), verified()] {
-        let manner = Manner {
-            tls: Some(Arc::clone(&tls)),
-            ..Manner::default()
-        };
-        let sink = Sink::start(manner.with("STARTTLS", Act::Say(garbage.clone()))).await;
-        let outcomes = relay.deliver(&at(sink.address), &one()).await;
-        let injected = Trouble::Garbled {
-            asked: Asked::StartTls,
-            garbage: Garbage::Unasked,
-        };
-        assert_eq!(why(&outcomes), injected);
-    }
 }
