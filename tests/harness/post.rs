@@ -162,7 +162,7 @@ impl Post {
     /// The JSON document, or lines, that a command prints with `--json`.
     pub fn json(&self, arguments: &[&str]) -> Vec<Value> {
         let text = self.must(&[arguments, &["--json"]].concat());
-        let lines = text.lines().map(|line| serde_json::from_str(line));
+        let lines = text.lines().map(serde_json::from_str);
         let lines: Result<Vec<Value>, _> = lines.collect();
         lines.unwrap_or_else(|why| panic!("knik {} --json: {why} in {text}", arguments.join(" ")))
     }
