@@ -1,1 +1,229 @@
-//! later
+//! A blocking GET with bounds on time and size, and a remote log as a monitor reads it. For commands, never for the
+//! server.
+
+use std::error::Error;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use receipts::monitor::LogSource;
+use receipts::note::NOTE_BYTES_MAX;
+use receipts::tiles::TilePath;
+use rustls::crypto::CryptoProvider;
+use rustls_pki_types::CertificateDer;
+use ureq::http::header::CONTENT_ENCODING;
+use ureq::http::{StatusCode, Uri};
+use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+
+/// A name resolved, a connection made, TLS spoken: what takes longer is not there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One file from question to last octet: a few kilobytes over the worst line.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Redirects followed: from http to https and to another host, once each, and one to spare.
+const REDIRECTS_MAX: u32 = 3;
+
+/// Octets of a tile or bundle: 256 entries of 65535 octets and their lengths is what the format can say; a log of this
+/// kind has 34 each, others some hundred. 1 MiB is 4 kB for each entry.
+const TILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Why nothing came.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// What was given is no http or https URL.
+    #[error("{0} is not an http or https URL")]
+    Url(String),
+    /// No connection, no answer in time, TLS that does not hold, an answer that is longer than it may be.
+    #[error("GET {url} failed")]
+    Failed {
+        /// What was asked for.
+        url: String,
+        /// What went wrong.
+        #[source]
+        source: Box<ureq::Error>,
+    },
+    /// An answer that is neither the file nor that there is none.
+    #[error("GET {url} was answered with {status}")]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// The status.
+        status: u16,
+    },
+    /// The file is compressed, though that was not offered.
+    #[error("GET {url} was answered in an encoding that was not asked for")]
+    Encoded {
+        /// What was asked for.
+        url: String,
+    },
+    /// Neither under the URL nor under its `/log/` is a checkpoint.
+    #[error("there is no log at {0}")]
+    NoLog(String),
+}
+
+/// Asks servers for files. A proxy is taken from the environment as is usual (`http_proxy`, `no_proxy`), never for an
+/// address of this machine.
+pub struct Client {
+    agent: ureq::Agent,
+}
+
+impl Client {
+    /// A client that trusts `roots` for https, which may be none when only http is spoken.
+    #[must_use]
+    pub fn new(provider: Arc<CryptoProvider>, roots: &[CertificateDer<'_>]) -> Self {
+        let roots: Vec<Certificate<'static>> = roots
+            .iter()
+            .map(|root| Certificate::from_der(root).to_owned())
+            .collect();
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .root_certs(RootCerts::Specific(Arc::new(roots)))
+            .unversioned_rustls_crypto_provider(provider)
+            .build();
+        let config = ureq::Agent::config_builder()
+            .tls_config(tls)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(FETCH_TIMEOUT))
+            .max_redirects(REDIRECTS_MAX)
+            .http_status_as_error(false)
+            .user_agent(concat!("knik/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Self {
+            agent: config.new_agent(),
+        }
+    }
+
+    /// The octets at this URL, at most `size_max` of them; `None` when there is nothing (404, 410).
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub fn get(&self, url: &str, size_max: u64) -> Result<Option<Vec<u8>>, FetchError> {
+        let failed = |error| FetchError::Failed {
+            url: url.to_owned(),
+            source: Box::new(error),
+        };
+        let mut request = self.agent.get(url).config();
+        if is_here(url)? {
+            request = request.proxy(None);
+        }
+        let mut response = request.build().call().map_err(failed)?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
+            status => {
+                return Err(FetchError::Status {
+                    url: url.to_owned(),
+                    status: status.as_u16(),
+                });
+            }
+        }
+        if response.headers().contains_key(CONTENT_ENCODING) {
+            return Err(FetchError::Encoded {
+                url: url.to_owned(),
+            });
+        }
+        // The limit counts what may be read: one octet more would be one too many.
+        let body = response.body_mut().with_config().limit(size_max);
+        body.read_to_vec().map(Some).map_err(failed)
+    }
+}
+
+/// Whether a URL's host is this machine.
+fn is_here(url: &str) -> Result<bool, FetchError> {
+    let wrong = || FetchError::Url(url.to_owned());
+    let uri: Uri = url.parse().map_err(|_| wrong())?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(wrong());
+    }
+    let host = uri
+        .host()
+        .filter(|host| !host.is_empty())
+        .ok_or_else(wrong)?;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    Ok(host.eq_ignore_ascii_case("localhost")
+        || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()))
+}
+
+/// A log that is served somewhere, as C2SP tlog-tiles says.
+pub struct RemoteLog<'c> {
+    client: &'c Client,
+    prefix: String,
+}
+
+impl<'c> RemoteLog<'c> {
+    /// The log at this URL, which is its prefix or that of the host that serves it under `/log/`; with the octets of its
+    /// checkpoint, which nobody has verified.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub fn find(client: &'c Client, url: &str) -> Result<(Self, Vec<u8>), FetchError> {
+        let url = url.trim_end_matches('/');
+        for prefix in [format!("{url}/"), format!("{url}/log/")] {
+            let log = Self { client, prefix };
+            if let Some(checkpoint) = log.checkpoint()? {
+                return Ok((log, checkpoint));
+            }
+        }
+        Err(FetchError::NoLog(url.to_owned()))
+    }
+
+    /// The octets of the checkpoint, as it is now.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub fn checkpoint(&self) -> Result<Option<Vec<u8>>, FetchError> {
+        self.client
+            .get(&format!("{}checkpoint", self.prefix), NOTE_BYTES_MAX as u64)
+    }
+
+    /// The prefix under which the log was found, with its last slash.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+}
+
+impl LogSource for RemoteLog<'_> {
+    fn file(&self, path: TilePath) -> Result<Option<Vec<u8>>, Box<dyn Error + Send + Sync>> {
+        Ok(self
+            .client
+            .get(&format!("{}{path}", self.prefix), TILE_BYTES_MAX)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_that_are_here_and_elsewhere() {
+        for here in [
+            "http://127.0.0.1:8080/log",
+            "https://localhost/",
+            "http://[::1]:80/x",
+            "http://127.9.9.9",
+        ] {
+            assert!(is_here(here).unwrap(), "{here}");
+        }
+        for elsewhere in [
+            "http://192.0.2.1/",
+            "https://localhost.example/",
+            "http://[2001:db8::1]/",
+        ] {
+            assert!(!is_here(elsewhere).unwrap(), "{elsewhere}");
+        }
+        for wrong in [
+            "",
+            "ftp://a/",
+            "file:///x",
+            "/log",
+            "127.0.0.1:8080",
+            "http://",
+            "http:///x",
+            "http://a b/",
+        ] {
+            assert!(matches!(is_here(wrong), Err(FetchError::Url(_))), "{wrong}");
+        }
+    }
+}

@@ -37,7 +37,13 @@ impl Exposition {
     }
 
     /// Counts that differ in the value of one label.
-    pub fn counters(&mut self, name: &'static str, help: &'static str, label: &'static str, values: &[Labelled]) {
+    pub fn counters(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        label: &'static str,
+        values: &[Labelled],
+    ) {
         self.head(name, help, "counter");
         for (value, count) in values {
             self.line(name, Some((label, value)), &count.to_string());
@@ -51,7 +57,13 @@ impl Exposition {
     }
 
     /// Quantities that differ in the value of one label.
-    pub fn gauges(&mut self, name: &'static str, help: &'static str, label: &'static str, values: &[Labelled]) {
+    pub fn gauges(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        label: &'static str,
+        values: &[Labelled],
+    ) {
         self.head(name, help, "gauge");
         for (value, quantity) in values {
             self.line(name, Some((label, value)), &quantity.to_string());
@@ -75,7 +87,10 @@ impl Exposition {
         let _ = match label {
             Some((label, text)) => {
                 debug_assert!(is_name(label), "{label} is no name of a label");
-                let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+                let text = text
+                    .replace('\\', "\\\\")
+                    .replace('"', "\\\"")
+                    .replace('\n', "\\n");
                 writeln!(self.text, "{name}{{{label}=\"{text}\"}} {value}")
             }
             None => writeln!(self.text, "{name} {value}"),
@@ -85,7 +100,9 @@ impl Exposition {
 
 fn is_name(name: &str) -> bool {
     let word = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'_';
-    !name.is_empty() && name.bytes().all(word) && !name.starts_with(|first: char| first.is_ascii_digit())
+    !name.is_empty()
+        && name.bytes().all(word)
+        && !name.starts_with(|first: char| first.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -96,7 +113,12 @@ mod tests {
     fn the_text_format() {
         let mut out = Exposition::default();
         out.counter("knik_a_total", "Things.\nMore \\ of them.", 3);
-        out.counters("knik_b_total", "By kind.", "kind", &[("plain", 1), ("a \"b\" \\\n", 2)]);
+        out.counters(
+            "knik_b_total",
+            "By kind.",
+            "kind",
+            &[("plain", 1), ("a \"b\" \\\n", 2)],
+        );
         out.gauge("knik_c_seconds", "Now.", 0.25);
         out.gauges("knik_d", "Each.", "state", &[("up", 1)]);
         let want = "# HELP knik_a_total Things.\\nMore \\\\ of them.\n# TYPE knik_a_total counter\nknik_a_total 3\n\

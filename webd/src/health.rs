@@ -93,13 +93,21 @@ impl Doctor {
     /// For this store; evidence that waits longer than `lag_max` is a complaint.
     #[must_use]
     pub fn new(store: &Store, lag_max: Duration) -> Self {
-        Self { store: store.clone(), files: LogFiles::of(store), lag_max, seen: Mutex::new(None) }
+        Self {
+            store: store.clone(),
+            files: LogFiles::of(store),
+            lag_max,
+            seen: Mutex::new(None),
+        }
     }
 
     /// How things are, at most [`HEALTH_KEPT`] ago. Blocks for small reads of the store; only one caller does them.
     pub fn look(&self) -> Health {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, health)) = seen.as_ref().filter(|(when, _)| when.elapsed() < HEALTH_KEPT) {
+        if let Some((_, health)) = seen
+            .as_ref()
+            .filter(|(when, _)| when.elapsed() < HEALTH_KEPT)
+        {
             return health.clone();
         }
         let health = self.examine();
@@ -139,7 +147,10 @@ impl Doctor {
         let have = self.store.evidence_count()?;
         health.pending = have.saturating_sub(health.published);
         if health.pending > 0
-            && let Some(oldest) = self.store.evidence_in_order(health.published + 1, 1)?.first()
+            && let Some(oldest) = self
+                .store
+                .evidence_in_order(health.published + 1, 1)?
+                .first()
         {
             // An event may be dated a moment ahead of the clock; then it has not waited at all.
             let age = self.store.now().as_millis() - oldest.event.time.as_millis();
@@ -152,15 +163,45 @@ impl Doctor {
 impl Figures for Doctor {
     fn write(&self, out: &mut Exposition) {
         let health = self.look();
-        let store = [("ok", StoreState::Fine), ("failed", StoreState::Failed), ("unreadable", StoreState::Unreadable)]
-            .map(|(name, state)| (name, u64::from(health.store == state)));
-        out.gauges("knik_store_state", "1 for the state that the store is in.", "state", &store);
-        let log = [("ok", LogState::Fine), ("behind", LogState::Behind), ("unreadable", LogState::Unreadable)]
-            .map(|(name, state)| (name, u64::from(health.log == state)));
-        out.gauges("knik_log_state", "1 for the state that the log is in.", "state", &log);
+        let store = [
+            ("ok", StoreState::Fine),
+            ("failed", StoreState::Failed),
+            ("unreadable", StoreState::Unreadable),
+        ]
+        .map(|(name, state)| (name, u64::from(health.store == state)));
+        out.gauges(
+            "knik_store_state",
+            "1 for the state that the store is in.",
+            "state",
+            &store,
+        );
+        let log = [
+            ("ok", LogState::Fine),
+            ("behind", LogState::Behind),
+            ("unreadable", LogState::Unreadable),
+        ]
+        .map(|(name, state)| (name, u64::from(health.log == state)));
+        out.gauges(
+            "knik_log_state",
+            "1 for the state that the log is in.",
+            "state",
+            &log,
+        );
         // Numbers above 2^53 would lose their last digit; that many events are centuries away.
-        out.gauge("knik_log_published_leaves", "Events under the published checkpoint.", health.published as f64);
-        out.gauge("knik_log_pending_events", "Durable events that no signed checkpoint covers yet.", health.pending as f64);
-        out.gauge("knik_log_lag_seconds", "Age of the oldest event that waits to be published.", health.lag.as_secs_f64());
+        out.gauge(
+            "knik_log_published_leaves",
+            "Events under the published checkpoint.",
+            health.published as f64,
+        );
+        out.gauge(
+            "knik_log_pending_events",
+            "Durable events that no signed checkpoint covers yet.",
+            health.pending as f64,
+        );
+        out.gauge(
+            "knik_log_lag_seconds",
+            "Age of the oldest event that waits to be published.",
+            health.lag.as_secs_f64(),
+        );
     }
 }

@@ -44,7 +44,10 @@ pub fn checkpoint(dir: &Path) -> Result<Option<Vec<u8>>, FileError> {
 /// # Errors
 /// [`FileError`].
 pub fn tile(dir: &Path, path: TilePath) -> Result<Option<Vec<u8>>, FileError> {
-    let full = TilePath { width: WIDTH_MAX, ..path };
+    let full = TilePath {
+        width: WIDTH_MAX,
+        ..path
+    };
     // The exact one first: it is what most readers ask for.
     for wider in [path, full] {
         if let Some(octets) = cut(dir, wider, path.width)? {
@@ -114,7 +117,10 @@ fn read(file: &Path, size_max: usize) -> Result<Option<Vec<u8>>, FileError> {
         Err(error) => return Err(unreadable(error)),
     };
     let mut octets = Vec::with_capacity(size_max.min(1 << 14));
-    opened.take(size_max as u64 + 1).read_to_end(&mut octets).map_err(unreadable)?;
+    opened
+        .take(size_max as u64 + 1)
+        .read_to_end(&mut octets)
+        .map_err(unreadable)?;
     if octets.len() > size_max {
         return Err(FileError::Damaged(file.to_owned()));
     }
@@ -167,7 +173,13 @@ mod tests {
         let bundle = get(dir.path(), "tile/entries/001.p/2").unwrap();
         let read = receipts::tiles::read_entries(&bundle, 2).unwrap();
         assert_eq!(read, [&entries[256][..], &entries[257][..]]);
-        for absent in ["tile/0/001", "tile/0/001.p/45", "tile/0/002.p/1", "tile/1/001.p/1", "tile/63/000.p/1"] {
+        for absent in [
+            "tile/0/001",
+            "tile/0/001.p/45",
+            "tile/0/002.p/1",
+            "tile/1/001.p/1",
+            "tile/63/000.p/1",
+        ] {
             assert_eq!(get(dir.path(), absent), None, "{absent}");
         }
         assert_eq!(get(dir.path(), "tile/1/000.p/1").unwrap().len(), 32);
@@ -190,7 +202,11 @@ mod tests {
         let refused = tile(dir.path(), "tile/entries/001.p/3".parse().unwrap());
         assert!(matches!(refused, Err(FileError::Damaged(_))));
         assert!(checkpoint(dir.path()).unwrap().is_none());
-        fs::write(dir.path().join("checkpoint"), vec![b'x'; NOTE_BYTES_MAX + 1]).unwrap();
+        fs::write(
+            dir.path().join("checkpoint"),
+            vec![b'x'; NOTE_BYTES_MAX + 1],
+        )
+        .unwrap();
         assert!(checkpoint(dir.path()).is_err());
     }
 }

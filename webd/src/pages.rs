@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -9,7 +10,6 @@ use axum::http::{Method, StatusCode, Uri, Version};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
-use axum::Router;
 use mail::digest::Digest;
 use receipts::tiles::TilePath;
 
@@ -71,7 +71,10 @@ async fn tile(State(webd): State<Arc<Webd>>, uri: Uri, headers: HeaderMap) -> Re
     match webd.blocking(move || log::tile(&dir, path)).await {
         // Entries are hashes: compressing them, as tlog-tiles would have it, makes them longer.
         Some(Ok(Some(octets))) => file(&headers, octets, OCTETS, FOR_EVER),
-        Some(Ok(None)) => refusal(StatusCode::NOT_FOUND, "the log has no such tile, or none so wide yet\n"),
+        Some(Ok(None)) => refusal(
+            StatusCode::NOT_FOUND,
+            "the log has no such tile, or none so wide yet\n",
+        ),
         Some(Err(error)) => ours(&error),
         None => busy(),
     }
@@ -82,7 +85,11 @@ async fn health(State(webd): State<Arc<Webd>>) -> Response {
     let Some(health) = webd.blocking(move || doctor.look()).await else {
         return busy();
     };
-    let status = if health.is_fine() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if health.is_fine() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     answer(status, format!("{}\n", health.to_json()), JSON, NEVER)
 }
 
@@ -115,9 +122,15 @@ async fn around(
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = if !names_one_host(&request) {
         // RFC 9112 §3.2: a request that names no host, or two, is answered 400.
-        refusal(StatusCode::BAD_REQUEST, "a request must have one Host field\n")
+        refusal(
+            StatusCode::BAD_REQUEST,
+            "a request must have one Host field\n",
+        )
     } else if has_body && reads {
-        refusal(StatusCode::PAYLOAD_TOO_LARGE, "no request here has a body\n")
+        refusal(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "no request here has a body\n",
+        )
     } else {
         next.run(request).await
     };
@@ -153,7 +166,9 @@ fn names_one_host(request: &Request) -> bool {
 
 fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING)
-        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
+        || headers
+            .get(header::CONTENT_LENGTH)
+            .is_some_and(|length| length != "0")
 }
 
 /// A file with its tag, or 304 to whoever has it (RFC 9110 §13.1.2).
@@ -163,7 +178,9 @@ fn file(asked: &HeaderMap, octets: Vec<u8>, kind: &'static str, keep: &'static s
     let mut response = if is_known {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
         response
     } else {
         answer(StatusCode::OK, octets, kind, keep)
@@ -184,7 +201,12 @@ fn is_known(asked: &HeaderMap, tag: &str) -> bool {
     })
 }
 
-fn answer(status: StatusCode, body: impl Into<Body>, kind: &'static str, keep: &'static str) -> Response {
+fn answer(
+    status: StatusCode,
+    body: impl Into<Body>,
+    kind: &'static str,
+    keep: &'static str,
+) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -201,7 +223,10 @@ fn refusal(status: StatusCode, text: &'static str) -> Response {
 fn ours(error: &FileError) -> Response {
     let cause = std::error::Error::source(error).map(ToString::to_string);
     tracing::error!(%error, cause, "a file of the log cannot be served");
-    refusal(StatusCode::INTERNAL_SERVER_ERROR, "the file cannot be served; the operator has been told\n")
+    refusal(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "the file cannot be served; the operator has been told\n",
+    )
 }
 
 /// A blocking call that did not run: the process is ending.
@@ -220,7 +245,13 @@ mod tests {
             headers.insert(header::IF_NONE_MATCH, field.parse().unwrap());
             is_known(&headers, "\"ab\"")
         };
-        for field in ["\"ab\"", "W/\"ab\"", "*", "\"x\", \"ab\"", "\"x\",W/\"ab\" "] {
+        for field in [
+            "\"ab\"",
+            "W/\"ab\"",
+            "*",
+            "\"x\", \"ab\"",
+            "\"x\",W/\"ab\" ",
+        ] {
             assert!(known(field), "{field}");
         }
         for field in ["", "ab", "\"a\"", "\"abc\"", "w/\"ab\""] {

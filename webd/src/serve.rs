@@ -89,10 +89,15 @@ impl Webd {
     /// A server for this store's log and health.
     #[must_use]
     pub fn new(store: &Store, options: Options) -> Arc<Self> {
-        let (doctor, admission) = (Arc::new(Doctor::new(store, options.publish_lag_max)), Arc::new(Admission::default()));
+        let (doctor, admission) = (
+            Arc::new(Doctor::new(store, options.publish_lag_max)),
+            Arc::new(Admission::default()),
+        );
         let counters = Arc::new(Counters::new(&admission));
-        let mut figures: Vec<Arc<dyn Figures>> =
-            vec![Arc::<Doctor>::clone(&doctor), Arc::<Counters>::clone(&counters)];
+        let mut figures: Vec<Arc<dyn Figures>> = vec![
+            Arc::<Doctor>::clone(&doctor),
+            Arc::<Counters>::clone(&counters),
+        ];
         figures.extend(options.figures);
         Arc::new(Self {
             log_dir: LogFiles::of(store).dir().to_owned(),
@@ -118,16 +123,29 @@ impl Webd {
 
     /// Plain HTTP, until `shutdown` becomes true or its sender is gone; then running answers are finished, for at most
     /// [`FINISH_TIMEOUT`].
-    pub async fn serve_plain(self: Arc<Self>, listener: TcpListener, shutdown: watch::Receiver<bool>) {
+    pub async fn serve_plain(
+        self: Arc<Self>,
+        listener: TcpListener,
+        shutdown: watch::Receiver<bool>,
+    ) {
         self.serve(listener, false, shutdown).await;
     }
 
     /// HTTP over TLS, likewise. Without a [`Options::tls`] every connection is closed.
-    pub async fn serve_tls(self: Arc<Self>, listener: TcpListener, shutdown: watch::Receiver<bool>) {
+    pub async fn serve_tls(
+        self: Arc<Self>,
+        listener: TcpListener,
+        shutdown: watch::Receiver<bool>,
+    ) {
         self.serve(listener, true, shutdown).await;
     }
 
-    async fn serve(self: Arc<Self>, listener: TcpListener, secure: bool, mut shutdown: watch::Receiver<bool>) {
+    async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        secure: bool,
+        mut shutdown: watch::Receiver<bool>,
+    ) {
         let router = pages::router(Arc::clone(&self));
         let mut connections = JoinSet::new();
         while !*shutdown.borrow() {
@@ -148,7 +166,10 @@ impl Webd {
         drop(listener);
         // Each connection has its own limit for finishing; a second more is for their tasks to end.
         let all = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(FINISH_TIMEOUT + Duration::from_secs(1), all).await.is_err() {
+        if tokio::time::timeout(FINISH_TIMEOUT + Duration::from_secs(1), all)
+            .await
+            .is_err()
+        {
             tracing::warn!(left = connections.len(), "connections cut at shutdown");
             connections.shutdown().await;
         }
@@ -174,7 +195,8 @@ impl Webd {
             return;
         };
         let tls = if secure { Some(self.tls()) } else { None };
-        let (counters, router, shutdown) = (Arc::clone(&self.counters), router.clone(), shutdown.clone());
+        let (counters, router, shutdown) =
+            (Arc::clone(&self.counters), router.clone(), shutdown.clone());
         connections.spawn(async move {
             match tls {
                 None => connection::plain(socket, router, &counters, shutdown).await,
@@ -186,11 +208,17 @@ impl Webd {
     }
 
     fn tls(&self) -> Option<Arc<ServerConfig>> {
-        self.tls.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.tls
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Runs what blocks off the reactor, [`READS_MAX`] at a time; `None` when the process is ending.
-    pub(crate) async fn blocking<T: Send + 'static>(&self, act: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        act: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
         let _turn = self.reads.acquire().await.ok()?;
         tokio::task::spawn_blocking(act).await.ok()
     }

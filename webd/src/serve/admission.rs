@@ -34,7 +34,10 @@ impl Admission {
         }
         taken.total += 1;
         taken.by_network.insert(network, here + 1);
-        Some(Place { admission: Arc::clone(self), network })
+        Some(Place {
+            admission: Arc::clone(self),
+            network,
+        })
     }
 
     /// Connections now.
@@ -45,9 +48,16 @@ impl Admission {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.admission.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self
+            .admission
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         taken.total = taken.total.saturating_sub(1);
-        let left = taken.by_network.get(&self.network).map_or(0, |here| here.saturating_sub(1));
+        let left = taken
+            .by_network
+            .get(&self.network)
+            .map_or(0, |here| here.saturating_sub(1));
         if left == 0 {
             taken.by_network.remove(&self.network);
         } else {
@@ -75,10 +85,15 @@ mod tests {
     fn one_address_leaves_room_for_others() {
         let admission = Arc::new(Admission::default());
         let enter = |text: &str| admission.enter(text.parse().unwrap());
-        let mut held: Vec<_> = (0..CONNECTIONS_PER_ADDRESS_MAX).map(|_| enter("192.0.2.1").unwrap()).collect();
+        let mut held: Vec<_> = (0..CONNECTIONS_PER_ADDRESS_MAX)
+            .map(|_| enter("192.0.2.1").unwrap())
+            .collect();
         assert!(enter("192.0.2.1").is_none());
         assert!(enter("::ffff:192.0.2.1").is_none());
-        held.extend((held.len()..CONNECTIONS_MAX).map(|at| enter(&format!("2001:db8:0:{:x}::1", at % 500)).unwrap()));
+        held.extend(
+            (held.len()..CONNECTIONS_MAX)
+                .map(|at| enter(&format!("2001:db8:0:{:x}::1", at % 500)).unwrap()),
+        );
         assert_eq!(admission.open(), CONNECTIONS_MAX);
         assert!(enter("192.0.2.2").is_none());
         held.remove(0);
@@ -92,9 +107,21 @@ mod tests {
     fn an_ipv6_host_is_one_address() {
         let admission = Arc::new(Admission::default());
         let _held: Vec<_> = (0..CONNECTIONS_PER_ADDRESS_MAX)
-            .map(|at| admission.enter(format!("2001:db8::{at:x}").parse().unwrap()).unwrap())
+            .map(|at| {
+                admission
+                    .enter(format!("2001:db8::{at:x}").parse().unwrap())
+                    .unwrap()
+            })
             .collect();
-        assert!(admission.enter("2001:db8::ffff:1".parse().unwrap()).is_none());
-        assert!(admission.enter("2001:db8:0:1::1".parse().unwrap()).is_some());
+        assert!(
+            admission
+                .enter("2001:db8::ffff:1".parse().unwrap())
+                .is_none()
+        );
+        assert!(
+            admission
+                .enter("2001:db8:0:1::1".parse().unwrap())
+                .is_some()
+        );
     }
 }

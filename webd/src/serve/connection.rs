@@ -19,12 +19,21 @@ use tokio_rustls::TlsAcceptor;
 use super::Visitor;
 use super::counters::{Counters, count};
 use crate::limits::{
-    CONNECTION_AGE_MAX, FINISH_TIMEOUT, HANDSHAKE_TIMEOUT, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX,
+    CONNECTION_AGE_MAX, FINISH_TIMEOUT, HANDSHAKE_TIMEOUT, HEAD_BYTES_MAX, HEAD_TIMEOUT,
+    HEADERS_MAX,
 };
 
 /// Requests over a plain connection.
-pub(super) async fn plain(socket: TcpStream, router: Router, counters: &Counters, shutdown: watch::Receiver<bool>) {
-    let visitor = Visitor { secure: false, certificates: Arc::from([]) };
+pub(super) async fn plain(
+    socket: TcpStream,
+    router: Router,
+    counters: &Counters,
+    shutdown: watch::Receiver<bool>,
+) {
+    let visitor = Visitor {
+        secure: false,
+        certificates: Arc::from([]),
+    };
     run(socket, visitor, router, counters, shutdown).await;
 }
 
@@ -48,7 +57,13 @@ pub(super) async fn tls(
     if !shown.is_empty() {
         count(&counters.certificates_shown);
     }
-    let visitor = Visitor { secure: true, certificates: shown.iter().map(|shown| shown.clone().into_owned()).collect() };
+    let visitor = Visitor {
+        secure: true,
+        certificates: shown
+            .iter()
+            .map(|shown| shown.clone().into_owned())
+            .collect(),
+    };
     run(stream, visitor, router, counters, shutdown).await;
 }
 

@@ -45,7 +45,10 @@ impl Counters {
     /// One more answer of this status.
     pub(crate) fn answered(&self, status: StatusCode) {
         let class = usize::from(status.as_u16() / 100);
-        if let Some(counter) = class.checked_sub(2).and_then(|class| self.answers.get(class)) {
+        if let Some(counter) = class
+            .checked_sub(2)
+            .and_then(|class| self.answers.get(class))
+        {
             count(counter);
         }
     }
@@ -54,21 +57,43 @@ impl Counters {
 impl Figures for Counters {
     fn write(&self, out: &mut Exposition) {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        out.counter("knik_http_connections_total", "HTTP connections taken.", read(&self.connections));
-        out.gauge("knik_http_connections_open", "HTTP connections open now.", self.admission.open() as f64);
+        out.counter(
+            "knik_http_connections_total",
+            "HTTP connections taken.",
+            read(&self.connections),
+        );
+        out.gauge(
+            "knik_http_connections_open",
+            "HTTP connections open now.",
+            self.admission.open() as f64,
+        );
         let ends = [
             ("turned_away", read(&self.turned_away)),
             ("handshake_failed", read(&self.handshakes_failed)),
             ("broken_off", read(&self.broken_off)),
         ];
-        out.counters("knik_http_connections_ended_total", "HTTP connections that ended badly.", "how", &ends);
+        out.counters(
+            "knik_http_connections_ended_total",
+            "HTTP connections that ended badly.",
+            "how",
+            &ends,
+        );
         let shown = read(&self.certificates_shown);
-        out.counter("knik_http_certificates_total", "TLS connections on which a client certificate was shown.", shown);
+        out.counter(
+            "knik_http_certificates_total",
+            "TLS connections on which a client certificate was shown.",
+            shown,
+        );
         let mut answers = CLASSES.map(|class| (class, 0));
         for ((_, value), counter) in answers.iter_mut().zip(&self.answers) {
             *value = read(counter);
         }
-        out.counters("knik_http_answers_total", "Answers by the class of their status.", "class", &answers);
+        out.counters(
+            "knik_http_answers_total",
+            "Answers by the class of their status.",
+            "class",
+            &answers,
+        );
     }
 }
 
