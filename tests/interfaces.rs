@@ -6,3 +6,5 @@ mod commands;
 mod faults;
 #[path = "interfaces/service.rs"]
 mod service;
+#[path = "interfaces/trust.rs"]
+mod trust;

@@ -1,5 +1,6 @@
 //! Certificates that the operator did not issue, or should not have: an outside authority, expired ones, self-signed.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,8 +8,9 @@ use identity::Authority;
 use mail::Timestamp;
 use rcgen::string::PrintableString;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, DnValue, ExtendedKeyUsagePurpose,
-    IsCa, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    DnValue, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -48,6 +50,8 @@ impl Credential {
 /// An authority the operator may be told to believe.
 pub struct Outside {
     issuer: CertifiedIssuer<'static, KeyPair>,
+    /// Its certificates are numbered from 1.
+    issued: Cell<u64>,
 }
 
 impl Outside {
@@ -59,7 +63,27 @@ impl Outside {
         last_days(&mut params, 30);
         Self {
             issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap(),
+            issued: Cell::new(0),
         }
+    }
+
+    /// A revocation list, PEM, that holds from now on for ten days and names certificates by their numbers.
+    pub fn revocation_list(&self, revoked: &[u64]) -> String {
+        let revoked = revoked.iter().map(|number| RevokedCertParams {
+            serial_number: SerialNumber::from(*number),
+            revocation_time: date_time_ymd(1970, 1, 1) + until(0),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(1970, 1, 1) + until(0),
+            next_update: date_time_ymd(1970, 1, 1) + until(10),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
     pub fn pem(&self) -> String {
@@ -75,9 +99,10 @@ impl Outside {
         days: i64,
     ) -> Credential {
         let key = KeyPair::generate().unwrap();
-        let certificate = holder(name, serial, days)
-            .signed_by(&key, &self.issuer)
-            .unwrap();
+        self.issued.set(self.issued.get() + 1);
+        let mut params = holder(name, serial, days);
+        params.serial_number = Some(SerialNumber::from(self.issued.get()));
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Credential::write(directory, &certificate.pem(), &key.serialize_pem())
     }
 }
@@ -136,11 +161,13 @@ fn holder(name: &str, serial: Option<&str>, days: i64) -> CertificateParams {
 
 /// Valid from 30 days ago until `days` from now.
 fn last_days(params: &mut CertificateParams, days: i64) {
-    let day = |days: i64| {
-        let seconds = u64::try_from(now_seconds() + days * 86_400).unwrap();
-        rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds)
-    };
-    (params.not_before, params.not_after) = (day(-30), day(days));
+    params.not_before = date_time_ymd(1970, 1, 1) + until(-30);
+    params.not_after = date_time_ymd(1970, 1, 1) + until(days);
+}
+
+/// From 1970 until so many days from now.
+fn until(days: i64) -> Duration {
+    Duration::from_secs(u64::try_from(now_seconds() + days * 86_400).unwrap())
 }
 
 fn now_seconds() -> i64 {
