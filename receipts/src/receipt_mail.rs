@@ -6,12 +6,8 @@
 //! | header | From, To, …, and the fields `REM-*` about the first event |
 //! | `multipart/signed` | RFC 8551 §3.5.3: the next row, and its signature `smime.p7s` |
 //! | `multipart/mixed` | what is signed, octet for octet: the parts below |
-//! | `rem_message/introduction` | `multipart/alternative`: the text of [`texts`](crate::texts), plain and HTML |
+//! | `rem_message/introduction` | `multipart/alternative`: the text of [`texts`], plain and HTML |
 //! | `rem_message/xml_evidence` | sealed evidence XML, a part for each event |
-//!
-//! | module | what |
-//! |---|---|
-//! | [`report`] | the same events as DSN and MDN, for mail programs |
 //!
 //! The original is not returned: its digest is. Built twice from the same events, the mail has the same octets but for
 //! its signature, which is made anew each time (ECDSA is not deterministic here, and it holds the time of signing): the
@@ -31,8 +27,6 @@ use crate::seal::Seal;
 use crate::smime::{self, SignError};
 use crate::texts::{self, Form, Told};
 use crate::xades::SHA256;
-
-pub mod report;
 
 /// REM-MetadataVersion: the edition of EN 319 532-3 whose fields these are.
 const METADATA_VERSION: &str = "EN31953203V010201";
