@@ -7,6 +7,7 @@
 //! name = "…"
 //! certificate = """-----BEGIN CERTIFICATE-----…"""
 //! [[timestamp]]              # likewise for time-stamp authorities (RFC 3161)
+//! untrusted = true           # a test authority: verified, and reported as adding nothing
 //! [[witness]]                # keys of witnesses: as of logs
 //! ```
 
@@ -33,7 +34,7 @@ pub struct Anchors {
     /// Certificates that sealing certificates may lead to.
     pub seals: Vec<CertificateAnchor>,
     /// Certificates that time-stamp authorities may lead to.
-    pub timestamps: Vec<CertificateAnchor>,
+    pub timestamps: Vec<TimestampAnchor>,
     /// Witnesses whose cosignatures count.
     pub witnesses: Vec<WitnessAnchor>,
 }
@@ -52,6 +53,17 @@ pub struct CertificateAnchor {
     pub name: String,
     /// The certificate.
     pub certificate: CertificateDer<'static>,
+}
+
+/// A certificate that time-stamp authorities may lead to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimestampAnchor {
+    /// What the owner of the file calls it; it appears in reports.
+    pub name: String,
+    /// The certificate.
+    pub certificate: CertificateDer<'static>,
+    /// A test authority, such as the operator's own: its stamps are verified and add nothing to the operator's word.
+    pub untrusted: bool,
 }
 
 /// Why a text is no anchors file. `Display` says where.
@@ -97,7 +109,7 @@ struct File {
     #[serde(default)]
     seal: Vec<CertificateTable>,
     #[serde(default)]
-    timestamp: Vec<CertificateTable>,
+    timestamp: Vec<TimestampTable>,
     #[serde(default)]
     witness: Vec<KeyTable>,
 }
@@ -115,6 +127,15 @@ struct CertificateTable {
     certificate: Spanned<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TimestampTable {
+    name: String,
+    certificate: Spanned<String>,
+    #[serde(default)]
+    untrusted: bool,
+}
+
 impl Anchors {
     /// Reads an anchors file.
     ///
@@ -130,18 +151,26 @@ impl Anchors {
         })?;
         let log = |table: &KeyTable| log_anchor(text, table);
         let witness = |table: &KeyTable| witness_anchor(text, table);
-        let certificate = |table: &CertificateTable| certificate_anchor(text, table);
+        let seal = |table: &CertificateTable| {
+            Ok(CertificateAnchor {
+                name: table.name.clone(),
+                certificate: certificate(text, &table.name, &table.certificate)?,
+            })
+        };
+        let timestamp = |table: &TimestampTable| {
+            Ok(TimestampAnchor {
+                name: table.name.clone(),
+                certificate: certificate(text, &table.name, &table.certificate)?,
+                untrusted: table.untrusted,
+            })
+        };
         let anchors = Self {
             logs: file.log.iter().map(log).collect::<Result<_, _>>()?,
-            seals: file
-                .seal
-                .iter()
-                .map(certificate)
-                .collect::<Result<_, _>>()?,
+            seals: file.seal.iter().map(seal).collect::<Result<_, _>>()?,
             timestamps: file
                 .timestamp
                 .iter()
-                .map(certificate)
+                .map(timestamp)
                 .collect::<Result<_, _>>()?,
             witnesses: file.witness.iter().map(witness).collect::<Result<_, _>>()?,
         };
@@ -168,19 +197,32 @@ impl Anchors {
             "\n# The operator's seal: a sealing certificate must lead to one of these.\n",
         );
         for seal in &self.seals {
-            certificate_table(&mut text, "seal", seal);
+            certificate_table(&mut text, "seal", &seal.name, &seal.certificate);
         }
         text.push_str(
             "\n# Time-stamp authorities (RFC 3161): none means that no time-stamp is believed.\n",
         );
         for authority in &self.timestamps {
-            certificate_table(&mut text, "timestamp", authority);
+            let (name, certificate) = (&authority.name, &authority.certificate);
+            certificate_table(&mut text, "timestamp", name, certificate);
+            if authority.untrusted {
+                text.push_str(
+                    "# A test authority: its time-stamps add nothing to the operator's own word.\nuntrusted = true\n",
+                );
+            }
         }
         text.push_str("\n# Witnesses: others who saw the log grow and signed what they saw.\n");
         for witness in &self.witnesses {
             text.push_str(&format!("[[witness]]\nkey = {}\n", quoted(&witness.key)));
         }
         text
+    }
+
+    /// The certificates that time-stamp authorities may lead to, in the order of [`Anchors::timestamps`].
+    #[must_use]
+    pub fn timestamp_certificates(&self) -> Vec<CertificateDer<'static>> {
+        let certificate = |anchor: &TimestampAnchor| anchor.certificate.clone();
+        self.timestamps.iter().map(certificate).collect()
     }
 
     /// The certificates that sealing certificates may lead to, in the order of [`Anchors::seals`].
@@ -225,28 +267,26 @@ fn witness_anchor(text: &str, table: &KeyTable) -> Result<WitnessAnchor, Anchors
     }
 }
 
-fn certificate_anchor(
+fn certificate(
     text: &str,
-    table: &CertificateTable,
-) -> Result<CertificateAnchor, AnchorsError> {
+    name: &str,
+    pem: &Spanned<String>,
+) -> Result<CertificateDer<'static>, AnchorsError> {
     let wrong = || AnchorsError::Certificate {
-        line: line(text, &table.certificate.span()),
-        name: table.name.clone(),
+        line: line(text, &pem.span()),
+        name: name.to_owned(),
     };
-    let mut found = CertificateDer::pem_slice_iter(table.certificate.get_ref().as_bytes());
+    let mut found = CertificateDer::pem_slice_iter(pem.get_ref().as_bytes());
     let certificate = found.next().ok_or_else(wrong)?.map_err(|_| wrong())?;
     if found.next().is_some() || seal::parse(&certificate).is_none() {
         return Err(wrong());
     }
-    Ok(CertificateAnchor {
-        name: table.name.clone(),
-        certificate,
-    })
+    Ok(certificate)
 }
 
-fn certificate_table(text: &mut String, table: &str, anchor: &CertificateAnchor) {
-    let pem = seal::certificate_pem(&anchor.certificate);
-    let name = quoted(&anchor.name);
+fn certificate_table(text: &mut String, table: &str, name: &str, der: &CertificateDer<'_>) {
+    let pem = seal::certificate_pem(der);
+    let name = quoted(name);
     text.push_str(&format!(
         "[[{table}]]\nname = {name}\ncertificate = \"\"\"\n{pem}\"\"\"\n"
     ));
@@ -279,10 +319,15 @@ mod tests {
             name: name.to_owned(),
             certificate: certificate.der().clone(),
         };
+        let timestamp = |name: &str, untrusted| TimestampAnchor {
+            name: name.to_owned(),
+            certificate: certificate.der().clone(),
+            untrusted,
+        };
         Anchors {
             logs: vec![VerifierKey::new("log.example/1", [7; 32]).unwrap()],
             seals: vec![anchor("the \"seal\"\n\\"), anchor("Փոստ")],
-            timestamps: vec![anchor("tsa")],
+            timestamps: vec![timestamp("tsa", false), timestamp("test", true)],
             witnesses: vec![WitnessAnchor {
                 key: "w+01020304+BAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH".to_owned(),
             }],

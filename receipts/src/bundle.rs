@@ -7,9 +7,11 @@
 //! | `events/ID.json` | canonical octets of an event |
 //! | `salts/ID` | its salt: 32 octets |
 //! | `evidence/ID.xml` | its sealed evidence, if it is about a message |
+//! | `receipts/ID.eml` | the receipt mail whose first evidence is about the event |
 //! | `checkpoints/SIZE` | a checkpoint of the log: note text, empty line, the log's own signature |
+//! | `timestamps/SIZE.tsr` | a time-stamp of that checkpoint's file (RFC 3161) |
 //! | `proofs/ID.tlog-proof` | the event's place in the log (C2SP tlog-proof) |
-//! | `chain/HASH.pem` | a certificate of the seal's path, anchor included; HASH: 16 digits of its SHA-256 |
+//! | `chain/HASH.pem` | a certificate of a seal's or a time-stamp's path, anchor included; HASH: 16 digits of its SHA-256 |
 //! | `chain/log-HASH.pem` | the log's public key; HASH: its key hash (C2SP signed-note) |
 //!
 //! Entries stand in this order, sorted by name within a folder, all dated by the latest event: one bundle has one
@@ -30,6 +32,8 @@ use crate::leaf::{LeafData, Salt};
 use crate::note::NOTE_BYTES_MAX;
 use crate::proof::{PROOF_BYTES_MAX, TlogProof};
 use crate::seal;
+use crate::smime::{self, SignedMail};
+use crate::timestamp::{Imprint, RESPONSE_OCTETS_MAX, Token};
 use crate::xades;
 
 pub mod container;
@@ -65,7 +69,11 @@ pub struct Bundle {
     pub items: BTreeMap<EvidenceId, Item>,
     /// Checkpoints by tree size.
     pub checkpoints: BTreeMap<u64, Vec<u8>>,
-    /// Certificates of the seals' paths, by the name of their file.
+    /// Receipt mails, by the id of the first evidence in each.
+    pub receipts: BTreeMap<EvidenceId, Vec<u8>>,
+    /// Time-stamp responses, by the size of the checkpoint each dates.
+    pub timestamps: BTreeMap<u64, Vec<u8>>,
+    /// Certificates of the paths of seals and time-stamps, by the name of their file.
     pub certificates: BTreeMap<String, CertificateDer<'static>>,
     /// Public keys of logs (Ed25519), by the name of their file.
     pub log_keys: BTreeMap<String, [u8; 32]>,
@@ -159,15 +167,67 @@ impl Bundle {
                     .seals
                     .get(signed.path.anchor)
                     .map(|anchor| anchor.certificate.clone());
-                for certificate in signed.certificates.into_iter().chain(anchor) {
-                    bundle
-                        .certificates
-                        .insert(certificate_name(&certificate), certificate);
-                }
+                bundle.add_certificates(signed.certificates.into_iter().chain(anchor));
             }
             bundle.items.insert(id, item);
         }
         Ok(bundle)
+    }
+
+    /// Adds a receipt mail, with the certificates of its signature. Its first evidence must be about one of the events.
+    ///
+    /// # Errors
+    /// [`BundleError::Content`] for a mail that does not hold under `anchors` or has other octets than this program writes;
+    /// [`BundleError::Missing`] if its event is not in the bundle.
+    pub fn add_receipt(&mut self, mail: Vec<u8>, anchors: &Anchors) -> Result<(), BundleError> {
+        let wrong = || BundleError::Content("receipts/".to_owned());
+        let receipt = smime::verify(&mail, anchors, None).map_err(|_| wrong())?;
+        let as_written = SignedMail::split(&mail).is_ok_and(|mail| mail.is_as_written());
+        let id = receipt
+            .evidence
+            .first()
+            .map(|one| one.signed.identifier.parse());
+        let Some(Ok(id)) = id.filter(|_| as_written) else {
+            return Err(wrong());
+        };
+        if !self.items.contains_key(&id) {
+            return Err(BundleError::Missing(event_name(id)));
+        }
+        let paths = receipt.evidence.iter().map(|one| &one.signed.path);
+        let paths = paths.chain([&receipt.signer.path]);
+        let seals = paths.filter_map(|path| anchors.seals.get(path.anchor));
+        let seals: Vec<_> = seals.map(|anchor| anchor.certificate.clone()).collect();
+        self.add_certificates(receipt.certificates().cloned().chain(seals));
+        self.receipts.insert(id, mail);
+        Ok(())
+    }
+
+    /// Adds a time-stamp response about one of the checkpoints, with the certificates of its signature. What wraps the
+    /// token is written anew.
+    ///
+    /// # Errors
+    /// [`BundleError::Content`] for a response without a token, one about none of the checkpoints, and one that does not
+    /// hold under `anchors`.
+    pub fn add_timestamp(&mut self, response: &[u8], anchors: &Anchors) -> Result<(), BundleError> {
+        let wrong = || BundleError::Content("timestamps/".to_owned());
+        let token = Token::from_response(response).map_err(|_| wrong())?;
+        let imprint = token.claims().ok_or_else(wrong)?.imprint;
+        let about = |file: &Vec<u8>| Imprint::of(imprint.hash(), file) == imprint;
+        let stamped = self.checkpoints.iter().find(|(_, file)| about(file));
+        let size = stamped.map(|(size, _)| *size).ok_or_else(wrong)?;
+        let stamped = token
+            .verify(&imprint, None, &anchors.timestamp_certificates())
+            .map_err(|_| wrong())?;
+        let anchor = anchors.timestamps.get(stamped.path.anchor);
+        let anchor = anchor.map(|anchor| anchor.certificate.clone());
+        self.add_certificates(stamped.certificates.into_iter().chain(anchor));
+        self.timestamps.insert(size, token.to_response());
+        Ok(())
+    }
+
+    fn add_certificates(&mut self, all: impl Iterator<Item = CertificateDer<'static>>) {
+        self.certificates
+            .extend(all.map(|der| (certificate_name(&der), der)));
     }
 
     /// Reads a bundle's files, and the `VERIFY.txt` that came with them. Nothing is verified yet.
@@ -219,13 +279,29 @@ impl Bundle {
                     return Err(BundleError::Missing(event_name(id)));
                 }
             }
+            "receipts" => {
+                let id = file.strip_suffix(".eml").and_then(|id| id.parse().ok());
+                let id: EvidenceId = id.ok_or_else(unknown)?;
+                if !files.contains_key(&event_name(id)) {
+                    return Err(BundleError::Missing(event_name(id)));
+                }
+                self.receipts.insert(id, content.to_vec());
+            }
             "checkpoints" => {
                 at_most(NOTE_BYTES_MAX)?;
-                let size: u64 = file.parse().map_err(|_| unknown())?;
-                if size.to_string() != file {
-                    return Err(unknown());
-                }
+                let size = size_of(file).ok_or_else(unknown)?;
                 self.checkpoints.insert(size, content.to_vec());
+            }
+            "timestamps" => {
+                at_most(RESPONSE_OCTETS_MAX)?;
+                let size = file
+                    .strip_suffix(".tsr")
+                    .and_then(size_of)
+                    .ok_or_else(unknown)?;
+                if !files.contains_key(&checkpoint_name(size)) {
+                    return Err(BundleError::Missing(checkpoint_name(size)));
+                }
+                self.timestamps.insert(size, content.to_vec());
             }
             "chain" if file.starts_with("log-") => {
                 let key = log_key::from_pem(content)
@@ -262,8 +338,13 @@ impl Bundle {
         files.extend(items().map(|(id, item)| (event_name(*id), item.octets.clone())));
         files.extend(items().map(|(id, item)| (salt_name(*id), item.salt.as_bytes().to_vec())));
         files.extend(items().filter_map(|(id, item)| Some((xml_name(*id), item.xml.clone()?))));
+        let receipt = |(id, mail): (&EvidenceId, &Vec<u8>)| (receipt_name(*id), mail.clone());
+        files.extend(self.receipts.iter().map(receipt));
         let checkpoint = |(size, note): (&u64, &Vec<u8>)| (checkpoint_name(*size), note.clone());
         files.extend(self.checkpoints.iter().map(checkpoint));
+        let timestamp =
+            |(size, response): (&u64, &Vec<u8>)| (timestamp_name(*size), response.clone());
+        files.extend(self.timestamps.iter().map(timestamp));
         files.extend(items().filter_map(|(id, item)| {
             Some((
                 proof_name(*id),
@@ -327,6 +408,12 @@ fn read_item(id: EvidenceId, octets: &[u8], files: &container::Files) -> Result<
     Ok(item)
 }
 
+/// A tree size in its one form.
+fn size_of(text: &str) -> Option<u64> {
+    let size: u64 = text.parse().ok()?;
+    (size.to_string() == text).then_some(size)
+}
+
 fn id_of(folder: &str, file: &str) -> Option<EvidenceId> {
     let id = match folder {
         "evidence" => file.strip_suffix(".xml")?,
@@ -373,6 +460,18 @@ pub fn proof_name(id: EvidenceId) -> String {
 #[must_use]
 pub fn checkpoint_name(size: u64) -> String {
     format!("checkpoints/{size}")
+}
+
+/// `receipts/ID.eml`.
+#[must_use]
+pub fn receipt_name(id: EvidenceId) -> String {
+    format!("receipts/{id}.eml")
+}
+
+/// `timestamps/SIZE.tsr`.
+#[must_use]
+pub fn timestamp_name(size: u64) -> String {
+    format!("timestamps/{size}.tsr")
 }
 
 /// `chain/HASH.pem`.

@@ -35,8 +35,6 @@ pub const NONCE_OCTETS_MAX: usize = 32;
 const TST_INFO: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.1.4");
 /// `id-kp-timeStamping` (RFC 5280 §4.2.1.12).
 const TIME_STAMPING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.8");
-/// `id-ce-extKeyUsage`.
-const EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37");
 
 /// A request for a time-stamp.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +68,14 @@ pub struct Stamped {
     pub path: Path,
     /// Whether there are unsigned attributes or CRLs: they are not checked here.
     pub unsigned_attributes: bool,
+}
+
+/// What a token says of itself.
+pub(crate) struct Claims {
+    pub imprint: Imprint,
+    pub time: Timestamp,
+    pub policy: String,
+    pub certificates: Vec<CertificateDer<'static>>,
 }
 
 /// Why a response brings no token.
@@ -197,11 +203,16 @@ impl Token {
         asn1::sequence(&[&granted, &self.0])
     }
 
-    /// The imprint it is about, before anything is verified; `None` if it cannot be read.
-    #[must_use]
-    pub fn imprint(&self) -> Option<Imprint> {
+    /// What it is about and what it says, before it is known whether it is true; `None` if its own signature does not hold.
+    pub(crate) fn claims(&self) -> Option<Claims> {
         let checked = check::check(&self.0, Content::Enclosed(&TST_INFO)).ok()?;
-        Some(Info::read(checked.content).ok()?.imprint)
+        let info = Info::read(checked.content).ok()?;
+        Some(Claims {
+            imprint: info.imprint,
+            time: info.time,
+            policy: info.policy,
+            certificates: checked.certificates,
+        })
     }
 
     /// Verifies the token: that it is about `imprint` (and answers `nonce`, if one is given), that its signature holds,
@@ -351,12 +362,4 @@ fn read_request(request: &[u8]) -> Result<Request, u8> {
         policy: policy.map(|policy| policy.content.to_vec()),
         certificates: certificates.is_some_and(|value| value.content == [0xff]),
     })
-}
-
-/// An extended key usage of time-stamps, as RFC 3161 §2.3 wants it in an authority's certificate: the object identifier's
-/// arcs and the DER of the extension's value. It must be critical.
-#[must_use]
-pub fn authority_key_usage() -> (Vec<u64>, Vec<u8>) {
-    let arcs = EXTENDED_KEY_USAGE.arcs().map(u64::from).collect();
-    (arcs, asn1::sequence(&[&asn1::oid(&TIME_STAMPING)]))
 }

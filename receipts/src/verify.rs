@@ -7,6 +7,8 @@
 //! | `item` | one event against its salt, its sealed evidence and its proof |
 //! | `chain` | events against one another |
 //! | [`message`] | a message against the digest in an event |
+//! | `receipt` | a receipt mail |
+//! | `timestamp` | the time-stamps of a bundle's checkpoints |
 //!
 //! Pure: octets in, verdict out. Seals are judged at the time they give for themselves; nothing here asks what day it is.
 
@@ -22,11 +24,13 @@ use crate::proof::TlogProof;
 mod chain;
 mod item;
 pub mod message;
+mod receipt;
 pub mod refutation;
 pub mod report;
+mod timestamp;
 
 pub use refutation::Refutation;
-pub use report::{Finding, Logged, NotProved, Report, Sealed};
+pub use report::{Dated, Finding, Logged, Mailed, NotProved, Report, Sealed};
 
 /// What kind of file is to be verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub enum Kind {
     Evidence,
     /// A place in the log: `.tlog-proof`.
     Proof,
+    /// A receipt mail: `.eml`.
+    Receipt,
 }
 
 impl Kind {
@@ -47,6 +53,7 @@ impl Kind {
             "zip" => Some(Self::Bundle),
             "xml" => Some(Self::Evidence),
             "tlog-proof" => Some(Self::Proof),
+            "eml" => Some(Self::Receipt),
             _ => None,
         }
     }
@@ -69,7 +76,8 @@ pub struct Beside<'a> {
 pub fn neighbours(name: &str) -> Vec<(String, String)> {
     let stem = name
         .strip_suffix(".xml")
-        .or_else(|| name.strip_suffix(".tlog-proof"));
+        .or_else(|| name.strip_suffix(".tlog-proof"))
+        .or_else(|| name.strip_suffix(".eml"));
     match stem {
         Some(id) if !id.contains(['/', '\\']) => vec![
             (format!("../events/{id}.json"), format!("../salts/{id}")),
@@ -103,6 +111,8 @@ pub fn verify_bundle(
     chain::verify(&bundle, &mut report)?;
     check_log(&bundle, anchors)?;
     check_messages(&bundle, message, &mut report)?;
+    receipt::verify_all(&bundle, anchors, &mut report)?;
+    timestamp::verify_all(&bundle, anchors, &mut report)?;
     for certificate in &report.certificates {
         let file = certificate_name(certificate);
         if !bundle.certificates.contains_key(&file) {
@@ -110,10 +120,9 @@ pub fn verify_bundle(
         }
     }
     for (name, certificate) in &bundle.certificates {
-        let anchored = anchors
-            .seals
-            .iter()
-            .any(|anchor| anchor.certificate == *certificate);
+        let seal = anchors.seals.iter().map(|anchor| &anchor.certificate);
+        let timestamp = anchors.timestamps.iter().map(|anchor| &anchor.certificate);
+        let anchored = seal.chain(timestamp).any(|anchor| anchor == certificate);
         let sealing = report.certificates.contains(certificate);
         if !anchored && !sealing {
             report.note(NotProved::ForeignCertificate { file: name.clone() });
@@ -138,6 +147,7 @@ pub fn verify_file(
         Kind::Bundle => verify_bundle(octets, anchors, beside.message),
         Kind::Evidence => verify_evidence(name, octets, anchors, beside),
         Kind::Proof => verify_proof(name, octets, anchors, beside),
+        Kind::Receipt => receipt::verify_file(name, octets, anchors, beside),
     })
 }
 

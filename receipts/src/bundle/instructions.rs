@@ -8,6 +8,8 @@ use crate::proof::TlogProof;
 use crate::seal;
 use crate::xades::dom;
 
+mod signed;
+
 use super::{Bundle, Item, checkpoint_name, event_name, proof_name, salt_name, xml_name};
 
 const INTRODUCTION: &str = "\
@@ -46,8 +48,14 @@ pub(super) fn render(bundle: &Bundle) -> String {
             inclusion(&mut text, *id, proof);
         }
     }
+    for (id, mail) in &bundle.receipts {
+        signed::receipt(&mut text, bundle, *id, mail);
+    }
     for size in bundle.checkpoints.keys() {
         checkpoint(&mut text, bundle, *size);
+        if let Some(response) = bundle.timestamps.get(size) {
+            signed::timestamp(&mut text, bundle, *size, response);
+        }
     }
     text.push_str("\nrm -r \"$t\"\necho 'every step held'\n");
     text
@@ -56,7 +64,7 @@ pub(super) fn render(bundle: &Bundle) -> String {
 /// What to compare with the certificates one trusts; their files are named by their digests.
 fn certificates(text: &mut String, bundle: &Bundle) {
     if !bundle.certificates.is_empty() {
-        text.push_str("\n# ---- The certificates: those of the seals, and what they lead to. Do you trust them?\n");
+        text.push_str("\n# ---- The certificates: those of seals and time-stamps, and what they lead to. Do you trust them?\n");
     }
     for name in bundle.certificates.keys() {
         let _ = writeln!(

@@ -32,7 +32,7 @@ const ACCURACY: Accuracy = Accuracy {
     micros: 0,
 };
 
-/// The built-in authority: a key, and its certificate for time-stamps ([`super::authority_key_usage`]).
+/// The built-in authority: a key, and its certificate, whose one purpose is time-stamps (RFC 3161 §2.3).
 pub struct Authority<S> {
     seal: S,
 }

@@ -2,6 +2,8 @@
 
 use mail::Digest;
 
+use crate::smime::with_crlf;
+
 /// How a file is the message that was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Likeness {
@@ -31,25 +33,12 @@ pub fn likeness(file: &[u8], digest: &Digest, size: Option<u64>) -> Option<Liken
     if tail(file) == Some(true) {
         return Some(Likeness::Served);
     }
+    // The original had no bare CR or LF (they are never accepted), so every LF stands for a CRLF.
     let restored = with_crlf(file);
     if is(&restored) {
         return Some(Likeness::LineEnds);
     }
     (tail(&restored) == Some(true)).then_some(Likeness::ServedLineEnds)
-}
-
-/// The original had no bare CR or LF (they are never accepted), so every LF stands for a CRLF.
-fn with_crlf(octets: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(octets.len() + octets.len() / 32);
-    let mut before = 0;
-    for &octet in octets {
-        if octet == b'\n' && before != b'\r' {
-            out.push(b'\r');
-        }
-        out.push(octet);
-        before = octet;
-    }
-    out
 }
 
 #[cfg(test)]

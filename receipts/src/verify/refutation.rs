@@ -3,8 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::bundle::{BundleError, ContainerError};
+use crate::cms::CmsRefutation;
 use crate::event::EventError;
 use crate::proof;
+use crate::smime::ReceiptRefutation;
+use crate::timestamp::TimestampRefutation;
 use crate::xades::XadesError;
 
 /// The one way in which what was shown is false.
@@ -171,6 +174,74 @@ pub enum Refutation {
         /// How.
         why: &'static str,
     },
+    /// The receipt mail is not as it was signed, or not as this program writes what no signature covers.
+    #[error("{file}: altered: not the receipt mail that was signed")]
+    ReceiptAltered {
+        /// The file.
+        file: String,
+    },
+    /// Not a receipt mail, or its signature is not of a kind that is accepted, or its evidence does not hold.
+    #[error("{file}: {source}")]
+    ReceiptRefused {
+        /// The file.
+        file: String,
+        /// Why.
+        source: ReceiptRefutation,
+    },
+    /// The signature value over the receipt mail does not hold.
+    #[error("{file}: the seal is false: {source}")]
+    ReceiptSignatureWrong {
+        /// The file.
+        file: String,
+        /// Why.
+        source: ReceiptRefutation,
+    },
+    /// The certificate that signed the receipt mail leads to no seal anchor.
+    #[error("{file}: {source}")]
+    ReceiptUntrusted {
+        /// The file.
+        file: String,
+        /// Why.
+        source: ReceiptRefutation,
+    },
+    /// The receipt mail is signed, and about something else than the events beside it.
+    #[error("{file}: signed, and says other than the events beside it: {why}")]
+    ReceiptSaysOther {
+        /// The file.
+        file: String,
+        /// How.
+        why: &'static str,
+    },
+    /// The time-stamp cannot be read, or is not of a kind that is accepted.
+    #[error("{file}: {source}")]
+    TimestampRefused {
+        /// The file.
+        file: String,
+        /// Why.
+        source: TimestampRefutation,
+    },
+    /// The time-stamp is not about the checkpoint of its name.
+    #[error("{file}: altered: not a time-stamp of the checkpoint beside it")]
+    TimestampOfOther {
+        /// The file.
+        file: String,
+    },
+    /// The time-stamp's signature does not hold.
+    #[error("{file}: the time-stamp is false: {source}")]
+    TimestampSignatureWrong {
+        /// The file.
+        file: String,
+        /// Why.
+        source: TimestampRefutation,
+    },
+    /// The time-stamp authority's certificate leads to no anchor for time-stamps.
+    #[error("{file}: {source}")]
+    TimestampUntrusted {
+        /// The file.
+        file: String,
+        /// Why.
+        source: TimestampRefutation,
+    },
     /// `original.eml` is not the message that was accepted.
     #[error("original.eml: altered: not the message of {event}")]
     OriginalAltered {
@@ -214,6 +285,15 @@ impl Refutation {
             Self::CheckpointDiffers { .. } => "checkpoint-differs",
             Self::KeyDiffers { .. } => "key-differs",
             Self::ChainBroken { .. } => "chain-broken",
+            Self::ReceiptAltered { .. } => "receipt-altered",
+            Self::ReceiptRefused { .. } => "receipt-refused",
+            Self::ReceiptSignatureWrong { .. } => "receipt-signature-wrong",
+            Self::ReceiptUntrusted { .. } => "receipt-untrusted",
+            Self::ReceiptSaysOther { .. } => "receipt-says-other",
+            Self::TimestampRefused { .. } => "timestamp-refused",
+            Self::TimestampOfOther { .. } => "timestamp-of-other",
+            Self::TimestampSignatureWrong { .. } => "timestamp-signature-wrong",
+            Self::TimestampUntrusted { .. } => "timestamp-untrusted",
             Self::OriginalAltered { .. } => "original-altered",
             Self::OtherMessage { .. } => "other-message",
         }
@@ -255,6 +335,15 @@ impl Refutation {
             | Self::UnknownLog { file, .. }
             | Self::CheckpointDiffers { file }
             | Self::KeyDiffers { file }
+            | Self::ReceiptAltered { file }
+            | Self::ReceiptRefused { file, .. }
+            | Self::ReceiptSignatureWrong { file, .. }
+            | Self::ReceiptUntrusted { file, .. }
+            | Self::ReceiptSaysOther { file, .. }
+            | Self::TimestampRefused { file, .. }
+            | Self::TimestampOfOther { file }
+            | Self::TimestampSignatureWrong { file, .. }
+            | Self::TimestampUntrusted { file, .. }
             | Self::ChainBroken { file, .. } => Some(file),
         }
     }
@@ -270,6 +359,40 @@ impl Refutation {
             }
             XadesError::Untrusted(_) => Self::SealUntrusted { file, source },
             _ => Self::XmlRefused { file, source },
+        }
+    }
+
+    /// What is false about a receipt mail that does not hold.
+    pub(super) fn of_receipt(file: String, source: ReceiptRefutation) -> Self {
+        use CmsRefutation::{
+            Attribute, ContentAltered, SignatureValue, SigningCertificate, Untrusted,
+        };
+        match source {
+            ReceiptRefutation::Signature(ContentAltered) => Self::ReceiptAltered { file },
+            ReceiptRefutation::Signature(SignatureValue | SigningCertificate | Attribute(_)) => {
+                Self::ReceiptSignatureWrong { file, source }
+            }
+            ReceiptRefutation::Signature(Untrusted(_)) => Self::ReceiptUntrusted { file, source },
+            ReceiptRefutation::Field(_) | ReceiptRefutation::FieldMissing(_) => {
+                Self::ReceiptSaysOther {
+                    file,
+                    why: "a REM field of its header is missing or is not what its evidence says",
+                }
+            }
+            _ => Self::ReceiptRefused { file, source },
+        }
+    }
+
+    /// What is false about a time-stamp that does not hold.
+    pub(super) fn of_timestamp(file: String, source: TimestampRefutation) -> Self {
+        use CmsRefutation::{Attribute, ContentAltered, SignatureValue, SigningCertificate};
+        match source {
+            TimestampRefutation::Imprint => Self::TimestampOfOther { file },
+            TimestampRefutation::Signature(
+                ContentAltered | SignatureValue | SigningCertificate | Attribute(_),
+            ) => Self::TimestampSignatureWrong { file, source },
+            TimestampRefutation::Untrusted(_) => Self::TimestampUntrusted { file, source },
+            _ => Self::TimestampRefused { file, source },
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::anchors::Anchors;
 use crate::event::Event;
 use crate::evidence_xml;
 use crate::seal;
+use crate::timestamp::Accuracy;
 use crate::xades::SignedEvidence;
 
 /// What a verification proved.
@@ -22,6 +23,10 @@ pub struct Report {
     pub original: bool,
     /// How the message shown is the message of these events.
     pub message: Option<Likeness>,
+    /// The receipt mails that hold.
+    pub mailed: Vec<Mailed>,
+    /// The time-stamps that hold.
+    pub dated: Vec<Dated>,
     /// What was not proved, each once.
     pub not_proved: Vec<NotProved>,
     /// Certificates that stood in seals.
@@ -58,6 +63,40 @@ pub struct Sealed {
     pub time: Timestamp,
 }
 
+/// A receipt mail that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mailed {
+    /// The file.
+    pub file: String,
+    /// The ids of the evidence in it.
+    pub evidence: Vec<String>,
+    /// Who signed the mail, and when they say they did.
+    pub sealed: Sealed,
+}
+
+/// A time-stamp that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dated {
+    /// The file.
+    pub file: String,
+    /// The size of the tree whose checkpoint it dates.
+    pub size: u64,
+    /// When the authority saw the checkpoint.
+    pub time: Timestamp,
+    /// How far that may be off, if the authority says.
+    pub accuracy: Option<Accuracy>,
+    /// The subject of the authority's certificate (RFC 4514).
+    pub authority: String,
+    /// The name of the anchor it leads to.
+    pub anchor: String,
+    /// The policy it was made under, dotted.
+    pub policy: String,
+    /// Its number at its authority, lower-case hexadecimal.
+    pub serial: String,
+    /// A test authority: marked so in the anchors, or by its own policy.
+    pub untrusted: bool,
+}
+
 /// A place in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logged {
@@ -72,8 +111,25 @@ pub struct Logged {
 /// Something that was not proved. `Display` says it in a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotProved {
-    /// No time-stamp was looked at.
+    /// There is no time-stamp.
     NoTimestamp,
+    /// The only time-stamps are of test authorities.
+    TestTimestamps,
+    /// There is a time-stamp, and the anchors name nobody to believe for it.
+    TimestampNotBelieved {
+        /// The time-stamp's file.
+        file: String,
+    },
+    /// The fields of a receipt mail's header, but those `REM-*` that its evidence repeats.
+    MailHeader {
+        /// The mail's file.
+        file: String,
+    },
+    /// The receipt mail is the signed one with its line ends changed.
+    MailLineEnds {
+        /// The mail's file.
+        file: String,
+    },
     /// No witness's signature was looked at.
     NoWitness,
     /// Signatures under a checkpoint that were not checked.
@@ -218,7 +274,11 @@ impl Report {
 
     /// What no verification of today proves.
     pub(super) fn notes_of_all(&mut self) {
-        self.note(NotProved::NoTimestamp);
+        if self.dated.is_empty() {
+            self.note(NotProved::NoTimestamp);
+        } else if self.dated.iter().all(|dated| dated.untrusted) {
+            self.note(NotProved::TestTimestamps);
+        }
         self.note(NotProved::NoWitness);
         if !self.certificates.is_empty() {
             self.note(NotProved::Revocation);
@@ -235,6 +295,8 @@ impl Report {
             "findings": self.findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
             "original": self.original,
             "message": self.message.map(|likeness| likeness.to_string()),
+            "receipts": self.mailed.iter().map(Mailed::to_json).collect::<Vec<_>>(),
+            "timestamps": self.dated.iter().map(Dated::to_json).collect::<Vec<_>>(),
             "not_proved": not_proved,
         })
     }
@@ -247,6 +309,12 @@ impl fmt::Display for Report {
         for finding in &self.findings {
             write!(f, "{finding}")?;
         }
+        self.mailed
+            .iter()
+            .try_for_each(|mailed| write!(f, "{mailed}"))?;
+        self.dated
+            .iter()
+            .try_for_each(|dated| write!(f, "{dated}"))?;
         if self.original {
             writeln!(
                 f,
@@ -310,12 +378,90 @@ impl fmt::Display for Finding {
     }
 }
 
+impl Mailed {
+    fn to_json(&self) -> Value {
+        json!({
+            "file": self.file, "evidence": self.evidence, "issuer": self.sealed.issuer,
+            "subject": self.sealed.subject, "anchor": self.sealed.anchor,
+            "time": self.sealed.time.to_string(),
+        })
+    }
+}
+
+impl fmt::Display for Mailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Sealed {
+            subject,
+            anchor,
+            time,
+            ..
+        } = &self.sealed;
+        writeln!(
+            f,
+            "  {}: the receipt mail with evidence {}\n    signed     by {subject}, under your anchor \"{anchor}\", at {time} by its own clock",
+            self.file,
+            self.evidence.join(", ")
+        )
+    }
+}
+
+impl Dated {
+    fn to_json(&self) -> Value {
+        json!({
+            "file": self.file, "checkpoint": self.size, "time": self.time.to_string(),
+            "accuracy": self.accuracy.map(|accuracy| accuracy.to_string()),
+            "authority": self.authority, "anchor": self.anchor, "policy": self.policy,
+            "serial": self.serial, "untrusted": self.untrusted,
+        })
+    }
+}
+
+impl fmt::Display for Dated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let within = self
+            .accuracy
+            .map(|accuracy| format!(" (within {accuracy})"));
+        let kind = if self.untrusted {
+            "UNTRUSTED TEST AUTHORITY: this adds nothing to the operator's own word; "
+        } else {
+            ""
+        };
+        writeln!(
+            f,
+            "  {}: the checkpoint of {} entries existed at {}{}\n    stamped    {kind}by {}, under your anchor \"{}\", number {}, policy {}",
+            self.file,
+            self.size,
+            self.time,
+            within.unwrap_or_default(),
+            self.authority,
+            self.anchor,
+            self.serial,
+            self.policy
+        )
+    }
+}
+
 impl fmt::Display for NotProved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoTimestamp => {
                 f.write_str("times are the operator's own: no time-stamp of another was checked")
             }
+            Self::TestTimestamps => f.write_str(
+                "times are the operator's own: the only time-stamps are of an untrusted test authority",
+            ),
+            Self::TimestampNotBelieved { file } => write!(
+                f,
+                "{file}: when: your anchors name no time-stamp authority to believe"
+            ),
+            Self::MailHeader { file } => write!(
+                f,
+                "{file}: the fields of the mail's header besides REM-*: the signature does not cover them"
+            ),
+            Self::MailLineEnds { file } => write!(
+                f,
+                "{file}: the mail octet for octet: its line ends were changed"
+            ),
             Self::NoWitness => f.write_str(
                 "that the log shows everyone the same: no witness's signature was checked",
             ),

@@ -4,7 +4,7 @@ use receipts::anchors::Anchors;
 use receipts::bundle::{Bundle, container};
 use receipts::note::SigningKey;
 use receipts::proof::TlogProof;
-use receipts::verify::{Refutation, verify_bundle};
+use receipts::verify::{NotProved, Refutation, verify_bundle};
 use serde_json::json;
 
 use crate::made::{Made, ORIGINAL, chain, event, item, made, recipient, zip};
@@ -23,7 +23,7 @@ fn stride(usual: usize) -> usize {
 #[test]
 fn every_octet_of_the_zip_counts() {
     let made = made();
-    let bundle = made.bundle_of(2);
+    let bundle = made.full_bundle_of(2);
     let octets = zip(&bundle);
     verify_bundle(&octets, &made.anchors, None).unwrap();
     let files = bundle.files();
@@ -35,11 +35,11 @@ fn every_octet_of_the_zip_counts() {
         in_content[from..from + content.len()].fill(true);
         from += content.len();
     }
-    let step = stride(5);
+    let step = stride(19);
     let all = (0..octets.len())
         .filter(|at| !in_content[*at] || at % step == 0)
         .collect::<Vec<_>>();
-    assert!(all.len() > 22 * 60);
+    assert!(all.len() > 24 * 60);
     let mut altered = octets.clone();
     for at in all {
         altered[at] ^= 1 << (at / step % 8);
@@ -58,15 +58,30 @@ fn every_octet_of_the_zip_counts() {
 #[test]
 fn every_octet_of_the_files_counts() {
     let made = made();
-    let bundle = made.bundle_of(2);
+    let bundle = made.full_bundle_of(2);
+    // Harmless, and said: nothing signs a mail's header, and no event or conclusion is read from it.
+    let receipt = bundle.receipts.values().next().unwrap();
+    let unsigned = receipt
+        .windows(12)
+        .position(|window| window == b"MIME-Version")
+        .unwrap();
     let files = container::read(&zip(&bundle)).unwrap();
     let order: Vec<String> = bundle.files().into_iter().map(|(name, _)| name).collect();
     for (name, content) in &files {
-        for at in (0..content.len()).step_by(stride(11)) {
+        for at in (0..content.len()).step_by(stride(37)) {
             let mut forged = files.clone();
             forged.get_mut(name).unwrap()[at] ^= 1 << (at % 8);
             let octets = packed(&order, &forged, &bundle);
-            let refutation = verify_bundle(&octets, &made.anchors, None).unwrap_err();
+            let verdict = verify_bundle(&octets, &made.anchors, None);
+            if let (true, Ok(report)) = (name.starts_with("receipts/") && at < unsigned, &verdict) {
+                assert!(
+                    report
+                        .not_proved
+                        .contains(&NotProved::MailHeader { file: name.clone() })
+                );
+                continue;
+            }
+            let refutation = verdict.map(|report| report.to_string()).unwrap_err();
             let word = refutation.word();
             assert!(
                 word != "zip-damaged" && word != "zip-structure",
@@ -77,7 +92,8 @@ fn every_octet_of_the_files_counts() {
             let near = file == name
                 || file.contains(id)
                 || name.starts_with("checkpoints/")
-                || name.starts_with("chain/");
+                || name.starts_with("chain/")
+                || name.starts_with("timestamps/") && file.starts_with("chain/");
             assert!(near, "{name}, octet {at}: {refutation}");
         }
     }
@@ -130,7 +146,77 @@ fn replace(item: &mut receipts::bundle::Item, from: &str, to: &str) {
     item.octets = text.replace(from, to).into_bytes();
 }
 
+const RECEIPT: &str = "receipts/01KAP000000000000000000000.eml";
+
+/// The one receipt mail, with `from` replaced by `to`.
+fn edit_receipt(bundle: &mut Bundle, from: &str, to: &str) {
+    let mail = bundle.receipts.values_mut().next().unwrap();
+    let text = String::from_utf8(mail.clone()).unwrap();
+    assert!(text.contains(from));
+    *mail = text.replacen(from, to, 1).into_bytes();
+}
+
 const CASES: &[Case] = &[
+    ("receipt-altered", RECEIPT, |b, _| {
+        edit_receipt(b, "Your letter.", "Your better.")
+    }),
+    // Nothing signs the preamble: it is as this program writes it, or found.
+    ("receipt-altered", RECEIPT, |b, _| {
+        edit_receipt(b, "\r\n\r\n--knik", "\r\n\r\nPreamble.\r\n--knik")
+    }),
+    ("receipt-refused", RECEIPT, |b, _| {
+        edit_receipt(b, "multipart/signed", "multipart/mixed")
+    }),
+    ("receipt-says-other", RECEIPT, |b, _| {
+        edit_receipt(b, "REM-Evidence-ID", "REM-Evidence")
+    }),
+    ("receipt-says-other", RECEIPT, |b, made| {
+        // A true receipt of another event, under this one's name.
+        let (id, other) = (b.items.keys().next().copied().unwrap(), last(b).clone());
+        b.receipts.insert(id, crate::made::receipt(made, &[other]));
+    }),
+    ("receipt-untrusted", RECEIPT, |b, _| {
+        let stranger = crate::made::made();
+        let items: Vec<_> = b.items.values().take(1).cloned().collect();
+        b.receipts
+            .values_mut()
+            .for_each(|mail| *mail = crate::made::receipt(&stranger, &items));
+    }),
+    ("timestamp-of-other", "timestamps/11.tsr", |b, made| {
+        drop(b.timestamps.insert(11, made.stamp(b"other")))
+    }),
+    ("timestamp-untrusted", "timestamps/11.tsr", |b, _| {
+        let stranger = crate::made::made();
+        drop(b.timestamps.insert(11, stranger.stamp(&b.checkpoints[&11])))
+    }),
+    ("timestamp-signature-wrong", "timestamps/11.tsr", |b, _| {
+        // The signature's last octet.
+        *b.timestamps.get_mut(&11).unwrap().last_mut().unwrap() ^= 1;
+    }),
+    ("timestamp-refused", "timestamps/11.tsr", |b, made| {
+        // A certificate for seals stamps nothing.
+        let seal = crate::made::made();
+        let authority = receipts::timestamp::Authority::new(seal.seal);
+        let request =
+            receipts::timestamp::Request::new(&mail::Digest::of(&b.checkpoints[&11]), None, true);
+        let _ = made;
+        b.timestamps
+            .insert(11, authority.respond(&request.to_der(), b.time(), 1));
+    }),
+    ("unreadable", "timestamps/11.tsr", |b, made| {
+        // What the authority refused is no time-stamp.
+        let refused = made.authority.respond(b"", b.time(), 1);
+        b.timestamps.insert(11, refused);
+    }),
+    ("not-as-written", "timestamps/11.tsr", |b, _| {
+        // "Granted with modifications" instead of "granted".
+        let response = b.timestamps.get_mut(&11).unwrap();
+        let status = response
+            .windows(5)
+            .position(|window| window == [0x30, 3, 2, 1, 0])
+            .unwrap();
+        response[status + 4] = 1;
+    }),
     (
         "event-altered",
         "events/01KAP000000000000000000000.json",
@@ -267,7 +353,7 @@ fn sign_as_another(item: &mut receipts::bundle::Item) {
 fn each_way_of_being_false_has_its_word_and_its_file() {
     let made = made();
     for (word, file, change) in CASES {
-        let mut bundle = made.bundle();
+        let mut bundle = made.full_bundle_of(4);
         change(&mut bundle, &made);
         let refutation = verify_bundle(&zip(&bundle), &made.anchors, None).unwrap_err();
         assert_eq!(refutation.word(), *word, "{refutation}");
@@ -308,7 +394,9 @@ fn files_that_do_not_belong() {
         "original.eml/x",
         "events/",
         "salts/x",
-        "timestamps/1.tsr",
+        "timestamps/1",
+        "timestamps/01.tsr",
+        "receipts/x.eml",
     ] {
         let refutation = with(name, b"x");
         // An empty folder's name is passed over; then the container is not as written.
@@ -322,6 +410,14 @@ fn files_that_do_not_belong() {
         with(&format!("events/{stray}.json"), b"{}").word(),
         "missing"
     );
+    assert_eq!(with("timestamps/1.tsr", b"").word(), "missing");
+    assert_eq!(with("timestamps/11.tsr", b"").word(), "unreadable");
+    assert_eq!(
+        with(&format!("receipts/{stray}.eml"), b"").word(),
+        "missing"
+    );
+    let receipt = "receipts/01KAP000000000000000000000.eml";
+    assert_eq!(with(receipt, b"").word(), "receipt-refused");
     assert_eq!(with("chain/0000000000000000.pem", b"").word(), "unreadable");
     assert_eq!(with("chain/log-00000000.pem", b"").word(), "unreadable");
     assert_eq!(with("VERIFY.txt", b"rm -r /").word(), "not-as-written");

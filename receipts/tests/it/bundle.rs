@@ -72,6 +72,60 @@ fn a_letters_chain_is_proved() {
     assert!(!text.to_lowercase().contains("qualified"));
 }
 
+/// The receipt and the time-stamp are verified, reported, and a test authority is called one.
+#[test]
+fn a_receipt_and_a_time_stamp_are_proved() {
+    let mut made = made();
+    let octets = zip(&made.full_bundle_of(4));
+    let report = verify_bundle(&octets, &made.anchors, Some(ORIGINAL)).unwrap();
+    let (mailed, dated) = (&report.mailed[0], &report.dated[0]);
+    assert_eq!(
+        mailed.evidence,
+        ["01KAP000000000000000000000", "01KAP000000000000000000001"]
+    );
+    assert_eq!(
+        (
+            mailed.sealed.anchor.as_str(),
+            mailed.sealed.subject.as_str()
+        ),
+        ("operator", "CN=Operator seal")
+    );
+    assert_eq!(
+        (dated.size, dated.anchor.as_str(), dated.serial.as_str()),
+        (11, "stamps", "2a")
+    );
+    assert_eq!(dated.time.to_string(), "2026-11-22T09:10:00.500Z");
+    assert!(dated.untrusted && report.not_proved.contains(&NotProved::TestTimestamps));
+    assert!(!report.not_proved.contains(&NotProved::NoTimestamp));
+    let text = report.to_string();
+    assert!(
+        text.contains("UNTRUSTED TEST AUTHORITY")
+            && text.contains("2026-11-22T09:10:00.500Z (within 1 s)")
+    );
+    assert_eq!(report.to_json()["timestamps"][0]["untrusted"], true);
+    assert_eq!(
+        report.to_json()["receipts"][0]["evidence"][1],
+        "01KAP000000000000000000001"
+    );
+    // The policy tells a test authority even where the anchors forgot to.
+    made.anchors.timestamps[0].untrusted = false;
+    let report = verify_bundle(&octets, &made.anchors, None).unwrap();
+    assert!(report.dated[0].untrusted);
+    // Who believes no authority is told so, and the rest still holds.
+    made.anchors.timestamps.clear();
+    let report = verify_bundle(&octets, &made.anchors, None).unwrap();
+    assert!(report.dated.is_empty() && report.not_proved.contains(&NotProved::NoTimestamp));
+    assert!(
+        report
+            .not_proved
+            .contains(&NotProved::TimestampNotBelieved {
+                file: "timestamps/11.tsr".to_owned()
+            })
+    );
+    let (read, _) = Bundle::from_files(&container::read(&octets).unwrap()).unwrap();
+    assert_eq!(zip(&read), octets);
+}
+
 #[test]
 fn what_is_missing_is_said() {
     let made = made();
@@ -141,12 +195,21 @@ fn the_instructions_hold_when_run_and_fail_when_they_should() {
         return;
     }
     let made = made();
-    let octets = zip(&made.bundle());
+    let octets = zip(&made.full_bundle_of(4));
     let folder = tempfile::tempdir().unwrap();
     unpack(&octets, folder.path());
     let (good, said) = sh(folder.path());
     assert!(good, "{said}");
     assert!(said.contains("every step held\n"), "{said}");
+    for step in [
+        "CAdES Verification successful",
+        "Verification: OK",
+        "UNTRUSTED TEST",
+        "Time stamp: Nov 22 09:10:00.5 2026 GMT",
+        "carries evidence/01KAP000000000000000000001.xml",
+    ] {
+        assert!(said.contains(step), "{step}: {said}");
+    }
     for file in container::read(&octets)
         .unwrap()
         .keys()
@@ -292,11 +355,59 @@ fn single_files() {
     assert!(neighbours("zip").is_empty());
 }
 
+/// A receipt mail by itself, and with an event it is about.
+#[test]
+fn a_single_receipt() {
+    let made = made();
+    let bundle = made.bundle();
+    let nothing = Beside::default();
+    let other_message = Beside {
+        message: Some(b"x"),
+        ..nothing
+    };
+    let verify = |name: &str, octets: &[u8], beside| {
+        verify_file(name, octets, &made.anchors, beside).unwrap()
+    };
+    let receipt = crate::made::receipt(
+        &made,
+        &bundle.items.values().take(2).cloned().collect::<Vec<_>>(),
+    );
+    let (id, item) = bundle.items.first_key_value().unwrap();
+    let receipt_name = format!("{id}.eml");
+    let report = verify(&receipt_name, &receipt, nothing).unwrap();
+    assert_eq!((report.findings.len(), report.mailed.len()), (2, 1));
+    assert!(report.not_proved.contains(&NotProved::MailHeader {
+        file: receipt_name.clone()
+    }));
+    let report = verify(
+        &receipt_name,
+        &receipt,
+        Beside {
+            event: Some(&item.octets),
+            salt: Some(item.salt.as_bytes()),
+            message: Some(ORIGINAL),
+        },
+    )
+    .unwrap();
+    assert!(report.findings[0].shown.is_some() && report.findings[1].shown.is_none());
+    assert_eq!(report.message, Some(Likeness::Exact));
+    assert_eq!(
+        verify(&receipt_name, &receipt, other_message)
+            .unwrap_err()
+            .word(),
+        "other-message"
+    );
+    assert_eq!(
+        verify("x.eml", b"x", nothing).unwrap_err().word(),
+        "receipt-refused"
+    );
+}
+
 proptest::proptest! {
     #[test]
     fn any_octets_are_judged(octets in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400), text in ".{0,200}") {
         let anchors = receipts::anchors::Anchors::default();
-        for name in ["a.zip", "a.xml", "a.tlog-proof"] {
+        for name in ["a.zip", "a.xml", "a.tlog-proof", "a.eml"] {
             for octets in [octets.as_slice(), text.as_bytes()] {
                 proptest::prop_assert!(verify_file(name, octets, &anchors, Beside::default()).unwrap().is_err());
             }

@@ -5,7 +5,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair,
     date_time_ymd,
 };
-use receipts::anchors::{Anchors, CertificateAnchor};
+use receipts::anchors::{Anchors, CertificateAnchor, TimestampAnchor};
 use receipts::bundle::{Bundle, Item};
 use receipts::checkpoint::Checkpoint;
 use receipts::event::Event;
@@ -16,7 +16,7 @@ use receipts::note::SigningKey;
 use receipts::proof::TlogProof;
 use receipts::seal::SoftSeal;
 use receipts::smime;
-use receipts::timestamp::{Authority, authority_key_usage};
+use receipts::timestamp::{Authority, Request};
 use receipts::xades::sign;
 use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
@@ -26,6 +26,7 @@ pub struct Made {
     pub seal: SoftSeal,
     pub root: CertificateDer<'static>,
     pub log: SigningKey,
+    pub authority: Authority<SoftSeal>,
     pub anchors: Anchors,
 }
 
@@ -36,15 +37,23 @@ pub fn made() -> Made {
         certificate: root.clone(),
     };
     let log = SigningKey::from_seed("log.e-citizen.example", &[9; 32]).unwrap();
+    let (authority, authority_root) = authority();
+    let timestamp = TimestampAnchor {
+        name: "stamps".to_owned(),
+        certificate: authority_root,
+        untrusted: true,
+    };
     let anchors = Anchors {
         seals: vec![anchor],
         logs: vec![log.verifier().clone()],
+        timestamps: vec![timestamp],
         ..Anchors::default()
     };
     Made {
         seal,
         root,
         log,
+        authority,
         anchors,
     }
 }
@@ -52,8 +61,9 @@ pub fn made() -> Made {
 /// A time-stamp authority under a root of its own.
 pub fn authority() -> (Authority<SoftSeal>, CertificateDer<'static>) {
     let mut leaf = params("UNTRUSTED test time-stamps");
-    let (arcs, usage) = authority_key_usage();
-    let mut usage = CustomExtension::from_oid_content(&arcs, usage);
+    // SEQUENCE { id-kp-timeStamping }, which must be critical (RFC 3161 §2.3).
+    let purpose = vec![0x30, 10, 0x06, 8, 0x2b, 6, 1, 5, 5, 7, 3, 8];
+    let mut usage = CustomExtension::from_oid_content(&[2, 5, 29, 37], purpose);
     usage.set_criticality(true);
     leaf.custom_extensions.push(usage);
     let (seal, root) = sealed_under("Test time-stamps", leaf);
@@ -195,6 +205,26 @@ impl Made {
         items.truncate(count);
         self.prove(&mut items);
         Bundle::gather(items, Some(ORIGINAL.to_vec()), &self.anchors).unwrap()
+    }
+
+    /// As [`Made::bundle_of`], with a receipt mail about the events that have a reason, and its checkpoint stamped.
+    pub fn full_bundle_of(&self, count: usize) -> Bundle {
+        let mut bundle = self.bundle_of(count);
+        let items: Vec<Item> = bundle.items.values().take(2).cloned().collect();
+        bundle
+            .add_receipt(receipt(self, &items), &self.anchors)
+            .unwrap();
+        let checkpoint = bundle.checkpoints.values().next().unwrap();
+        let response = self.stamp(checkpoint);
+        bundle.add_timestamp(&response, &self.anchors).unwrap();
+        bundle
+    }
+
+    /// The response of the test authority to a request about these octets.
+    pub fn stamp(&self, octets: &[u8]) -> Vec<u8> {
+        let request = Request::new(&mail::Digest::of(octets), Some(&[7; 8]), true);
+        let time = "2026-11-22T09:10:00.500Z".parse().unwrap();
+        self.authority.respond(&request.to_der(), time, 42)
     }
 }
 
