@@ -103,11 +103,22 @@ impl Client {
             url: url.to_owned(),
             source: Box::new(error),
         };
-        let mut request = self.agent.get(url).config();
-        if is_here(url)? {
-            request = request.proxy(None);
+        let proxied = !is_here(url)?;
+        let ask = || {
+            let request = self.agent.get(url).config();
+            let request = if proxied {
+                request
+            } else {
+                request.proxy(None)
+            };
+            request.build().call()
+        };
+        let mut response = match ask() {
+            // A kept connection that the server gave up meanwhile shows only now (RFC 9112 §9.3.1: ask again).
+            Err(ureq::Error::Io(_) | ureq::Error::Protocol(_)) => ask(),
+            asked => asked,
         }
-        let mut response = request.build().call().map_err(failed)?;
+        .map_err(failed)?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
@@ -195,6 +206,31 @@ impl LogSource for RemoteLog<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_kept_connection_that_was_given_up_is_asked_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        // Two connections: each answers once, hears the next question out, and hangs up.
+        let server = std::thread::spawn(move || {
+            for body in ["one", "two"] {
+                let mut socket = listener.accept().unwrap().0;
+                let mut buffer = [0; 2048];
+                assert!(socket.read(&mut buffer).unwrap() > 0);
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{body}");
+                socket.write_all(answer.as_bytes()).unwrap();
+                let _ = socket.read(&mut buffer);
+            }
+        });
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let client = Client::new(Arc::new(provider), &[]);
+        assert_eq!(client.get(&url, 3).unwrap().unwrap(), b"one");
+        assert_eq!(client.get(&url, 3).unwrap().unwrap(), b"two");
+        drop(client);
+        server.join().unwrap();
+    }
 
     #[test]
     fn hosts_that_are_here_and_elsewhere() {

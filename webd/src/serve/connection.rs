@@ -102,3 +102,112 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         count(&counters.broken_off);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::admission::Admission;
+    use axum::extract::Extension;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time::{Duration, Instant};
+
+    const ASK: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    /// What a client sees of its connection, and when it ends: octets come and go in memory, and the clock goes ahead
+    /// whenever everybody waits.
+    async fn served(
+        body: usize,
+    ) -> (
+        tokio::io::DuplexStream,
+        tokio::task::JoinHandle<Counters>,
+        watch::Sender<bool>,
+    ) {
+        let (near, far) = duplex(1024);
+        let page = move |Extension(visitor): Extension<Visitor>| async move {
+            assert!(!visitor.is_secure() && visitor.certificates().is_empty());
+            "x".repeat(body)
+        };
+        let router = Router::new().route("/", get(page));
+        let (shutdown, watching) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            let counters = Counters::new(&Arc::new(Admission::default()));
+            let visitor = Visitor {
+                secure: false,
+                certificates: Arc::from([]),
+            };
+            run(far, visitor, router, &counters, watching).await;
+            counters
+        });
+        (near, task, shutdown)
+    }
+
+    fn broken_off(counters: &Counters) -> u64 {
+        counters
+            .broken_off
+            .load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_connection_ends_at_its_age() {
+        let (mut near, task, _shutdown) = served(10).await;
+        let began = Instant::now();
+        let mut answers = 0;
+        loop {
+            let mut buffer = [0; 1024];
+            if near.write_all(ASK).await.is_err() {
+                break;
+            }
+            match near.read(&mut buffer).await {
+                Ok(1..) => answers += 1,
+                _ => break,
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert!(answers >= 118, "{answers}");
+        let counters = task.await.unwrap();
+        let age = began.elapsed();
+        assert!(
+            age >= CONNECTION_AGE_MAX && age < CONNECTION_AGE_MAX + FINISH_TIMEOUT,
+            "{age:?}"
+        );
+        assert_eq!(broken_off(&counters), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_is_cut() {
+        let (mut near, task, _shutdown) = served(1 << 20).await;
+        let began = Instant::now();
+        near.write_all(ASK).await.unwrap();
+        let counters = task.await.unwrap();
+        assert_eq!(
+            began.elapsed().as_secs(),
+            (CONNECTION_AGE_MAX + FINISH_TIMEOUT).as_secs()
+        );
+        assert_eq!(broken_off(&counters), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_and_a_half_head_end_in_time() {
+        for sent in [&b""[..], b"GET / HTTP/1.1\r\n", ASK] {
+            let (mut near, task, _shutdown) = served(10).await;
+            let began = Instant::now();
+            near.write_all(sent).await.unwrap();
+            task.await.unwrap();
+            assert_eq!(began.elapsed().as_secs(), HEAD_TIMEOUT.as_secs());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_running_answer_is_finished_at_shutdown() {
+        let (mut near, task, shutdown) = served(5000).await;
+        near.write_all(ASK).await.unwrap();
+        let mut first = [0; 100];
+        near.read_exact(&mut first).await.unwrap();
+        shutdown.send(true).unwrap();
+        let mut rest = Vec::new();
+        near.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.ends_with(&[b'x'; 4000]));
+        assert_eq!(broken_off(&task.await.unwrap()), 0);
+    }
+}

@@ -128,6 +128,7 @@ fn only_reading_is_offered() {
                 (405, Some("GET,HEAD")),
                 "{method} {path}"
             );
+            assert_eq!(answer.field("x-content-type-options"), Some("nosniff"));
         }
     }
     for target in ["x:443", "*", "x"] {
