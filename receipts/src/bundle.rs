@@ -252,15 +252,8 @@ impl Bundle {
         files: &container::Files,
     ) -> Result<(), BundleError> {
         let unknown = || BundleError::UnknownEntry(name.to_owned());
-        let wrong = || BundleError::Content(name.to_owned());
         let (folder, file) = name.split_once('/').unwrap_or(("", name));
-        let at_most = |max: usize| {
-            if content.len() <= max {
-                Ok(())
-            } else {
-                Err(BundleError::TooLarge(name.to_owned()))
-            }
-        };
+        let at_most = |max: usize| at_most(name, content, max);
         match folder {
             "" if file == "VERIFY.txt" => {}
             "" if file == "original.eml" => self.original = Some(content.to_vec()),
@@ -303,21 +296,29 @@ impl Bundle {
                 }
                 self.timestamps.insert(size, content.to_vec());
             }
-            "chain" if file.starts_with("log-") => {
-                let key = log_key::from_pem(content)
-                    .filter(|_| is_hash(file, "log-", 8))
-                    .ok_or_else(wrong)?;
-                self.log_keys.insert(name.to_owned(), key);
-            }
-            "chain" if is_hash(file, "", 16) => {
-                at_most(2 * seal::CERTIFICATE_OCTETS_MAX)?;
-                let certificate = CertificateDer::from_pem_slice(content).map_err(|_| wrong())?;
-                if certificate_name(&certificate) != name {
-                    return Err(wrong());
-                }
-                self.certificates.insert(name.to_owned(), certificate);
-            }
+            "chain" => self.take_key(name, file, content)?,
             _ => return Err(unknown()),
+        }
+        Ok(())
+    }
+
+    /// A file of `chain/`: a log's key or a certificate.
+    fn take_key(&mut self, name: &str, file: &str, content: &[u8]) -> Result<(), BundleError> {
+        let wrong = || BundleError::Content(name.to_owned());
+        if file.starts_with("log-") {
+            let key = log_key::from_pem(content)
+                .filter(|_| is_hash(file, "log-", 8))
+                .ok_or_else(wrong)?;
+            self.log_keys.insert(name.to_owned(), key);
+        } else if is_hash(file, "", 16) {
+            at_most(name, content, 2 * seal::CERTIFICATE_OCTETS_MAX)?;
+            let certificate = CertificateDer::from_pem_slice(content).map_err(|_| wrong())?;
+            if certificate_name(&certificate) != name {
+                return Err(wrong());
+            }
+            self.certificates.insert(name.to_owned(), certificate);
+        } else {
+            return Err(BundleError::UnknownEntry(name.to_owned()));
         }
         Ok(())
     }
@@ -376,6 +377,14 @@ impl Bundle {
     pub fn time(&self) -> Timestamp {
         let times = self.items.values().map(|item| item.event.time);
         times.max().unwrap_or(Timestamp::from_millis(0))
+    }
+}
+
+fn at_most(name: &str, content: &[u8], max: usize) -> Result<(), BundleError> {
+    if content.len() <= max {
+        Ok(())
+    } else {
+        Err(BundleError::TooLarge(name.to_owned()))
     }
 }
 

@@ -221,7 +221,15 @@ fn what_does_not_hold_is_named() {
     for (from, to, refutation) in cases {
         assert_eq!(refuted(from, to), refutation, "{from}");
     }
-    // Signed as a whole by the same seal, and what is inside is not what it should be.
+}
+
+/// Signed as a whole by the same seal, and what is inside is not what it should be.
+#[test]
+fn what_a_true_signature_does_not_mend() {
+    let made = made();
+    let mut items = chain();
+    made.prove(&mut items);
+    let mail = receipt(&made, &items[..2]);
     let time = "2026-11-22T09:01:00.000Z".parse().unwrap();
     let signed = |header: &str, entity: &str| {
         let mail = sign(header.as_bytes(), entity.as_bytes(), &made.seal, time).unwrap();
