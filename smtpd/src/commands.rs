@@ -2,17 +2,17 @@
 //!
 //! | module | command |
 //! |---|---|
-//! | [`helo`] | EHLO, HELO |
-//! | [`mail`] | MAIL |
-//! | [`rcpt`] | RCPT |
-//! | [`data`] | DATA; the message itself is `session/receiving.rs` |
-//! | [`rset`] | RSET |
-//! | [`noop`] | NOOP |
-//! | [`vrfy`] | VRFY |
-//! | [`expn`] | EXPN |
-//! | [`help`] | HELP |
-//! | [`quit`] | QUIT |
-//! | [`starttls`] | STARTTLS |
+//! | `helo` | EHLO, HELO |
+//! | `mail` | MAIL |
+//! | `rcpt` | RCPT |
+//! | `data` | DATA; the message itself is `session/receiving.rs` |
+//! | `rset` | RSET |
+//! | `noop` | NOOP |
+//! | `vrfy` | VRFY |
+//! | `expn` | EXPN |
+//! | `help` | HELP |
+//! | `quit` | QUIT |
+//! | `starttls` | STARTTLS |
 
 pub(crate) mod data;
 pub(crate) mod expn;

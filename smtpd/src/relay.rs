@@ -91,15 +91,11 @@ impl Relay {
     /// Takes as long as the peer may ([`Waits`]). If the call is dropped the connection is, too; the peer may then have
     /// the letter or not, as when a connection breaks.
     pub async fn deliver(&self, destination: &Destination, letter: &Letter) -> Vec<Outcome> {
-        let mut outcomes = Vec::with_capacity(letter.to.len());
-        for to in letter.to.chunks(RECIPIENTS_MAX) {
-            let part = Letter {
-                from: letter.from.clone(),
-                to: to.to_vec(),
-                octets: Arc::clone(&letter.octets),
-            };
-            outcomes.extend(self.attempt(destination, Arc::new(part)).await);
-        }
+        let outcomes = if content::is_clean(&letter.octets) {
+            self.attempts(destination, letter).await
+        } else {
+            vec![Trouble::Unclean.into_outcome(); letter.to.len()]
+        };
         for outcome in &outcomes {
             count(match outcome {
                 Outcome::Sent { .. } => &self.counters.sent,
@@ -122,6 +118,19 @@ impl Relay {
         for connection in self.pool.all() {
             connection.quit().await;
         }
+    }
+
+    async fn attempts(&self, destination: &Destination, letter: &Letter) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(letter.to.len());
+        for to in letter.to.chunks(RECIPIENTS_MAX) {
+            let part = Letter {
+                from: letter.from.clone(),
+                to: to.to_vec(),
+                octets: Arc::clone(&letter.octets),
+            };
+            outcomes.extend(self.attempt(destination, Arc::new(part)).await);
+        }
+        outcomes
     }
 
     async fn attempt(&self, destination: &Destination, letter: Arc<Letter>) -> Vec<Outcome> {

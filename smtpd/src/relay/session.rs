@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use mail::ReversePath;
 
-use super::content::{self, Content};
+use super::content::Content;
 use super::limits::{PIPELINED_MAX, Waits};
 use super::outcome::{Asked, Outcome, Trouble};
 use super::reply::{Garbage, PeerReply, Replies};
@@ -181,7 +181,8 @@ impl Session {
         std::mem::take(&mut self.outcomes)
     }
 
-    /// Begins a letter on a session at rest. What the peer is known not to take is not offered to it.
+    /// Begins a letter on a session at rest. What the peer is known not to take is not offered to it; that the letter can be
+    /// sent at all ([`super::content::is_clean`]) was seen before.
     pub fn send(&mut self, letter: Arc<Letter>, now: Instant) {
         let trouble = match (&self.state, &self.trouble) {
             (State::Idle, _) => self.obstacle(&letter),
@@ -254,9 +255,6 @@ impl Session {
 
     fn obstacle(&self, letter: &Letter) -> Option<Trouble> {
         let size_bytes = letter.octets.len() as u64;
-        if !content::is_clean(&letter.octets) {
-            return Some(Trouble::Unclean);
-        }
         if !self.peer.eight_bit && !letter.octets.is_ascii() {
             return Some(Trouble::EightBit);
         }
