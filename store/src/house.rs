@@ -13,7 +13,7 @@ use crate::clock::{Clock, TimeSource};
 use crate::commit::{Act, Group, Queue, Ticket};
 use crate::content::Content;
 use crate::mint::Minter;
-use crate::reading::OctetsCache;
+use crate::originals::OctetsCache;
 use crate::schema;
 use crate::segments::Segments;
 use crate::sql::{Engine, Param, Sql};

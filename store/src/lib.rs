@@ -5,6 +5,8 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | `house` | the store itself: opening it, its parts, its health |
+//! | `error` | why the store could not do what it was asked |
 //! | [`sql`] | the SQL seam: what both engines must speak |
 //! | [`sqlite`] | the embedded engine |
 //! | [`schema`] | numbered migrations |
@@ -21,6 +23,7 @@
 //! | [`mailboxes`] | a holder's folders |
 //! | [`view`] | what a mailbox holds and what changed in it |
 //! | [`reading`] | log-in, listing, disclosure, hand-over |
+//! | `originals` | the accepted octets of letters |
 //! | [`amend`] | flags |
 //! | [`placements`] | copy, move, expunge |
 //! | [`agenda`] | what is owed to senders |
@@ -59,6 +62,7 @@ pub mod watch;
 
 mod error;
 mod house;
+mod originals;
 
 pub use commit::Ticket;
 pub use error::StoreError;

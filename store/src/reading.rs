@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use mail::digest::Digest;
 use mail::structure::Structure;
@@ -20,6 +20,7 @@ use crate::commit::{Act, Ticket};
 use crate::content::Place;
 use crate::mailboxes::MailboxId;
 use crate::mint::{MessageFacts, RecipientFacts};
+use crate::originals::Source;
 use crate::register::AccountId;
 use crate::sql::{Row, Sql};
 use crate::view::{Entry, Flags, Keywords, flags};
@@ -31,15 +32,6 @@ const DISCLOSED: i64 = 2;
 const HANDED_OVER: i64 = 4;
 /// `marked-read` is recorded.
 pub(crate) const MARKED_READ: i64 = 8;
-
-/// Octets of originals kept in memory for the next partial FETCH of the same letter.
-const CACHE_BYTES_MAX: usize = 64 << 20;
-
-/// Letters in that cache; small ones are read again faster than they are looked up.
-const CACHE_LETTERS_MAX: usize = 64;
-
-/// A letter this small is not worth caching.
-const CACHE_LETTER_BYTES_MIN: usize = 64 << 10;
 
 /// What a client may know of a letter's header and structure. Listing it was recorded before this was made.
 #[derive(Clone)]
@@ -86,15 +78,6 @@ pub struct Acknowledged {
     pub covered: Vec<Range<u64>>,
     /// Whether the original's whole header was among what was sent.
     pub header: bool,
-}
-
-/// Where an original is.
-#[derive(Clone)]
-struct Source {
-    store: Store,
-    place: Place,
-    size: u64,
-    digest: Digest,
 }
 
 /// One placement with everything that is known about its letter, but for its octets.
@@ -321,57 +304,6 @@ impl Disclosure {
     /// [`StoreError::Damaged`] when it is not what was accepted: it is never served as whole.
     pub fn octets(&self) -> Result<Arc<[u8]>, StoreError> {
         self.listing.source.octets()
-    }
-}
-
-impl Source {
-    fn part(&self, range: &Range<u64>) -> Result<Vec<u8>, StoreError> {
-        if range.start > range.end || range.end > self.size {
-            return Err(StoreError::damaged("a part outside its message"));
-        }
-        self.store
-            .content()
-            .read_part(self.place, range.start, range.end - range.start)
-    }
-
-    fn octets(&self) -> Result<Arc<[u8]>, StoreError> {
-        if let Some(octets) = self.store.cache().look(self.place) {
-            return Ok(octets);
-        }
-        let octets: Arc<[u8]> = self
-            .store
-            .content()
-            .read(self.place, self.size, &self.digest)?
-            .into();
-        self.store.cache().keep(self.place, &octets);
-        Ok(octets)
-    }
-}
-
-/// Originals lately disclosed, so that a large letter fetched in pieces is read and checked once.
-#[derive(Default)]
-pub(crate) struct OctetsCache(Mutex<Vec<(Place, Arc<[u8]>)>>);
-
-impl OctetsCache {
-    fn look(&self, place: Place) -> Option<Arc<[u8]>> {
-        let mut letters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = letters.iter().position(|(at, _)| *at == place)?;
-        let letter = letters.remove(found);
-        let octets = Arc::clone(&letter.1);
-        letters.push(letter);
-        Some(octets)
-    }
-
-    fn keep(&self, place: Place, octets: &Arc<[u8]>) {
-        if octets.len() < CACHE_LETTER_BYTES_MIN || octets.len() > CACHE_BYTES_MAX {
-            return;
-        }
-        let mut letters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        letters.push((place, Arc::clone(octets)));
-        let mut held: usize = letters.iter().map(|(_, octets)| octets.len()).sum();
-        while held > CACHE_BYTES_MAX || letters.len() > CACHE_LETTERS_MAX {
-            held -= letters.remove(0).1.len();
-        }
     }
 }
 
