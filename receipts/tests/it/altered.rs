@@ -158,7 +158,7 @@ fn edit_receipt(bundle: &mut Bundle, from: &str, to: &str) {
 
 const CASES: &[Case] = &[
     ("receipt-altered", RECEIPT, |b, _| {
-        edit_receipt(b, "Your letter.", "Your better.")
+        edit_receipt(b, "rem_message/introduction", "rem_message/introduktion")
     }),
     // Nothing signs the preamble: it is as this program writes it, or found.
     ("receipt-altered", RECEIPT, |b, _| {

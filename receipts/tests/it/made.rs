@@ -1,6 +1,7 @@
 //! What the tests make: a seal with its chain, an operator's anchors, events of a letter's way.
 
 use base64::Engine as _;
+use mail::report::Mailbox;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair,
     date_time_ymd,
@@ -14,6 +15,7 @@ use receipts::leaf::Salt;
 use receipts::merkle::{self, Hash, HashReader, MerkleError};
 use receipts::note::SigningKey;
 use receipts::proof::TlogProof;
+use receipts::receipt_mail::{Evidence, SignedReceipt};
 use receipts::seal::SoftSeal;
 use receipts::smime;
 use receipts::timestamp::{Authority, Request};
@@ -212,12 +214,35 @@ impl Made {
         let mut bundle = self.bundle_of(count);
         let items: Vec<Item> = bundle.items.values().take(2).cloned().collect();
         bundle
-            .add_receipt(receipt(self, &items), &self.anchors)
+            .add_receipt(self.receipt(&items), &self.anchors)
             .unwrap();
         let checkpoint = bundle.checkpoints.values().next().unwrap();
         let response = self.stamp(checkpoint);
         bundle.add_timestamp(&response, &self.anchors).unwrap();
         bundle
+    }
+
+    /// The receipt mail about these sealed events, as it is sent.
+    pub fn receipt(&self, items: &[Item]) -> Vec<u8> {
+        let evidence: Vec<_> = items
+            .iter()
+            .map(|item| Evidence {
+                event: &item.event,
+                xml: item.xml.as_deref().unwrap(),
+            })
+            .collect();
+        let receipt = SignedReceipt {
+            from: Mailbox {
+                name: Some("Պաշտոնական փոստ".into()),
+                address: "receipts@e-citizen.example".parse().unwrap(),
+            },
+            to: "office@tax.example".parse().unwrap(),
+            host: "mx.e-citizen.example",
+            subject: Some("Ծանուցում № 5"),
+            evidence: &evidence,
+        };
+        let time = "2026-11-22T09:00:40.000Z".parse().unwrap();
+        receipt.build(&self.seal, time).unwrap()
     }
 
     /// The response of the test authority to a request about these octets.
@@ -234,7 +259,7 @@ pub fn zip(bundle: &Bundle) -> Vec<u8> {
     octets
 }
 
-/// A receipt mail about these sealed events, in the least words.
+/// A mail about these sealed events in the least words, as another system may write it.
 pub fn receipt(made: &Made, items: &[Item]) -> Vec<u8> {
     let first = &items[0].event;
     let reason = first.subject.reason.unwrap();

@@ -4,17 +4,20 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use mail::Digest;
 use proptest::prelude::*;
 use receipts::cms::{CmsRefutation, HashAlgorithm};
 use receipts::seal::certificate_pem;
 use receipts::timestamp::authority::TEST_POLICY;
 use receipts::timestamp::{Imprint, Request, ResponseError, TimestampRefutation, Token};
+use receipts::xades::{c14n, dom};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use crate::made::{authority, made};
-use crate::oracle::{has, run};
+use crate::oracle::{has, run, standards};
 
 const DATA: &[u8] = b"log.e-citizen.example\n11\n";
 const NONCE: [u8; 8] = [0x80, 1, 2, 3, 4, 5, 6, 7];
@@ -253,6 +256,42 @@ fn openssls_are_accepted() {
                 .verify(&imprint(), Some(&NONCE[1..]), &anchors)
                 .is_err()
         );
+    }
+}
+
+/// The time-stamps inside published evidence: each is about the canonical octets of the signature's value
+/// (EN 319 132-1 §5.3).
+#[test]
+fn published_samples() {
+    let Some(standards) = standards() else { return };
+    let authority = standards.join("etsi-319532-4/certs/TSA.NOWNTSTS202004.pem");
+    let anchors = [CertificateDer::from_pem_file(authority).unwrap()];
+    let folder = standards.join("agid-rem-policy-it-1.2/standalone-evidence");
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let root = dom::parse(&fs::read(&path).unwrap()).unwrap();
+        let all = root.descendants();
+        let only = |local: &str| *all.iter().find(|element| element.local == local).unwrap();
+        let value = c14n::Subset {
+            root: &root,
+            apex: only("SignatureValue"),
+            without: None,
+            inclusive: &[],
+        };
+        let mut base64 = only("EncapsulatedTimeStamp").text();
+        base64.retain(|character| !character.is_ascii_whitespace());
+        let token = STANDARD.decode(base64).unwrap();
+        let imprint = Imprint::of(HashAlgorithm::Sha256, &c14n::canonicalize(&value));
+        let token = Token::from_der(token);
+        // Everything but trust holds: the authority's root is not published, only another of the same name.
+        let verdict = token.verify(&imprint, None, &anchors).unwrap_err();
+        assert!(
+            matches!(verdict, TimestampRefutation::Untrusted(_)),
+            "{path:?}: {verdict}"
+        );
+        let other = Imprint::of(HashAlgorithm::Sha256, b"x");
+        let verdict = token.verify(&other, None, &anchors).unwrap_err();
+        assert_eq!(verdict, TimestampRefutation::Imprint);
     }
 }
 

@@ -7,10 +7,13 @@ use base64::engine::general_purpose::STANDARD;
 use mail::Timestamp;
 use rustls_pki_types::CertificateDer;
 
-use crate::bundle::{Bundle, checkpoint_name, receipt_name, timestamp_name, xml_name};
-use crate::cms::CERTIFICATES_MAX;
-use crate::cms::check::{Content, Names, check};
+use super::is_self_issued;
+use crate::bundle::{
+    Bundle, certificate_name, checkpoint_name, receipt_name, timestamp_name, xml_name,
+};
+use crate::cms::check::{Content, check};
 use crate::id::EvidenceId;
+use crate::seal;
 use crate::smime::SignedMail;
 use crate::timestamp::Token;
 use crate::timestamp::authority::TEST_POLICY;
@@ -93,33 +96,24 @@ pub(super) fn timestamp(text: &mut String, bundle: &Bundle, size: u64, response:
     );
 }
 
-/// Whom the command is to trust, and for when: the certificate furthest from the signer's that the bundle shows.
-fn trust(bundle: &Bundle, certificates: &[CertificateDer<'_>], time: Timestamp) -> String {
-    let shown =
-        |der: &CertificateDer<'_>| bundle.certificates.iter().find(|(_, other)| *other == der);
-    let mut here = certificates.first().and_then(shown);
-    for _ in 0..CERTIFICATES_MAX {
-        let above = here.and_then(|(_, der)| issuer(bundle, der));
-        let Some(above) = above else { break };
-        here = Some(above);
-    }
-    let name = here.map(|(name, _)| name.as_str()).unwrap_or_default();
-    let seconds = time.as_millis().div_euclid(1000);
-    format!("-CAfile {name} -partial_chain -attime {seconds}")
-}
-
-/// Another certificate of the bundle with the name of this one's issuer.
-fn issuer<'a>(
-    bundle: &'a Bundle,
-    der: &CertificateDer<'_>,
-) -> Option<(&'a String, &'a CertificateDer<'static>)> {
-    let names = Names::read(der).ok()?;
-    let is_issuer = |other: &CertificateDer<'_>| {
-        Names::read(other).is_ok_and(|other| other.subject == names.issuer)
+/// Whom the command is to trust, and for when: a root that the bundle shows and the path leads to, else what comes
+/// nearest.
+fn trust(bundle: &Bundle, certificates: &[CertificateDer<'static>], time: Timestamp) -> String {
+    let Some((leaf, others)) = certificates.split_first() else {
+        return String::new();
     };
-    let own = names.subject == names.issuer;
-    bundle
+    let (roots, between): (Vec<_>, Vec<_>) = bundle
         .certificates
-        .iter()
-        .find(|(_, other)| !own && is_issuer(other))
+        .values()
+        .filter(|der| *der != leaf)
+        .cloned()
+        .partition(is_self_issued);
+    let end = |anchors: &[CertificateDer<'static>]| {
+        let path = seal::validate(leaf, others, anchors, time).ok()?;
+        anchors.get(path.anchor).map(certificate_name)
+    };
+    let trusted = end(&roots).or_else(|| end(&between));
+    let trusted = trusted.unwrap_or_else(|| certificate_name(leaf));
+    let seconds = time.as_millis().div_euclid(1000);
+    format!("-CAfile {trusted} -partial_chain -attime {seconds}")
 }
