@@ -4,10 +4,12 @@
 //! |---|---|
 //! | [`material`] | what a configuration's files hold: TLS, trust, limits; read at start and on SIGHUP |
 //! | [`listeners`] | the sockets, bound before anything is promised |
+//! | [`receiving`] | the lock by which one process receives into a data directory |
 //! | [`supervisor`] | what the supervisor sees: pid file, readiness |
 
 pub mod listeners;
 pub mod material;
+pub mod receiving;
 pub mod supervisor;
 
 use std::path::PathBuf;
@@ -28,6 +30,7 @@ use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use listeners::{Bound, Listeners};
 use material::Material;
+use receiving::Receiving;
 use supervisor::PidFile;
 
 /// SIGTERM to exit is promised within 10 s; the daemons cut their own connections a little earlier.
@@ -99,7 +102,12 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
     // Handlers stand before anything is promised: a signal in the meantime is not lost.
     let mut signals = Signals::new()?;
     let listeners = Listeners::bind(&config.listen, &roles).await?;
-    let (store, failed) = open_store(&config, &roles)?;
+    let (store, failed) = open_store(&config)?;
+    // Held to the end.
+    let _receiving = roles
+        .has(Role::Smtpd)
+        .then(|| receive(&store))
+        .transpose()?;
     if listeners.is_empty() && !roles.has(Role::Chores) {
         return Err(Failure::could_not(
             "nothing to run: no listener is on for these roles",
@@ -143,18 +151,22 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
     ended
 }
 
-/// Opens the store and has its failure announced.
-fn open_store(config: &Config, roles: &Roles) -> Outcome<(Store, Arc<Notify>)> {
-    let store = config.open_store()?;
-    if roles.has(Role::Smtpd) {
-        let swept = store.sweep()?;
-        if swept > 0 {
-            tracing::info!(
-                files = swept,
-                "removed what a crash left of messages that were never accepted"
-            );
-        }
+/// Takes the right to receive, and clears away what a crash left.
+fn receive(store: &Store) -> Outcome<Receiving> {
+    let receiving = Receiving::take(store.dir())?;
+    let swept = store.sweep()?;
+    if swept > 0 {
+        tracing::info!(
+            files = swept,
+            "removed what a crash left of messages that were never accepted"
+        );
     }
+    Ok(receiving)
+}
+
+/// Opens the store and has its failure announced.
+fn open_store(config: &Config) -> Outcome<(Store, Arc<Notify>)> {
+    let store = config.open_store()?;
     let failed = Arc::new(Notify::new());
     let announce = Arc::clone(&failed);
     store.on_failure(Box::new(move || announce.notify_one()));
