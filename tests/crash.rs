@@ -233,6 +233,24 @@ fn claims(post: &Post, message_id: &str, disclosed: usize, handed_over: usize) {
 }
 
 #[test]
+fn who_took_all_of_it_and_hung_up_was_handed_it() {
+    let (post, devices) = Post::serving(&HOLDERS[..1]);
+    let address = post.mailbox(HOLDERS[0]);
+    for number in 1..=8 {
+        let message_id = format!("<{number}@ministry.example>");
+        let octets = letter(&message_id, &address, 3000);
+        let mut smtp = post.smtp().unwrap();
+        smtp.send("office@ministry.example", &[&address], &octets)
+            .unwrap();
+        let mut imap = selected(&post, &devices[0]);
+        imap.ok(&format!("FETCH {number} (BODY.PEEK[])")).unwrap();
+        // No LOGOUT, no goodbye of TLS: as a phone does that leaves the network.
+        drop(imap);
+        post.await_count(&message_id, "handed-over", 1);
+    }
+}
+
+#[test]
 fn half_a_letter_leaves_nothing() {
     let (mut post, devices) = Post::serving(&HOLDERS[..1]);
     let address = post.mailbox(HOLDERS[0]);

@@ -1,10 +1,9 @@
 //! A disk that is full, or that fails: never a 250 that is not true, never a 5xx, and all is well when the disk is.
 //!
-//! The disk is broken from outside, by a library between the program and libc (`disk/fault.c`); it needs a C compiler,
+//! The disk is broken from outside, by a library between the program and libc (`preload/disk.c`); it needs a C compiler,
 //! which building the program needs too.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::harness::letters::letter;
@@ -25,23 +24,10 @@ struct Breakable {
 impl Breakable {
     /// `None` without a C compiler.
     fn new() -> Option<Self> {
-        if !tools::have(&["cc"]) {
-            return None;
-        }
         let (mut post, mut devices) = Post::serving(&[HOLDER]);
+        let library = tools::preload("disk", post.scratch())?;
+        let fault = post.scratch().join("fault");
         post.stop();
-        let (library, fault) = (
-            post.scratch().join("fault.so"),
-            post.scratch().join("fault"),
-        );
-        let source = tools::root().join("tests/disk/fault.c");
-        tools::must(
-            Command::new("cc")
-                .args(["-shared", "-fPIC", "-o"])
-                .arg(&library)
-                .arg(source)
-                .arg("-ldl"),
-        );
         let data = post.root().join("data");
         post.serve_with_environment(&[
             ("LD_PRELOAD", library.as_path()),

@@ -1,6 +1,7 @@
 //! The tests of the whole: the house's own rules, and the program from outside.
 
 mod clients;
+mod clock;
 mod crash;
 mod dialogues;
 mod disk;

@@ -67,3 +67,20 @@ pub fn python(script: &str, arguments: &[&str]) -> String {
             .args(arguments),
     )
 }
+
+/// A library of tests/preload, built into `directory`; `None` without a C compiler, which building the program needs too.
+pub fn preload(name: &str, directory: &Path) -> Option<PathBuf> {
+    if !have(&["cc"]) {
+        return None;
+    }
+    let library = directory.join(format!("{name}.so"));
+    let source = root().join("tests/preload").join(format!("{name}.c"));
+    must(
+        Command::new("cc")
+            .args(["-shared", "-fPIC", "-o"])
+            .arg(&library)
+            .arg(source)
+            .arg("-ldl"),
+    );
+    Some(library)
+}

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::harness::letters::letter;
-use crate::harness::post::{Ended, KNIK, Port, path_text};
+use crate::harness::post::Port;
 use crate::harness::{Imap, Post, eventually};
 
 const HOLDER: &str = "2503851234";

@@ -63,7 +63,10 @@ pub async fn write(wire: &mut impl Wire, output: &Output, patience: Duration) ->
     within(patience, wire.flush()).await
 }
 
-/// Octets from the wire; `dry` becomes true when there were none for the moment.
+/// Octets from the wire, none at its end; `dry` becomes true when there were none for the moment.
+///
+/// Many clients hang up without TLS's own goodbye. That matters where data ends with the connection (RFC 8446 §6.1);
+/// a command ends with its own CRLF, so to us it is an end like any other: what they took before it still counts.
 pub async fn read(wire: &mut impl Wire, buffer: &mut [u8], dry: &mut bool) -> io::Result<usize> {
     poll_fn(|context| {
         let mut into = ReadBuf::new(buffer);
@@ -71,6 +74,9 @@ pub async fn read(wire: &mut impl Wire, buffer: &mut [u8], dry: &mut bool) -> io
             Poll::Pending => {
                 *dry = true;
                 Poll::Pending
+            }
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Poll::Ready(Ok(0))
             }
             Poll::Ready(done) => Poll::Ready(done.map(|()| into.filled().len())),
         }
