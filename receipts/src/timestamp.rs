@@ -133,11 +133,7 @@ impl Request {
         Self {
             imprint: Imprint::sha256(digest),
             // As it will be read back: the same number.
-            nonce: nonce.map(|nonce| {
-                let zeros = nonce.iter().take_while(|octet| **octet == 0).count();
-                let digits = nonce.get(zeros..).filter(|digits| !digits.is_empty());
-                digits.unwrap_or(&[0]).to_vec()
-            }),
+            nonce: nonce.map(|nonce| number(nonce).to_vec()),
             policy: None,
             certificates,
         }
@@ -234,7 +230,7 @@ impl Token {
         if info.imprint != *imprint {
             return Err(TimestampRefutation::Imprint);
         }
-        if nonce.is_some_and(|nonce| info.nonce != Some(nonce)) {
+        if nonce.is_some_and(|nonce| info.nonce != Some(number(nonce))) {
             return Err(TimestampRefutation::Nonce);
         }
         let unnamed = TimestampRefutation::Signature(CmsRefutation::SigningCertificate);
@@ -270,6 +266,13 @@ impl Token {
             unsigned_attributes: checked.unsigned,
         })
     }
+}
+
+/// A nonce is a number: zeros in front are not part of it.
+fn number(nonce: &[u8]) -> &[u8] {
+    let zeros = nonce.iter().take_while(|octet| **octet == 0).count();
+    let digits = nonce.get(zeros..).filter(|digits| !digits.is_empty());
+    digits.unwrap_or(&[0])
 }
 
 /// RFC 3161 §2.3: critical, and no other purpose.

@@ -7,7 +7,7 @@ use super::report::{Dated, NotProved, Report};
 use crate::anchors::Anchors;
 use crate::bundle::{Bundle, checkpoint_name, timestamp_name};
 use crate::timestamp::authority::TEST_POLICY;
-use crate::timestamp::{Imprint, Token};
+use crate::timestamp::{Imprint, TimestampRefutation, Token};
 
 /// Verifies every time-stamp against the file of its checkpoint. Without an anchor for time-stamps nobody's is believed:
 /// then it is said, and nothing is refuted by it.
@@ -31,16 +31,18 @@ pub(super) fn verify_all(
             });
         };
         let imprint = Imprint::sha256(&Digest::of(checkpoint));
-        let refuted = |source| Refutation::of_timestamp(file.clone(), source);
-        if trusted.is_empty() {
-            let claims = token.claims().filter(|claims| claims.imprint == imprint);
-            let claims =
-                claims.ok_or_else(|| Refutation::TimestampOfOther { file: file.clone() })?;
-            report.certificates.extend(claims.certificates);
-            report.note(NotProved::TimestampNotBelieved { file });
-            continue;
-        }
-        let stamped = token.verify(&imprint, None, &trusted).map_err(refuted)?;
+        let stamped = match token.verify(&imprint, None, &trusted) {
+            Ok(stamped) => stamped,
+            // All but trust holds.
+            Err(TimestampRefutation::Untrusted(_)) if trusted.is_empty() => {
+                let claims = token.claims();
+                let certificates = claims.into_iter().flat_map(|claims| claims.certificates);
+                report.certificates.extend(certificates);
+                report.note(NotProved::TimestampNotBelieved { file });
+                continue;
+            }
+            Err(source) => return Err(Refutation::of_timestamp(file, source)),
+        };
         if stamped.unsigned_attributes {
             report.note(NotProved::UnsignedProperties { file: file.clone() });
         }

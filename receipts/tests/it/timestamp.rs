@@ -71,6 +71,39 @@ fn the_built_in_authority_answers() {
     assert!(matches!(untrusted, TimestampRefutation::Untrusted(_)));
 }
 
+/// A nonce is a number: one in 256 random ones begins with a zero.
+#[test]
+fn nonces_of_any_look() {
+    let (authority, root) = authority();
+    let time = "2026-11-22T09:10:00.000Z".parse().unwrap();
+    for nonce in [
+        &[0, 0, 1][..],
+        &[0x80, 0],
+        &[0],
+        &[0; 8],
+        &[0, 0xff],
+        &[7; 32],
+    ] {
+        let request = Request::new(&Digest::of(DATA), Some(nonce), true);
+        let response = authority.respond(&request.to_der(), time, 1);
+        let token = Token::from_response(&response).unwrap();
+        let anchors = std::slice::from_ref(&root);
+        token.verify(&imprint(), Some(nonce), anchors).unwrap();
+        token.verify(&imprint(), request.nonce(), anchors).unwrap();
+        let other = token.verify(&imprint(), Some(&[nonce, &[1]].concat()), anchors);
+        assert_eq!(other.unwrap_err(), TimestampRefutation::Nonce);
+    }
+    let request = Request::new(&Digest::of(DATA), Some(&[7; 33]), true);
+    let refused = Token::from_response(&authority.respond(&request.to_der(), time, 1));
+    assert!(matches!(
+        refused,
+        Err(ResponseError::Refused {
+            failure: Some(5),
+            ..
+        })
+    ));
+}
+
 #[test]
 fn a_certificate_for_anything_else_stamps_nothing() {
     let made = made();
