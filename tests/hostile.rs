@@ -102,6 +102,49 @@ fn half_open_handshakes_and_idle_sessions() {
 }
 
 #[test]
+fn more_connections_from_one_address_than_any_office_has() {
+    others_are_not_harmed(|post, over| {
+        let source = Ipv4Addr::new(127, 0, 0, 66);
+        let mut held = Vec::new();
+        let mut ended = 0;
+        for number in 0..900 {
+            let (port, begin) = match number % 3 {
+                0 => (Port::Imaps, &HALF_HELLO[..]),
+                1 => (Port::Imap, &b"a CAPABILITY\r\n"[..]),
+                _ => (Port::Smtp, &b"EHLO a.example\r\n"[..]),
+            };
+            let Ok(mut channel) = post.connect(source, port) else {
+                continue;
+            };
+            let _ = channel.write(begin);
+            // Beyond a limit it is told so and shown out, at once.
+            if number > 600 && matches!(until_the_end(&mut channel), Some(Line::Closed)) {
+                ended += 1;
+            }
+            held.push(channel);
+        }
+        assert!(ended > 0, "nothing limits what one address may hold");
+        wait_for(over);
+    });
+}
+
+/// Reads on for a moment: what came last.
+fn until_the_end(channel: &mut Channel) -> Option<Line> {
+    let mut last = None;
+    for _ in 0..10 {
+        match channel.line(Duration::from_millis(20)) {
+            Ok(Line::Whole(_)) => {}
+            Ok(other) => {
+                last = Some(other);
+                break;
+            }
+            Err(_) => break,
+        }
+    }
+    last
+}
+
+#[test]
 fn one_octet_at_a_time() {
     others_are_not_harmed(|post, over| {
         let mut slow: Vec<Channel> = Vec::new();
