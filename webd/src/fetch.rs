@@ -1,5 +1,5 @@
-//! A blocking GET with bounds on time and size, and a remote log as a monitor reads it. For commands, never for the
-//! server.
+//! A blocking GET and POST with bounds on time and size, and a remote log as a monitor reads it. For commands and chores
+//! with threads of their own, never for the reactor.
 
 use std::error::Error;
 use std::net::IpAddr;
@@ -35,7 +35,7 @@ pub enum FetchError {
     #[error("{0} is not an http or https URL")]
     Url(String),
     /// No connection, no answer in time, TLS that does not hold, an answer that is longer than it may be.
-    #[error("GET {url} failed")]
+    #[error("asking {url} failed")]
     Failed {
         /// What was asked for.
         url: String,
@@ -44,7 +44,7 @@ pub enum FetchError {
         source: Box<ureq::Error>,
     },
     /// An answer that is neither the file nor that there is none.
-    #[error("GET {url} was answered with {status}")]
+    #[error("{url} answered with status {status}")]
     Status {
         /// What was asked for.
         url: String,
@@ -52,7 +52,7 @@ pub enum FetchError {
         status: u16,
     },
     /// The file is compressed, though that was not offered.
-    #[error("GET {url} was answered in an encoding that was not asked for")]
+    #[error("{url} answered in an encoding that was not asked for")]
     Encoded {
         /// What was asked for.
         url: String,
@@ -113,31 +113,70 @@ impl Client {
             };
             request.build().call()
         };
-        let mut response = match ask() {
+        let response = match ask() {
             // A kept connection that the server gave up meanwhile shows only now (RFC 9112 §9.3.1: ask again).
             Err(ureq::Error::Io(_) | ureq::Error::Protocol(_)) => ask(),
             asked => asked,
         }
         .map_err(failed)?;
         match response.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
-            status => {
-                return Err(FetchError::Status {
-                    url: url.to_owned(),
-                    status: status.as_u16(),
-                });
-            }
+            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
+            _ => body(url, response, size_max).map(Some),
         }
-        if response.headers().contains_key(CONTENT_ENCODING) {
-            return Err(FetchError::Encoded {
-                url: url.to_owned(),
-            });
-        }
-        // The limit counts what may be read: one octet more would be one too many.
-        let body = response.body_mut().with_config().limit(size_max);
-        body.read_to_vec().map(Some).map_err(failed)
     }
+
+    /// The octets with which this URL answers to `question`, at most `size_max` of them. It is asked once, and not
+    /// elsewhere: redirects are not followed.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub fn post(
+        &self,
+        url: &str,
+        media_type: &str,
+        question: &[u8],
+        size_max: u64,
+    ) -> Result<Vec<u8>, FetchError> {
+        let request = self.agent.post(url).config().max_redirects(0);
+        let request = if is_here(url)? {
+            request.proxy(None)
+        } else {
+            request
+        };
+        let request = request.build().content_type(media_type);
+        match request.send(question) {
+            Ok(response) => body(url, response, size_max),
+            Err(error) => Err(FetchError::Failed {
+                url: url.to_owned(),
+                source: Box::new(error),
+            }),
+        }
+    }
+}
+
+/// The body of an answer that is what was asked for.
+fn body(
+    url: &str,
+    mut response: ureq::http::Response<ureq::Body>,
+    size_max: u64,
+) -> Result<Vec<u8>, FetchError> {
+    if response.status() != StatusCode::OK {
+        return Err(FetchError::Status {
+            url: url.to_owned(),
+            status: response.status().as_u16(),
+        });
+    }
+    if response.headers().contains_key(CONTENT_ENCODING) {
+        return Err(FetchError::Encoded {
+            url: url.to_owned(),
+        });
+    }
+    // The limit counts what may be read: one octet more would be one too many.
+    let body = response.body_mut().with_config().limit(size_max);
+    body.read_to_vec().map_err(|error| FetchError::Failed {
+        url: url.to_owned(),
+        source: Box::new(error),
+    })
 }
 
 /// Whether a URL's host is this machine.
@@ -230,6 +269,57 @@ mod tests {
         assert_eq!(client.get(&url, 3).unwrap().unwrap(), b"two");
         drop(client);
         server.join().unwrap();
+    }
+
+    /// Answers one question, whole or not; the question.
+    fn answering(listener: TcpListener, answer: &'static str) -> std::thread::JoinHandle<String> {
+        std::thread::spawn(move || {
+            let mut socket = listener.accept().unwrap().0;
+            let mut heard = Vec::new();
+            while !heard.ends_with(b"question") {
+                let mut octet = [0];
+                socket.read_exact(&mut octet).unwrap();
+                heard.extend(octet);
+            }
+            socket.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8(heard).unwrap()
+        })
+    }
+
+    #[test]
+    fn a_question_is_posted_once_and_the_answer_is_bounded() {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        for (answer, wanted) in [
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nanswer",
+                Some("answer"),
+            ),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\ntoolong", None),
+            (
+                "HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n",
+                None,
+            ),
+            ("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", None),
+            ("", None),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("http://{}/", listener.local_addr().unwrap());
+            let server = answering(listener, answer);
+            let client = Client::new(Arc::clone(&provider), &[]);
+            let answered = client.post(&url, "application/x", b"question", 6);
+            assert_eq!(
+                answered.as_deref().ok(),
+                wanted.map(str::as_bytes),
+                "{answer:?}: {answered:?}"
+            );
+            let heard = server.join().unwrap();
+            assert!(heard.starts_with("POST / HTTP/1.1\r\n"), "{heard}");
+            assert!(
+                heard
+                    .to_ascii_lowercase()
+                    .contains("content-type: application/x\r\n")
+            );
+        }
     }
 
     #[test]
