@@ -311,13 +311,14 @@ impl Post {
 
     /// How `serve` ended by itself, which it must in this time.
     pub fn ended_within(&mut self, within: Duration) -> ExitStatus {
-        let mut child = self.server.take().unwrap();
-        eventually(within, || {
-            child
-                .try_wait()
-                .unwrap()
-                .ok_or_else(|| "serve goes on".to_owned())
-        })
+        // It stays ours until it has ended, so that a failed test leaves none behind.
+        let child = self.server.as_mut().unwrap();
+        let status = eventually(within, || {
+            let ended = child.try_wait().unwrap();
+            ended.ok_or_else(|| "serve goes on".to_owned())
+        });
+        self.server = None;
+        status
     }
 
     /// `kill -9`.
@@ -336,13 +337,7 @@ impl Post {
     pub fn stop(&mut self) -> (ExitStatus, Duration) {
         self.signal(Signal::SIGTERM);
         let began = Instant::now();
-        let mut child = self.server.take().unwrap();
-        let status = eventually(Duration::from_secs(30), || {
-            child
-                .try_wait()
-                .unwrap()
-                .ok_or_else(|| "serve goes on after SIGTERM".to_owned())
-        });
+        let status = self.ended_within(Duration::from_secs(30));
         (status, began.elapsed())
     }
 
