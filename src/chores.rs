@@ -3,8 +3,14 @@
 //! | module | what |
 //! |---|---|
 //! | [`publish`] | pending evidence under signed checkpoints |
+//! | [`receipts`] | the receipts and reports that senders are owed |
+//! | [`relay`] | letters on their way out |
+//! | [`stamp`] | time-stamps of others over the log's checkpoints |
 
 pub mod publish;
+pub mod receipts;
+pub mod relay;
+pub mod stamp;
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};

@@ -11,6 +11,7 @@ use mail::Address;
 use receipts::event::EventName;
 use receipts::id::{ContractId, EvidenceId, MessageId};
 use store::contracts::Profile;
+use store::outbound::LetterState;
 use store::register::{Kind, Lang};
 
 use crate::commands::dates::{Day, Moment};
@@ -55,7 +56,12 @@ pub enum Command {
     /// The public log of all evidence
     #[command(subcommand)]
     Log(Log),
-    /// Check bundles, evidence and proofs offline: no store, network or configuration is used
+    /// Receipts and reports on their way to senders
+    #[command(subcommand)]
+    Queue(Queue),
+    /// Look at a log from outside: it must be what it was at the last look, grown
+    Monitor(Monitor),
+    /// Check bundles, evidence, proofs and receipt mails offline: no store, network or configuration is used
     Verify(Verify),
     /// Re-verify the whole store against its log; names the first thing that does not hold
     Audit,
@@ -81,10 +87,10 @@ pub struct Init {
     /// IMAP listener over TLS
     #[arg(long, value_name = "A:P", default_value = crate::config::template::port::IMAPS)]
     pub imaps: SocketAddr,
-    /// HTTP listener, written for a later version
+    /// HTTP listener: the log's files, health, metrics
     #[arg(long, value_name = "A:P", default_value = crate::config::template::port::HTTP)]
     pub http: SocketAddr,
-    /// HTTPS listener, written for a later version
+    /// HTTPS listener: the same
     #[arg(long, value_name = "A:P", default_value = crate::config::template::port::HTTPS)]
     pub https: SocketAddr,
 }
@@ -321,10 +327,55 @@ pub enum Log {
     },
 }
 
+/// `queue`.
+#[derive(Debug, Subcommand)]
+pub enum Queue {
+    /// All letters, oldest first
+    List {
+        /// Only those in this state: queued, sent, failed, dropped
+        #[arg(long)]
+        state: Option<LetterState>,
+    },
+    /// One letter: how far it has come
+    Show {
+        /// Its number
+        letter: i64,
+        /// Print the letter itself, octet for octet
+        #[arg(long)]
+        octets: bool,
+    },
+    /// Try a letter at once, a failed or dropped one too
+    Retry {
+        /// Its number
+        letter: i64,
+    },
+    /// Take a letter out of the queue
+    Drop {
+        /// Its number
+        letter: i64,
+    },
+}
+
+/// `monitor`.
+#[derive(Debug, Args)]
+pub struct Monitor {
+    /// The log's URL, or that of the host that serves it under /log/
+    pub url: String,
+    /// The last checkpoint that was seen; made at the first look, replaced at each good one
+    #[arg(long, value_name = "FILE")]
+    pub state: PathBuf,
+    /// What to trust: the log's key [default: ./anchors.toml]
+    #[arg(long, value_name = "FILE")]
+    pub anchors: Option<PathBuf>,
+    /// PEM file of authorities for https [default: the system's]
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+}
+
 /// `verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Bundles (.zip), sealed evidence (.xml), proofs (.tlog-proof)
+    /// Bundles (.zip), sealed evidence (.xml), proofs (.tlog-proof), receipt mails (.eml)
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// The message to compare with the digest in the evidence

@@ -10,6 +10,9 @@
 //! | [`export`] | the bundle |
 //! | [`page`] | one event as a page to print |
 //! | [`log`] | the log: key, status, checkpoint, proofs |
+//! | [`queue`] | letters on their way out |
+//! | [`monitor`] | a log looked at from outside |
+//! | [`stamped`] | a kept time-stamp as a stranger sees it |
 //! | [`verify`] | bundles, evidence and proofs, checked offline |
 //! | [`audit`] | the whole store against its log |
 //! | [`operator`] | who gives the commands |
@@ -24,6 +27,9 @@ pub mod evidence;
 pub mod export;
 pub mod init;
 pub mod log;
+pub mod monitor;
 pub mod operator;
 pub mod page;
+pub mod queue;
+pub mod stamped;
 pub mod verify;

@@ -4,19 +4,23 @@
 //! |---|---|
 //! | [`file`] | the file as it is written, and reading values with their place |
 //! | [`template`] | the file as `init` writes it |
+//! | [`timestamps`] | the `[timestamp]` table |
 //! | [`trust`] | the `[[trust]]` tables with the files they name |
 
 pub mod file;
 pub mod template;
+pub mod timestamps;
 pub mod trust;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use smtpd::relay::Destination;
 use store::{Options, Store};
 
 use crate::failure::{Failure, Outcome};
+use timestamps::Timestamps;
 use trust::TrustTable;
 
 /// Where the configuration is looked for when neither `--config` nor `KNIK_CONFIG` says.
@@ -44,8 +48,12 @@ pub struct Config {
     pub log: Log,
     /// The operator's own authority, for device certificates.
     pub authority: KeyPair,
+    /// Who dates the log's checkpoints, and how often.
+    pub timestamp: Timestamps,
     /// The data directory.
     pub data: PathBuf,
+    /// Whom outbound mail is handed to; `None`: it waits.
+    pub relay: Option<Destination>,
     /// What peers may use up.
     pub limits: Limits,
     /// Sources of holders' certificates.
@@ -165,7 +173,9 @@ impl Config {
             ("hostname", self.hostname != running.hostname),
             ("listen", self.listen != running.listen),
             ("log", self.log != running.log),
+            ("timestamp", self.timestamp != running.timestamp),
             ("store", self.data != running.data),
+            ("relay", self.relay != running.relay),
         ];
         differs
             .iter()

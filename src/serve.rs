@@ -2,11 +2,13 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`figures`] | what `/metrics` shows of the daemons and the store |
 //! | [`material`] | what a configuration's files hold: TLS, trust, limits; read at start and on SIGHUP |
 //! | [`listeners`] | the sockets, bound before anything is promised |
 //! | [`receiving`] | the lock by which one process receives into a data directory |
 //! | [`supervisor`] | what the supervisor sees: pid file, readiness |
 
+pub mod figures;
 pub mod listeners;
 pub mod material;
 pub mod receiving;
@@ -23,11 +25,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use webd::{Figures, Webd};
 
-use crate::chores::{Chores, publish::Publish};
+use crate::chores::{
+    Chores, publish::Publish, receipts::Receipts, relay::Outward, stamp::TimeStamp,
+};
 use crate::cli;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
+use figures::Stock;
 use listeners::{Bound, Listeners};
 use material::Material;
 use receiving::Receiving;
@@ -37,6 +43,8 @@ use supervisor::PidFile;
 const DRAIN: Duration = Duration::from_millis(9_500);
 /// After a failed sync, for the sessions to say 451; the exit is promised within 30 s.
 const FAILED_DRAIN: Duration = Duration::from_secs(3);
+/// Evidence may wait ten merge delays before `/healthz` complains, and never less than this: a busy disk is no alarm.
+const PUBLISH_LAG_MIN: Duration = Duration::from_secs(10);
 
 /// A part of the post that one process may run alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -45,10 +53,9 @@ pub enum Role {
     Smtpd,
     /// Mail out, to holders
     Imapd,
-    /// Files and pages; comes with a later version
-    #[value(hide = true)]
+    /// The log's files, health and metrics over HTTP
     Webd,
-    /// What the post does by itself: publishing the log
+    /// What the post does by itself: publishing the log, receipts
     Chores,
 }
 
@@ -113,16 +120,17 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
             "nothing to run: no listener is on for these roles",
         ));
     }
-    let post = Post::start(store, &roles, &material);
-    let mut chores = None;
+    let mut post = Post::start(store, &roles, &material);
+    let mut figures = post.figures();
+    let (shutdown, watching) = watch::channel(false);
+    let mut chores = Vec::new();
     if roles.has(Role::Chores) {
-        chores = Some(Chores::start(
-            vec![Box::new(Publish::new(&config, &post.store))],
-            &failed,
-        )?);
+        chores = start_chores(&config, &post.store, &failed, &watching, &mut figures)?;
+    }
+    if roles.has(Role::Webd) {
+        post.open_web(&config, &material, figures);
     }
     let ready = format!("ready {}", listeners.describe());
-    let (shutdown, watching) = watch::channel(false);
     let mut tasks = JoinSet::new();
     for bound in listeners.into_bound() {
         post.spawn(&mut tasks, bound, watching.clone());
@@ -141,14 +149,41 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
         tracing::warn!("what did not end in time was cut");
         tasks.abort_all();
     }
-    if let Some(chores) = chores {
-        tokio::task::block_in_place(|| chores.stop());
+    for thread in chores {
+        tokio::task::block_in_place(|| thread.stop());
     }
     drop(pid_file);
     if ended.is_ok() {
         tracing::info!("ended");
     }
     ended
+}
+
+/// What the post does by itself, in the order in which it ends: the log is published last. What waits for others has a
+/// thread of its own, so that none of them delays publishing.
+fn start_chores(
+    config: &Config,
+    store: &Store,
+    failed: &Arc<Notify>,
+    shutdown: &watch::Receiver<bool>,
+    figures: &mut Vec<Arc<dyn Figures>>,
+) -> Outcome<Vec<Chores>> {
+    let mut threads = Vec::new();
+    match &config.relay {
+        Some(smarthost) => {
+            let outward = Outward::new(config, store, smarthost, shutdown)?;
+            figures.push(figures::relay(outward.counters()));
+            threads.push(Chores::start(vec![Box::new(outward)], failed)?);
+        }
+        None => tracing::info!("no relay.smarthost is set: receipts wait in the queue"),
+    }
+    let time_stamp = TimeStamp::new(config, store, shutdown);
+    threads.push(Chores::start(vec![Box::new(time_stamp)], failed)?);
+    let receipts = Receipts::new(config, store);
+    threads.push(Chores::start(vec![Box::new(receipts)], failed)?);
+    let publish = Publish::new(config, store);
+    threads.push(Chores::start(vec![Box::new(publish)], failed)?);
+    Ok(threads)
 }
 
 /// Takes the right to receive, and clears away what a crash left.
@@ -181,6 +216,7 @@ struct Post {
     store: Store,
     smtpd: Option<Arc<Smtpd>>,
     imapd: Option<Arc<Imapd>>,
+    webd: Option<Arc<Webd>>,
 }
 
 impl Post {
@@ -200,22 +236,50 @@ impl Post {
             store,
             smtpd,
             imapd,
+            webd: None,
         }
     }
 
+    /// What can be counted here.
+    fn figures(&self) -> Vec<Arc<dyn Figures>> {
+        let mut figures: Vec<Arc<dyn Figures>> = vec![Arc::new(Stock::new(&self.store))];
+        if let Some(smtpd) = &self.smtpd {
+            figures.push(figures::smtp(smtpd.counters()));
+        }
+        if let Some(imapd) = &self.imapd {
+            figures.push(figures::imap(imapd.counters()));
+        }
+        figures
+    }
+
+    fn open_web(&mut self, config: &Config, material: &Material, figures: Vec<Arc<dyn Figures>>) {
+        let options = webd::Options {
+            publish_lag_max: PUBLISH_LAG_MIN.max(config.log.merge_delay * 10),
+            figures,
+            tls: Some(Arc::clone(&material.imap_tls)),
+        };
+        self.webd = Some(Webd::new(&self.store, options));
+    }
+
     fn spawn(&self, tasks: &mut JoinSet<()>, bound: Bound, watching: watch::Receiver<bool>) {
-        match (bound, &self.smtpd, &self.imapd) {
-            (Bound::Smtp(listener), Some(smtpd), _) => {
+        match (bound, &self.smtpd, &self.imapd, &self.webd) {
+            (Bound::Smtp(listener), Some(smtpd), ..) => {
                 tasks.spawn(Arc::clone(smtpd).serve(listener, watching));
             }
-            (Bound::Imap(listener), _, Some(imapd)) => {
+            (Bound::Imap(listener), _, Some(imapd), _) => {
                 tasks.spawn(Arc::clone(imapd).serve_starttls(listener, watching));
             }
-            (Bound::Imaps(listener), _, Some(imapd)) => {
+            (Bound::Imaps(listener), _, Some(imapd), _) => {
                 tasks.spawn(Arc::clone(imapd).serve_tls(listener, watching));
             }
-            (Bound::Preauth(listener), _, Some(imapd)) => {
+            (Bound::Preauth(listener), _, Some(imapd), _) => {
                 tasks.spawn(Arc::clone(imapd).serve_preauth(listener, watching));
+            }
+            (Bound::Http(listener), .., Some(webd)) => {
+                tasks.spawn(Arc::clone(webd).serve_plain(listener, watching));
+            }
+            (Bound::Https(listener), .., Some(webd)) => {
+                tasks.spawn(Arc::clone(webd).serve_tls(listener, watching));
             }
             // Invariant: a listener is bound only for a role that runs.
             _ => {}
@@ -264,6 +328,9 @@ impl Post {
         if let Some(imapd) = &self.imapd {
             imapd.reload_limits(material.imap_limits.clone());
             imapd.reload(Arc::clone(&material.imap_tls), material.trust.take());
+        }
+        if let Some(webd) = &self.webd {
+            webd.reload(Some(Arc::clone(&material.imap_tls)));
         }
         let waits = new.restart_needed(config);
         if waits.is_empty() {

@@ -9,10 +9,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Deserialize;
+use smtpd::relay::Destination;
 use toml::Spanned;
 
 use super::trust::{self, TrustTable};
-use super::{Config, KeyPair, Limits, Listen, Log, Seal};
+use super::{Config, KeyPair, Limits, Listen, Log, Seal, timestamps};
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
 /// be called prompt.
@@ -109,7 +110,9 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         },
         log: log(&place, &file.log, &domain)?,
         authority: pair(&place, &file.authority, "pki/ca"),
+        timestamp: timestamps::read(&place, &file.timestamp)?,
         data: place.file(&file.store.dir, "data"),
+        relay: relay(&place, &file.relay)?,
         limits: limits(&place, &file.limits)?,
         trust: trusts(&place, &file.trust)?,
         domain,
@@ -135,32 +138,6 @@ fn refuse_unbuilt(place: &Place<'_>, file: &File) -> Result<(), String> {
         if given != only {
             return Err(place.fault_at(value, key, format!("\"{given}\" is not \"{only}\"")));
         }
-    }
-    // Time-stamps and outbound mail come with later versions; what is set for them must be well-formed already.
-    place.duration(
-        "timestamp.interval",
-        &file.timestamp.interval,
-        Duration::from_secs(600),
-    )?;
-    for url in &file.timestamp.urls {
-        if !trust::is_url(url.get_ref()) {
-            return Err(place.fault(
-                &url.span(),
-                "timestamp.urls",
-                format!("\"{}\" is no http URL", url.get_ref()),
-            ));
-        }
-    }
-    let smarthost = text_or(&file.relay.smarthost, "");
-    let has_port = smarthost
-        .rsplit_once(':')
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    if !smarthost.is_empty() && !has_port {
-        return Err(place.fault_at(
-            &file.relay.smarthost,
-            "relay.smarthost",
-            format!("\"{smarthost}\" is not host:port"),
-        ));
     }
     Ok(())
 }
@@ -210,6 +187,17 @@ fn log(place: &Place<'_>, table: &LogTable, domain: &str) -> Result<Log, String>
         state: place.file(&table.state, "keys/log.state"),
         merge_delay,
     })
+}
+
+/// Where outbound mail goes. MX look-up comes with a later version: without a smarthost letters wait.
+fn relay(place: &Place<'_>, table: &RelayTable) -> Result<Option<Destination>, String> {
+    let smarthost = text_or(&table.smarthost, "");
+    if smarthost.is_empty() {
+        return Ok(None);
+    }
+    let destination = Destination::parse(&smarthost)
+        .map_err(|e| place.fault_at(&table.smarthost, "relay.smarthost", e.to_string()))?;
+    Ok(Some(destination))
 }
 
 fn limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, String> {
@@ -346,7 +334,12 @@ impl Place<'_> {
         }
     }
 
-    fn duration(&self, key: &str, value: &Text, default: Duration) -> Result<Duration, String> {
+    pub(super) fn duration(
+        &self,
+        key: &str,
+        value: &Text,
+        default: Duration,
+    ) -> Result<Duration, String> {
         match value {
             None => Ok(default),
             Some(given) => duration(given.get_ref()).ok_or_else(|| {
@@ -445,6 +438,18 @@ mod tests {
             (
                 "domain = 'a.test'\n[timestamp]\nurls = ['ftp://x']\n",
                 "etc/knik.toml:3: timestamp.urls: \"ftp://x\"",
+            ),
+            (
+                "domain = 'a.test'\n[timestamp]\ninterval = '25h'\n",
+                "etc/knik.toml:3: timestamp.interval: must be 1s to 24h",
+            ),
+            (
+                "domain = 'a.test'\n[timestamp]\nurls = ['http://x']\nanchors = ''\n",
+                "etc/knik.toml:4: timestamp.anchors: is empty",
+            ),
+            (
+                "domain = 'a.test'\n[timestamp]\nurls = ['http://x']\n",
+                "etc/knik.toml:3: timestamp.anchors: is empty",
             ),
             (
                 "domain = 'a.test'\n[relay]\nsmarthost = 'mail'\n",

@@ -11,7 +11,7 @@
 
 use mail::address::Address;
 use mail::report::{
-    Action, ActionMode, DeliveryReport, Diagnostic, DispositionReport, HumanText, Heading, Mailbox,
+    Action, ActionMode, DeliveryReport, Diagnostic, DispositionReport, Heading, HumanText, Mailbox,
     RecipientReport, Ret,
 };
 use mail::structure::Structure;
@@ -172,7 +172,13 @@ impl Desk<'_> {
             .map(|event| group(event, &case.asked))
             .collect::<Outcome<Vec<_>>>()?;
         let report = DeliveryReport {
-            heading: self.heading(event, MailKind::Delivery, (self.operator()?, None), to.clone(), case)?,
+            heading: self.heading(
+                event,
+                MailKind::Delivery,
+                (self.operator()?, None),
+                to.clone(),
+                case,
+            )?,
             human: self.human(&reported, case),
             reporting_mta: self.config.hostname.clone(),
             envelope_id: case.asked.dsn.envid.clone(),
@@ -181,7 +187,7 @@ impl Desk<'_> {
             recipients,
             ret: case.asked.dsn.ret.map(|ret| match ret {
                 deposit::Ret::Full => Ret::Full,
-                deposit::Ret::Hdrs => Ret::Headers,
+                deposit::Ret::Hdrs => Ret::Hdrs,
             }),
             original: &case.original,
             takes_8bit: false,
@@ -195,7 +201,8 @@ impl Desk<'_> {
     fn disposition(&self, case: &Case, to: Address) -> Outcome<NewLetter> {
         let event = case.event()?;
         let (address, ordinal) = recipient(event)?;
-        let by_program = event.details.get("cause").and_then(|cause| cause.as_str()) == Some("fetch");
+        let by_program =
+            event.details.get("cause").and_then(|cause| cause.as_str()) == Some("fetch");
         let holder = Mailbox {
             name: None,
             address: address.clone(),
@@ -205,10 +212,18 @@ impl Desk<'_> {
             heading: self.heading(event, MailKind::Disposition, from, to.clone(), case)?,
             human: self.human(&[event], case),
             host: self.config.hostname.clone(),
-            original_recipient: case.asked.recipients.get(&ordinal).and_then(|(_, orcpt)| orcpt.clone()),
+            original_recipient: case
+                .asked
+                .recipients
+                .get(&ordinal)
+                .and_then(|(_, orcpt)| orcpt.clone()),
             final_recipient: address,
             original_message_id: receipt_mail::answers(event),
-            mode: if by_program { ActionMode::Automatic } else { ActionMode::Manual },
+            mode: if by_program {
+                ActionMode::Automatic
+            } else {
+                ActionMode::Manual
+            },
             extensions: identity_of(event),
             original: None,
         };
@@ -226,14 +241,23 @@ impl Desk<'_> {
         to: Address,
         case: &Case,
     ) -> Outcome<Heading> {
-        let subject = texts::subject(event.event, case.subject.as_deref());
+        // A report is headed by what it reports: a failure before anything else.
+        let mut told = case.records.iter().map(|record| record.event.event);
+        let headline = match kind {
+            MailKind::Delivery if told.any(|name| name == EventName::DepositFailed) => {
+                EventName::DepositFailed
+            }
+            MailKind::Delivery => EventName::Deposited,
+            _ => event.event,
+        };
+        let subject = texts::subject(headline, case.subject.as_deref());
         let msg_id = receipt_mail::msg_id(event.id, kind, &self.config.hostname)
             .map_err(|e| Failure::doing("hostname", &e))?;
         Ok(Heading {
             from,
             sender,
             to,
-            subject: subject.unwrap_or_else(|| event.event.as_str().to_owned()),
+            subject: subject.unwrap_or_else(|| headline.as_str().to_owned()),
             date: event.time,
             msg_id,
             answers: receipt_mail::answers(event),
@@ -258,13 +282,20 @@ impl Desk<'_> {
         })
     }
 
-    fn letter(&self, event: &Event, kind: MailKind, to: Address, octets: Vec<u8>) -> Outcome<NewLetter> {
+    fn letter(
+        &self,
+        event: &Event,
+        kind: MailKind,
+        to: Address,
+        octets: Vec<u8>,
+    ) -> Outcome<NewLetter> {
         let msg_id = receipt_mail::msg_id(event.id, kind, &self.config.hostname)
             .map_err(|e| Failure::doing("hostname", &e))?;
         let contract = event.subject.contract;
         Ok(NewLetter {
             letter: msg_id.inside().to_owned(),
-            contract: contract.ok_or_else(|| Failure::could_not("an event without its contract"))?,
+            contract: contract
+                .ok_or_else(|| Failure::could_not("an event without its contract"))?,
             evidence: event.id,
             recipient: to,
             octets,
@@ -301,7 +332,8 @@ fn is_reported(event: &Event, asked: &Asked, by_profile: bool) -> bool {
 fn recipient(event: &Event) -> Outcome<(Address, u32)> {
     let to = event.subject.recipient.as_ref();
     let to = to.ok_or_else(|| Failure::could_not("an event without its recipient"))?;
-    let address = Address::parse(&to.address).map_err(|e| Failure::doing("a recipient's address", &e))?;
+    let address =
+        Address::parse(&to.address).map_err(|e| Failure::doing("a recipient's address", &e))?;
     Ok((address, to.ordinal))
 }
 
@@ -310,9 +342,16 @@ fn group(event: &Event, asked: &Asked) -> Outcome<RecipientReport> {
     let placed = event.event == EventName::Deposited;
     let why = event.details.get("why").and_then(|why| why.as_str());
     Ok(RecipientReport {
-        original_recipient: asked.recipients.get(&ordinal).and_then(|(_, orcpt)| orcpt.clone()),
+        original_recipient: asked
+            .recipients
+            .get(&ordinal)
+            .and_then(|(_, orcpt)| orcpt.clone()),
         final_recipient: address,
-        action: if placed { Action::Delivered } else { Action::Failed },
+        action: if placed {
+            Action::Delivered
+        } else {
+            Action::Failed
+        },
         status: if placed { "2.1.5" } else { "5.2.1" }.to_owned(),
         remote_mta: None,
         diagnostic: why.map(|why| Diagnostic::Own(why.to_owned())),
