@@ -15,6 +15,9 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use crate::config::{Config, KeyPair};
 use crate::failure::{Failure, Outcome};
 
+/// Where Debian and its kin keep the authorities that the system trusts.
+pub const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readers {
@@ -117,7 +120,15 @@ pub fn log_key(config: &Config) -> Outcome<SigningKey> {
 /// # Errors
 /// Names the files.
 pub fn seal(config: &Config) -> Outcome<SoftSeal> {
-    let KeyPair { certificate, key } = &config.seal.pair;
+    soft_seal(&config.seal.pair)
+}
+
+/// A P-256 certificate with its key.
+///
+/// # Errors
+/// Names the files.
+pub fn soft_seal(pair: &KeyPair) -> Outcome<SoftSeal> {
+    let KeyPair { certificate, key } = pair;
     let seal = SoftSeal::from_pem(&read(certificate)?, &read(key)?);
     seal.map_err(|e| {
         Failure::doing(

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use identity::Authority;
 use identity::authority::AuthorityError;
 use mail::Timestamp;
-use receipts::anchors::{Anchors, CertificateAnchor};
+use receipts::anchors::{Anchors, CertificateAnchor, TimestampAnchor};
 use receipts::note::SigningKey;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -135,13 +135,18 @@ fn make(answers: &Answers) -> Outcome<Post> {
         .map_err(wrong)?;
     let timestamp = authority.timestamp_certificate(now).map_err(wrong)?;
     let (log_key, log_key_pem) = new_log_key(&template::origin(domain))?;
-    let authority_der = CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes());
+    let authority_der = CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes())
+        .map_err(|e| Failure::doing("the authority's certificate", &e))?;
     let anchors = Anchors {
         logs: vec![log_key.verifier().clone()],
+        timestamps: vec![TimestampAnchor {
+            name: format!("Test time-stamp authority of {domain}"),
+            certificate: authority_der.clone(),
+            untrusted: true,
+        }],
         seals: vec![CertificateAnchor {
             name: issuer,
-            certificate: authority_der
-                .map_err(|e| Failure::doing("the authority's certificate", &e))?,
+            certificate: authority_der,
         }],
         ..Anchors::default()
     };
