@@ -1,23 +1,29 @@
 //! `knik evidence export`: a bundle that a stranger can check.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`gather`] | what the store holds about the events: seals, receipts, proofs, time-stamps |
+
+pub mod gather;
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use receipts::bundle::{Bundle, Item};
 use receipts::id::{EvidenceId, MessageId};
 use receipts::verify::verify_bundle;
 use serde_json::json;
 use store::Store;
 use store::evidence::Record;
-use store::log::{Log, LogFiles};
+use store::log::Log;
 
-use super::evidence::{issuer, published, record, sealed_xml};
+use super::evidence::{published, record};
 use crate::cli::EvidenceExport;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::keys::{self, Readers};
 use crate::output::{Output, properties};
 use crate::signer::FileSigner;
+use gather::Gathered;
 
 /// How long an event may take to be published before the export gives up: ten times the usual merge delay.
 const PUBLISHED_WITHIN: Duration = Duration::from_secs(10);
@@ -45,37 +51,60 @@ pub fn run(config: &Config, store: &Store, wanted: &EvidenceExport, out: &mut Ou
     } else {
         None
     };
-    let octets = bundle(config, store, &records, original)?;
+    let anchors = keys::anchors(&config.seal.anchors)?;
+    let gathered = Gathered::of(config, store, &records, original, &anchors)?;
+    let mut octets = Vec::new();
+    gathered
+        .bundle
+        .write_to(&mut octets)
+        .map_err(|e| Failure::doing("the bundle", &e))?;
+    // What is handed out must hold for a stranger: it is checked as a stranger would.
+    verify_bundle(&octets, &anchors, None)
+        .map_err(|e| Failure::doing("the bundle would be refuted, so it was not written", &e))?;
     keys::replace(&wanted.out, &octets, Readers::Owner)?;
+    say(config, wanted, &gathered, octets.len(), out)
+}
+
+fn say(
+    config: &Config,
+    wanted: &EvidenceExport,
+    gathered: &Gathered,
+    size: usize,
+    out: &mut Output,
+) -> Outcome {
     let file = wanted.out.display().to_string();
-    let ids: Vec<String> = records
-        .iter()
-        .map(|record| record.event.id.to_string())
-        .collect();
-    let json = json!({ "file": file, "size": octets.len(), "evidence": ids, "original": wanted.with_original });
+    let bundle = &gathered.bundle;
+    let ids: Vec<String> = bundle.items.keys().map(ToString::to_string).collect();
+    let receipts: Vec<String> = bundle.receipts.keys().map(ToString::to_string).collect();
+    let json = json!({
+        "file": file, "size": size, "evidence": ids, "original": wanted.with_original,
+        "receipts": receipts, "timestamped": gathered.stamped, "left_out": gathered.left_out,
+    });
+    let original = if wanted.with_original {
+        "included"
+    } else {
+        "not included"
+    };
+    let stamped = match gathered.stamped {
+        0 => "none is over these events yet".to_owned(),
+        count => format!("over {count} of the events"),
+    };
     out.document(&json, || {
-        properties(&[
+        let check = format!(
+            "knik verify {file} --anchors {}",
+            config.seal.anchors.display()
+        );
+        let mut lines = vec![
             ("bundle", Some(file.clone())),
             ("events", Some(ids.len().to_string())),
-            (
-                "original",
-                Some(
-                    if wanted.with_original {
-                        "included"
-                    } else {
-                        "not included"
-                    }
-                    .to_owned(),
-                ),
-            ),
-            (
-                "check it",
-                Some(format!(
-                    "knik verify {file} --anchors {}",
-                    config.seal.anchors.display()
-                )),
-            ),
-        ])
+            ("original", Some(original.to_owned())),
+            ("receipt mails", Some(receipts.len().to_string())),
+            ("time-stamps", Some(stamped)),
+        ];
+        let left_out = gathered.left_out.iter();
+        lines.extend(left_out.map(|what| ("left out", Some(what.clone()))));
+        lines.push(("check it", Some(check)));
+        properties(&lines)
     })
 }
 
@@ -126,41 +155,4 @@ fn wait_until_published(config: &Config, store: &Store, newest: u64) -> Outcome 
         }
     }
     Ok(())
-}
-
-fn bundle(
-    config: &Config,
-    store: &Store,
-    records: &[Record],
-    original: Option<Vec<u8>>,
-) -> Outcome<Vec<u8>> {
-    let (seal, issuer) = (keys::seal(config)?, issuer(config));
-    let anchors = keys::anchors(&config.seal.anchors)?;
-    let files = LogFiles::of(store);
-    let mut items = Vec::with_capacity(records.len());
-    for record in records {
-        let item = Item::new(record.canonical.clone(), record.salt);
-        let mut item =
-            item.map_err(|e| Failure::doing(format!("evidence {}", record.event.id), &e))?;
-        item.xml = sealed_xml(record, &issuer, &seal, store)?;
-        item.proof = Some(files.proof(record.log_index())?);
-        items.push(item);
-    }
-    let bundle = Bundle::gather(items, original, &anchors).map_err(|e| {
-        Failure::doing(
-            format!(
-                "{}: does not fit seal or log key",
-                config.seal.anchors.display()
-            ),
-            &e,
-        )
-    })?;
-    let mut octets = Vec::new();
-    bundle
-        .write_to(&mut octets)
-        .map_err(|e| Failure::doing("the bundle", &e))?;
-    // What is handed out must hold for a stranger: it is checked as a stranger would.
-    verify_bundle(&octets, &anchors, None)
-        .map_err(|e| Failure::doing("the bundle would be refuted, so it was not written", &e))?;
-    Ok(octets)
 }

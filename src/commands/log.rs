@@ -6,11 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mail::Timestamp;
 use receipts::id::EvidenceId;
-use serde_json::json;
+use serde_json::{Value, json};
 use store::Store;
 use store::log::{LogError, LogFiles};
 
 use super::evidence::{published, record};
+use super::stamped;
 use crate::cli;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
@@ -49,8 +50,10 @@ fn status(config: &Config, store: &Store, out: &mut Output) -> Outcome {
         .ok();
     let time = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let time = time.map(|time| Timestamp::from_millis(time.as_millis() as i64).to_string());
+    let (stamp_json, stamp) = last_stamp(config, store)?.unzip();
     let json = json!({
         "log": config.log.origin, "size": size, "published": published, "pending": pending, "checkpoint_time": time,
+        "last_timestamp": stamp_json,
     });
     out.document(&json, || {
         properties(&[
@@ -59,8 +62,30 @@ fn status(config: &Config, store: &Store, out: &mut Output) -> Outcome {
             ("published", Some(published.to_string())),
             ("pending", Some(pending.to_string())),
             ("last checkpoint", time.clone()),
+            ("last time-stamp", stamp.clone()),
         ])
     })
+}
+
+/// The newest time-stamp as strangers see it, as JSON and as text.
+fn last_stamp(config: &Config, store: &Store) -> Outcome<Option<(Value, String)>> {
+    let Some(stamp) = store.last_stamp()? else {
+        return Ok(None);
+    };
+    let judged = stamped::judge(&stamp, &keys::anchors(&config.seal.anchors)?);
+    let json = json!({
+        "time": stamp.time.to_string(),
+        "size": stamp.size,
+        "authority": judged.as_ref().ok().map(|believed| &believed.stamped.authority),
+        "untrusted": judged.as_ref().is_ok_and(|believed| believed.untrusted),
+        "doubt": judged.as_ref().err().map(ToString::to_string),
+    });
+    let worth = match judged {
+        Ok(believed) => believed.authority(),
+        Err(doubt) => format!("not believed: {doubt}"),
+    };
+    let text = format!("{} over {} events, {worth}", stamp.time, stamp.size);
+    Ok(Some((json, text)))
 }
 
 fn checkpoint(store: &Store, out: &mut Output) -> Outcome {

@@ -1,4 +1,4 @@
-//! `knik verify`: bundles, evidence and proofs, checked offline. No store, no network, no configuration.
+//! `knik verify`: bundles, evidence, proofs and receipt mails, checked offline. No store, no network, no configuration.
 
 use std::fs::File;
 use std::io::Read;
@@ -38,7 +38,11 @@ pub fn run(wanted: &Verify, out: &mut Output) -> Outcome {
     Ok(())
 }
 
-fn anchors(given: Option<&Path>) -> Outcome<Anchors> {
+/// What is trusted: the file that was named, else the one in this folder.
+///
+/// # Errors
+/// Names the file.
+pub fn anchors(given: Option<&Path>) -> Outcome<Anchors> {
     let path = given.unwrap_or(Path::new(ANCHORS));
     if given.is_none() && !path.exists() {
         return Err(Failure::could_not(format!(
@@ -55,7 +59,7 @@ fn check(
 ) -> Outcome<Result<Report, Refutation>> {
     let unknown = || {
         Failure::could_not(format!(
-            "{}: by its name neither a bundle (.zip) nor sealed evidence (.xml) nor a proof (.tlog-proof)",
+            "{}: by its name neither a bundle (.zip) nor sealed evidence (.xml) nor a proof (.tlog-proof) nor a receipt mail (.eml)",
             path.display()
         ))
     };

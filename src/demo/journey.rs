@@ -35,6 +35,12 @@ const SENDER: &str = "tax.example";
 /// Evidence of a reading act is there a moment after the client's TCP acknowledged it.
 const EVIDENCE_WITHIN: Duration = Duration::from_secs(10);
 
+/// The operator's configuration has ten minutes, which is long to watch.
+const STAMP_EVERY: &str = "1s";
+
+/// A time-stamp follows within its interval, the merge delay, and a look or two.
+const STAMPED_WITHIN: Duration = Duration::from_secs(15);
+
 /// What has come of the journey so far.
 pub struct Journey {
     pub(super) post: Post,
@@ -64,6 +70,7 @@ pub fn run(dir: &Path, story: &mut Story<'_>) -> Outcome<Journey> {
     journey.without_certificate(story)?;
     journey.read(story)?;
     journey.evidence(story)?;
+    journey.time_stamp(story)?;
     journey.export(story)?;
     journey.verify(story)?;
     journey.forgeries(story)?;
@@ -94,6 +101,10 @@ impl Journey {
         ])?;
         story.tell(format!("official addresses end in @{DOMAIN}"))?;
         story.tell(format!("log key  {}", field(&made, "log_key")?))?;
+        stamp_often(&place.join("knik.toml"))?;
+        story.tell(format!(
+            "for this demonstration, time-stamps every {STAMP_EVERY} instead of every 10m"
+        ))?;
         Ok(Self {
             papers: Papers {
                 ca: place.join("pki/ca.pem"),
@@ -350,6 +361,37 @@ impl Journey {
         story.tell("the company has not looked: of its copy there is the deposit and no more")
     }
 
+    fn time_stamp(&self, story: &mut Story<'_>) -> Outcome {
+        story.step("The log is time-stamped (RFC 3161), here by the built-in test authority")?;
+        let handed_over = self.events("handed-over")?;
+        let index = handed_over
+            .first()
+            .and_then(|event| event["log_index"].as_u64());
+        let index = index.ok_or_else(|| Failure::is_false("no handed-over"))?;
+        let begun = Instant::now();
+        let stamp = loop {
+            let status = self.post.ask_one(&["log", "status"])?;
+            let stamp = status["last_timestamp"].clone();
+            if stamp["size"].as_u64().is_some_and(|size| size > index) {
+                break stamp;
+            }
+            must(begun.elapsed() < STAMPED_WITHIN, || {
+                format!("the log was not time-stamped: {status}")
+            })?;
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        story.tell(format!(
+            "{}  the first {} events, by {}",
+            field(&stamp, "time")?,
+            stamp["size"],
+            field(&stamp, "authority")?
+        ))?;
+        must(stamp["untrusted"] == true, || {
+            "the test authority was taken for a trusted one".to_owned()
+        })?;
+        story.tell("UNTRUSTED: a test authority of this very post; a real post names others in timestamp.urls")
+    }
+
     fn export(&self, story: &mut Story<'_>) -> Outcome {
         story.step("A bundle for the court: that the citizen was handed the letter")?;
         let handed_over = self.events("handed-over")?;
@@ -366,8 +408,11 @@ impl Journey {
             &text(&self.bundle),
         ])?;
         let count = made["evidence"].as_array().map_or(0, Vec::len);
+        must(made["timestamped"] == count, || {
+            format!("{count} events, {} under a time-stamp", made["timestamped"])
+        })?;
         story.tell(format!(
-            "{} with {count} events, seals, proofs and the letter: {} octets",
+            "{} with {count} events, seals, proofs, time-stamps and the letter: {} octets",
             self.bundle.display(),
             made["size"]
         ))?;
@@ -404,6 +449,7 @@ impl Journey {
             ("evidence/", "RE01", "RE02"),
             ("events/", "\"seq\":1", "\"seq\":2"),
             ("original.eml", "Subject: ", "Subjekt: "),
+            ("timestamps/", "Untrusted", "Entrusted"),
             (
                 "proofs/",
                 "c2sp.org/tlog-proof@v1\nindex ",
@@ -490,6 +536,19 @@ impl Journey {
         }
         self.post.ask_as_stranger(&std::env::temp_dir(), &args)
     }
+}
+
+/// Sets the pace of time-stamps in a configuration that `init` wrote.
+fn stamp_often(config: &Path) -> Outcome {
+    let text = keys::read(config)?;
+    let text = String::from_utf8_lossy(&text);
+    let often = text.replacen(
+        "\ninterval = \"10m\"",
+        &format!("\ninterval = \"{STAMP_EVERY}\""),
+        1,
+    );
+    must(often != text, || "init wrote no interval of 10m".to_owned())?;
+    keys::replace(config, often.as_bytes(), Readers::All)
 }
 
 /// The bundle with one text replaced in the first file that has it.
