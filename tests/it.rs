@@ -7,6 +7,7 @@ mod dialogues;
 mod disk;
 mod harness;
 mod hostile;
+mod http;
 mod interfaces;
 mod smoke;
 mod stock;

@@ -21,6 +21,10 @@ pub enum Bound {
     Imaps(TcpListener),
     /// IMAP over TLS, greeting with PREAUTH.
     Preauth(TcpListener),
+    /// HTTP.
+    Http(TcpListener),
+    /// HTTP over TLS.
+    Https(TcpListener),
 }
 
 /// All bound sockets, with their names in the configuration and the addresses they got.
@@ -34,7 +38,7 @@ impl Listeners {
     /// # Errors
     /// Names the key and the address that cannot be bound.
     pub async fn bind(listen: &Listen, roles: &Roles) -> Outcome<Self> {
-        let wanted: [(&str, Role, Option<SocketAddr>, Wrap); 4] = [
+        let wanted: [(&str, Role, Option<SocketAddr>, Wrap); 6] = [
             ("smtp", Role::Smtpd, listen.smtp, Bound::Smtp),
             ("imap", Role::Imapd, listen.imap, Bound::Imap),
             ("imaps", Role::Imapd, listen.imaps, Bound::Imaps),
@@ -44,6 +48,8 @@ impl Listeners {
                 listen.imaps_preauth,
                 Bound::Preauth,
             ),
+            ("http", Role::Webd, listen.http, Bound::Http),
+            ("https", Role::Webd, listen.https, Bound::Https),
         ];
         let mut bound = Vec::new();
         for (name, role, address, wrap) in wanted {
@@ -54,17 +60,6 @@ impl Listeners {
                 |e: std::io::Error| Failure::doing(format!("listen.{name} = \"{address}\""), &e);
             let listener = listen_on(address).map_err(fault)?;
             bound.push((name, listener.local_addr().map_err(fault)?, wrap(listener)));
-        }
-        let later: Vec<String> = [("http", listen.http), ("https", listen.https)]
-            .iter()
-            .filter(|_| roles.has(Role::Webd))
-            .filter_map(|(name, address)| Some(format!("{name}={}", (*address)?)))
-            .collect();
-        if !later.is_empty() {
-            tracing::info!(
-                listeners = later.join(" "),
-                "not served by this version: nothing listens there"
-            );
         }
         Ok(Self(bound))
     }

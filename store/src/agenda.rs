@@ -49,6 +49,11 @@ impl Store {
         })
     }
 
+    /// How many tasks there are, due or not.
+    pub fn task_count(&self) -> Result<u64, StoreError> {
+        self.read(|sql| Ok(sql.integer("SELECT COUNT(*) FROM task", &[])? as u64))
+    }
+
     /// The task is done: it goes, and the letters that fulfil it are queued, in one transaction. A letter that is queued
     /// already (the task was done before a crash) stays as it was first made.
     pub fn settle(&self, task: Task, letters: Vec<NewLetter>) -> Ticket<()> {

@@ -88,6 +88,14 @@ impl Store {
         })
     }
 
+    /// How many letters are in this state; it takes as long as they are many.
+    pub fn letter_count(&self, state: LetterState) -> Result<u64, StoreError> {
+        self.read(|sql| {
+            let count = "SELECT COUNT(*) FROM outbound WHERE state = $1";
+            Ok(sql.integer(count, &[state.as_str().into()])? as u64)
+        })
+    }
+
     /// All letters in a state, or in any, by number, handed to `each` until it says `false`.
     pub fn letters(
         &self,

@@ -116,6 +116,7 @@ fn a_letter_is_deferred_sent_and_no_longer_turned() {
     let account = post.account("1111111111");
     let accepted = post.deposit(&letter("sent", 500), &[&account]).unwrap();
     let task = post.store.due(soon(&post), 1).unwrap().remove(0);
+    assert_eq!(post.store.task_count().unwrap(), 1);
     let new = NewLetter {
         letter: "b@mx.post.test".into(),
         contract: post.contract.id,
@@ -126,6 +127,11 @@ fn a_letter_is_deferred_sent_and_no_longer_turned() {
     post.store.settle(task, vec![new]).wait().unwrap();
     let now = post.store.now();
     let id = post.store.letters_due(soon(&post), 1).unwrap()[0].id;
+    let count = |state| post.store.letter_count(state).unwrap();
+    assert_eq!(
+        (post.store.task_count().unwrap(), count(LetterState::Queued)),
+        (0, 1)
+    );
     let later = Timestamp::from_millis(now.as_millis() + 300_000);
     post.store
         .letter_deferred(id, later, "451 4.3.0 try again".into())
@@ -144,6 +150,10 @@ fn a_letter_is_deferred_sent_and_no_longer_turned() {
         .letter_ended(id, LetterState::Sent, "250 2.0.0 ok".into())
         .wait()
         .unwrap();
+    assert_eq!(
+        (count(LetterState::Queued), count(LetterState::Sent)),
+        (0, 1)
+    );
     assert!(
         post.store
             .turn_letter(id, LetterState::Dropped)
