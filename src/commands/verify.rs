@@ -42,10 +42,6 @@ pub fn run(wanted: &Verify, out: &mut Output) -> Outcome {
 ///
 /// # Errors
 /// Names the file.
-pub /// What is trusted: the file that was named, else the one in this folder.
-///
-/// # Errors
-/// Names the file.
 pub fn anchors(given: Option<&Path>) -> Outcome<Anchors> {
     let path = given.unwrap_or(Path::new(ANCHORS));
     if given.is_none() && !path.exists() {
