@@ -14,6 +14,7 @@ use std::thread;
 use crate::content::ContentWriter;
 use crate::mint::Minter;
 use crate::register::AccountId;
+use crate::reserve::Reserve;
 use crate::sql::{Sql, Writer};
 use crate::watch::Watchers;
 use crate::{StoreError, house::Health};
@@ -202,6 +203,7 @@ pub(crate) struct Group {
     pub(crate) minter: Minter,
     pub(crate) watchers: Arc<Watchers>,
     pub(crate) health: Arc<Health>,
+    pub(crate) reserve: Reserve,
 }
 
 impl Group {
@@ -219,6 +221,7 @@ impl Group {
 
     /// One group, from its acts to its answers.
     fn run(&mut self, jobs: Vec<Job>) {
+        self.reserve.tend();
         let mut answers = Vec::with_capacity(jobs.len());
         let mut told = Told::default();
         let committed = if self.health.failed() {

@@ -14,6 +14,7 @@ use crate::commit::{Act, Group, Queue, Ticket};
 use crate::content::Content;
 use crate::mint::Minter;
 use crate::originals::OctetsCache;
+use crate::reserve::Reserve;
 use crate::schema;
 use crate::segments::Segments;
 use crate::sql::{Engine, Param, Sql};
@@ -120,6 +121,7 @@ impl Store {
             minter: Minter::new(options.host.clone(), Arc::clone(&clock)),
             watchers: Arc::clone(&watchers),
             health: Arc::clone(&health),
+            reserve: Reserve::open(&options.dir),
         };
         let store = Self(Arc::new(Inner {
             options,

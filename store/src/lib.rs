@@ -17,6 +17,7 @@
 //! | [`mint`] | the only place where events are made |
 //! | [`contracts`] | senders under contract |
 //! | [`register`] | holders' accounts and enrolled certificates |
+//! | [`reserve`] | room kept for reading when the disk is nearly full |
 //! | [`staging`] | octets on their way in: [`Staging`], [`Sealed`] |
 //! | [`deposit`] | a submission becomes placements and evidence |
 //! | [`refuse`] | a submission turned away |
@@ -51,6 +52,7 @@ pub mod placements;
 pub mod reading;
 pub mod refuse;
 pub mod register;
+pub mod reserve;
 pub mod schema;
 pub mod segments;
 pub mod sql;

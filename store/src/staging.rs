@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use mail::digest::{Digest, Hasher};
 
 use crate::content::{Content, ContentWriter, Kept, Place, Single};
+use crate::reserve::has_room;
 use crate::{Store, StoreError};
 
 /// A message up to this size waits in memory and joins the group's shared segment; a larger one streams to its own
@@ -79,10 +80,13 @@ impl Store {
     /// Begins to receive a message.
     ///
     /// # Errors
-    /// None today; a store that has stopped answers [`StoreError::Failed`].
+    /// [`StoreError::Full`] while the disk is nearly full (law 4); [`StoreError::Failed`] from a store that has stopped.
     pub fn stage(&self) -> Result<Staging, StoreError> {
         if self.failed() {
             return Err(StoreError::Failed);
+        }
+        if !has_room(self.dir()) {
+            return Err(StoreError::Full);
         }
         Ok(Staging {
             content: self.content(),
