@@ -119,6 +119,11 @@ impl Smtp {
             self.command(&format!("RCPT TO:<{address}>"), 250)?;
         }
         self.command("DATA", 354)?;
+        self.content(octets)
+    }
+
+    /// The octets after a 354; the 250 that ends the letter.
+    pub fn content(&mut self, octets: &[u8]) -> Result<Reply, Unsent> {
         self.channel.write(&stuffed(octets))?;
         self.expect(250)
     }
