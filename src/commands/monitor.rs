@@ -24,9 +24,6 @@ use crate::output::{Output, properties};
 /// for ever.
 const ADDED_MAX: u64 = 100_000_000;
 
-/// Where Debian and its kin keep the authorities that the system trusts.
-const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
-
 /// Looks once: the log is what it was, and has grown; or it is refuted, or could not be looked at.
 ///
 /// # Errors
@@ -78,7 +75,7 @@ fn remember(state: &Path, before: Option<&SignedCheckpoint>, seen: &Seen) -> Out
 
 /// Whom a server's certificate may lead to. What is read is signed by the log: TLS keeps others from seeing who looks.
 fn authorities(given: Option<&Path>) -> Outcome<Vec<CertificateDer<'static>>> {
-    let system = Path::new(SYSTEM_AUTHORITIES);
+    let system = Path::new(keys::SYSTEM_AUTHORITIES);
     match given {
         Some(given) => keys::certificates(given),
         None if system.exists() => keys::certificates(system),
@@ -104,9 +101,9 @@ fn say(prefix: &str, before: Option<&SignedCheckpoint>, seen: &Seen, out: &mut O
             None => format!("{} (first look)", now.size),
         };
         let told = match (old_size, seen.added) {
-            (Some(_), 0) => "yes: unchanged".to_owned(),
+            (Some(_), 0) => "yes; unchanged".to_owned(),
             (_, added) => {
-                format!("yes: {added} new entries read, and they lead to the signed root")
+                format!("yes; new entries read: {added}; they lead to the signed root")
             }
         };
         properties(&[
