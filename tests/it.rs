@@ -10,5 +10,6 @@ mod hostile;
 mod http;
 mod interfaces;
 mod smoke;
+mod stamps;
 mod stock;
 mod tidy;

@@ -26,7 +26,7 @@ const TOKIO: [&str; 9] = [
 ];
 
 /// Where a thread, a task or a process may be started, each with what it runs.
-const SPAWNS: [(&str, &str); 9] = [
+const SPAWNS: [(&str, &str); 10] = [
     ("store/src/commit.rs", "the one writer"),
     (
         "store/src/house.rs",
@@ -38,6 +38,10 @@ const SPAWNS: [(&str, &str); 9] = [
     ("src/serve.rs", "one task per listener"),
     ("src/chores.rs", "the one thread of the chores"),
     ("src/chores/relay.rs", "one task per letter on its way out"),
+    (
+        "src/chores/stamp.rs",
+        "one thread per question to time-stamp authorities",
+    ),
     (
         "src/demo/post.rs",
         "the program itself, serving, as a process",
