@@ -44,6 +44,8 @@ pub enum Command {
     Serve(Serve),
     /// Show the whole journey of one letter over real sockets, in a temporary directory
     Demo(Demo),
+    /// Measure a post of its own over loopback, beside what the machine can do; removes it afterwards
+    Bench(Bench),
     /// Senders under contract
     #[command(subcommand)]
     Contract(Contract),
@@ -115,6 +117,17 @@ pub struct Demo {
     /// Go on serving afterwards, and say how to connect a mail client
     #[arg(long)]
     pub stay: bool,
+}
+
+/// `bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// About one minute [default: about ten]
+    #[arg(long)]
+    pub quick: bool,
+    /// Directory on the disk to measure; a temporary one is made in it
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
 }
 
 /// `contract …`.

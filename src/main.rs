@@ -8,12 +8,14 @@
 //! | [`serve`] | the running post: listeners, reload, shutdown |
 //! | [`chores`] | what the post does by itself |
 //! | [`demo`] | the whole journey of one letter |
+//! | [`bench`] | what the post does, beside what the machine can do |
 //! | [`signer`] | the log's signer and its memory |
 //! | [`keys`] | key files |
 //! | [`psn`] | what is doubtful about a personal number |
 //! | [`output`] | text tables and JSON |
 //! | [`failure`] | exit codes, and the one line on standard error |
 
+mod bench;
 mod chores;
 mod cli;
 mod commands;
@@ -63,6 +65,7 @@ fn run(cli: Cli, out: &mut Output) -> Outcome {
         Command::Init(init) => commands::init::run(&init, out),
         Command::Serve(serve) => serve::run(config()?, &serve),
         Command::Demo(demo) => demo::run(&demo, out),
+        Command::Bench(bench) => bench::run(&bench, out),
         Command::Contract(command) => commands::contract::run(&config()?, command, out),
         Command::Account(command) => commands::account::run(&config()?, command, out),
         Command::Evidence(command) => commands::evidence::run(&config()?, command, out),

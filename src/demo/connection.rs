@@ -143,7 +143,11 @@ impl Connection {
 }
 
 impl Papers {
-    fn config(&self) -> Outcome<Arc<ClientConfig>> {
+    /// What a client's TLS is told of them.
+    ///
+    /// # Errors
+    /// Names the file at fault.
+    pub fn config(&self) -> Outcome<Arc<ClientConfig>> {
         let mut roots = RootCertStore::empty();
         for certificate in keys::certificates(&self.ca)? {
             roots

@@ -160,6 +160,11 @@ impl Post {
             .is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
+    /// The process id of `serve`, when it was started.
+    pub fn process_id(&self) -> Option<u32> {
+        self.serve.as_ref().map(Child::id)
+    }
+
     /// Ends `serve` as a supervisor does, with SIGTERM, and waits for it.
     ///
     /// # Errors

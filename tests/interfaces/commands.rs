@@ -190,8 +190,8 @@ fn only_what_is_built_is_in_the_help() {
     let post = Post::new();
     let help = post.must(&["--help"]);
     for command in [
-        "init", "serve", "demo", "contract", "account", "evidence", "log", "queue", "monitor",
-        "verify", "audit",
+        "init", "serve", "demo", "bench", "contract", "account", "evidence", "log", "queue",
+        "monitor", "verify", "audit",
     ] {
         assert!(
             help.lines()
