@@ -453,7 +453,7 @@ mod tests {
             ),
             (
                 "domain = 'a.test'\n[relay]\nsmarthost = 'mail'\n",
-                "etc/knik.toml:3: relay.smarthost: \"mail\" is not host:port",
+                "etc/knik.toml:3: relay.smarthost: \"mail\" has no port",
             ),
             (
                 "domain = 'a.test'\n[limits]\nrecipients_max = 0\n",

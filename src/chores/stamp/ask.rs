@@ -168,3 +168,99 @@ fn check(
         .verify(&imprint, nonce, anchors)
         .map_err(|e| chain(&e))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+
+    use rustls_pki_types::pem::PemObject;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
+
+    /// An authority over HTTP that answers `answers` questions as if it were `time`, under an anchor.
+    fn serving(answers: usize, time: Timestamp) -> (String, CertificateDer<'static>) {
+        let root = identity::Authority::create("Post", "a.test", NOW).unwrap();
+        let issued = root.timestamp_certificate(NOW).unwrap();
+        let (certificate, key) = (issued.certificate_pem, issued.key_pem);
+        let seal = SoftSeal::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap();
+        let authority = Authority::new(seal);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for connection in listener.incoming().take(answers) {
+                let mut connection = BufReader::new(connection.unwrap());
+                let mut size = 0;
+                loop {
+                    let mut line = String::new();
+                    connection.read_line(&mut line).unwrap();
+                    let line = line.to_ascii_lowercase();
+                    if let Some(number) = line.strip_prefix("content-length:") {
+                        size = number.trim().parse().unwrap();
+                    }
+                    if line == "\r\n" {
+                        break;
+                    }
+                }
+                let mut question = vec![0; size];
+                connection.read_exact(&mut question).unwrap();
+                let answer = authority.respond(&question, time, 1);
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                    answer.len()
+                );
+                let mut connection = connection.into_inner();
+                connection.write_all(head.as_bytes()).unwrap();
+                connection.write_all(&answer).unwrap();
+            }
+        });
+        let anchor = CertificateDer::from_pem_slice(root.certificate_pem().as_bytes());
+        (url, anchor.unwrap())
+    }
+
+    fn asking(url: &str, anchor: &CertificateDer<'static>, now: Option<Timestamp>) -> Outside {
+        Outside {
+            urls: vec![url.to_owned()],
+            anchors: vec![anchor.clone()],
+            client: Client::new(keys::provider(), &[]),
+            now,
+        }
+    }
+
+    #[test]
+    fn an_authority_far_from_our_clock_is_not_believed_if_ours_is_to_be_trusted() {
+        let minutes = |count: i64| Timestamp::from_millis(NOW.as_millis() + count * 60_000);
+        for (time, believed) in [
+            (NOW, true),
+            (minutes(4), true),
+            (minutes(6), false),
+            (minutes(-6), false),
+        ] {
+            let (url, anchor) = serving(2, time);
+            let answer = asking(&url, &anchor, Some(NOW)).ask(b"checkpoint");
+            assert_eq!(answer.is_ok(), believed, "{time}");
+            if let Err(why) = answer {
+                assert!(
+                    why.to_string()
+                        .contains("its time is more than 5 min from ours"),
+                    "{why}"
+                );
+            }
+            let unsure = asking(&url, &anchor, None).ask(b"checkpoint").unwrap();
+            assert_eq!(unsure.time, time);
+        }
+    }
+
+    #[test]
+    fn an_authority_under_another_anchor_is_not_believed() {
+        let (url, _) = serving(1, NOW);
+        let (_, other) = serving(0, NOW);
+        let why = asking(&url, &other, Some(NOW))
+            .ask(b"checkpoint")
+            .err()
+            .unwrap();
+        assert!(why.to_string().contains("is not trusted"), "{why}");
+    }
+}
