@@ -172,7 +172,6 @@ impl Act<'_> {
                 event.time.as_millis().into(),
             ],
         )?;
-        self.told.tasks = true;
         Ok(())
     }
 }

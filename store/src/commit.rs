@@ -37,8 +37,6 @@ pub(crate) struct Told {
     pub(crate) accounts: Vec<AccountId>,
     /// Something about contracts, accounts or enrolments changed.
     pub(crate) revised: bool,
-    /// Something is owed, or waits to be sent.
-    pub(crate) tasks: bool,
 }
 
 impl Act<'_> {

@@ -293,15 +293,8 @@ impl Act<'_> {
         reply: &str,
         submission: Minted,
     ) -> Result<Minted, StoreError> {
-        let event = EventName::RecipientRefused;
-        self.first_of_recipient(
-            by,
-            event,
-            Reason::RDXX,
-            who,
-            json!({ "reply": reply }),
-            submission,
-        )
+        let event = (EventName::RecipientRefused, Reason::RDXX);
+        self.first_of_recipient(by, event, who, json!({ "reply": reply }), submission)
     }
 
     /// D.1: visible in the recipient's mailbox.
@@ -311,8 +304,8 @@ impl Act<'_> {
         who: &RecipientFacts,
         submission: Minted,
     ) -> Result<Minted, StoreError> {
-        let event = EventName::Deposited;
-        self.first_of_recipient(by, event, Reason::RD01, who, Value::Null, submission)
+        let event = (EventName::Deposited, Reason::RD01);
+        self.first_of_recipient(by, event, who, Value::Null, submission)
     }
 
     /// D.2: accepted, but the account was closed before the letter could be placed.
@@ -323,15 +316,8 @@ impl Act<'_> {
         why: &str,
         submission: Minted,
     ) -> Result<Minted, StoreError> {
-        let event = EventName::DepositFailed;
-        self.first_of_recipient(
-            by,
-            event,
-            Reason::RDXX,
-            who,
-            json!({ "why": why }),
-            submission,
-        )
+        let event = (EventName::DepositFailed, Reason::RDXX);
+        self.first_of_recipient(by, event, who, json!({ "why": why }), submission)
     }
 
     /// The first authentication after a deposit into the account.
@@ -475,8 +461,7 @@ impl Act<'_> {
     fn first_of_recipient(
         &mut self,
         by: &Actor,
-        event: EventName,
-        reason: Reason,
+        (event, reason): (EventName, Reason),
         who: &RecipientFacts,
         more: Value,
         submission: Minted,

@@ -179,15 +179,13 @@ impl Store {
                     "letter {} was sent already",
                     id.0
                 ))),
-                Some(_) => {
-                    act.told.tasks = true;
-                    act.sql
-                        .run(
-                            "UPDATE outbound SET state = $2, due = $3 WHERE id = $1",
-                            &[id.0.into(), state.as_str().into(), now.as_millis().into()],
-                        )
-                        .map(drop)
-                }
+                Some(_) => act
+                    .sql
+                    .run(
+                        "UPDATE outbound SET state = $2, due = $3 WHERE id = $1",
+                        &[id.0.into(), state.as_str().into(), now.as_millis().into()],
+                    )
+                    .map(drop),
             }
         })
     }
@@ -204,7 +202,6 @@ impl Act<'_> {
             return Ok(());
         }
         let now = self.minter.now().as_millis();
-        self.told.tasks = true;
         self.sql
             .run(
                 "INSERT INTO outbound (letter, contract, evidence, recipient, octets, state, created, due, attempts) \

@@ -17,7 +17,6 @@ pub struct Watchers {
     listeners: Mutex<HashMap<AccountId, Vec<(u64, Listener)>>>,
     next: AtomicU64,
     pub(crate) revision_hint: AtomicU64,
-    chores: Mutex<Vec<Listener>>,
 }
 
 /// Ends the watch when dropped.
@@ -48,17 +47,6 @@ impl Store {
     }
 }
 
-impl Store {
-    /// Has `listener` called whenever something is owed or waits to be sent, for as long as the store is open.
-    pub fn watch_agenda(&self, listener: Listener) {
-        self.watchers()
-            .chores
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(listener);
-    }
-}
-
 impl Watchers {
     /// Contracts, accounts or enrolments changed: known before whoever changed them is answered.
     pub(crate) fn revised(&self) {
@@ -67,9 +55,6 @@ impl Watchers {
 
     /// Tells the listeners of one group's accounts.
     pub(crate) fn tell(&self, told: &Told) {
-        if told.tasks {
-            self.tell_chores();
-        }
         let mut accounts = told.accounts.clone();
         accounts.sort_unstable();
         accounts.dedup();
@@ -78,20 +63,8 @@ impl Watchers {
         }
     }
 
-    fn tell_chores(&self) {
-        let chores = self
-            .chores
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        for listener in chores {
-            listener();
-        }
-    }
-
     /// Tells everybody: another process has committed something.
     pub(crate) fn tell_all(&self) {
-        self.tell_chores();
         let all: Vec<AccountId> = {
             let listeners = self
                 .listeners
