@@ -9,6 +9,8 @@ mod harness;
 mod hostile;
 mod http;
 mod interfaces;
+mod mail_clients;
+mod receipts;
 mod smoke;
 mod stamps;
 mod stock;
