@@ -130,13 +130,19 @@ impl PeerReply {
     pub fn status(&self) -> Option<&str> {
         let word = self.lines.first()?.split(' ').next()?;
         let mut parts = word.split('.');
-        let class = parts.next()?.parse::<u16>().ok()?;
+        // One digit, and nothing that a number may begin with elsewhere: `02` and `+5` are no class.
+        let class = match parts.next()? {
+            "2" => 2,
+            "4" => 4,
+            "5" => 5,
+            _ => return None,
+        };
         let is_number = |part: &str| {
             (1..=3).contains(&part.len()) && part.bytes().all(|octet| octet.is_ascii_digit())
         };
         let (subject, detail) = (parts.next()?, parts.next()?);
         let is_status = parts.next().is_none() && is_number(subject) && is_number(detail);
-        (is_status && class == self.code / 100 && matches!(class, 2 | 4 | 5)).then_some(word)
+        (is_status && class == self.code / 100).then_some(word)
     }
 
     /// 2yz.
@@ -239,6 +245,9 @@ mod tests {
             (550, "5.a.1 no", None),
             (354, "3.0.0 go", None),
             (550, "", None),
+            // Found by fuzzing: numbers that are no digit.
+            (250, "02.1.0 ok", None),
+            (551, "+5.1.1 x", None),
         ];
         for (code, text, want) in table {
             let lines = vec![text.to_owned()];
