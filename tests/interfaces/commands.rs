@@ -93,33 +93,42 @@ fn json_is_one_document_or_json_lines() {
         (id.clone(), &Value::Null)
     );
     assert_eq!(text(&of_message[1], "recipient"), post.mailbox(HOLDER));
-    every_filter(&post, &of_message);
+    every_filter(&post, &without_state(of_message));
     the_log(&post, &id);
+}
+
+/// Events as they stay: what is pending in one list may be published in the next.
+fn without_state(mut events: Vec<Value>) -> Vec<Value> {
+    for event in &mut events {
+        event.as_object_mut().unwrap().remove("state");
+    }
+    events
 }
 
 /// Each filter alone finds the message's two events, or what it should.
 fn every_filter(post: &Post, of_message: &[Value]) {
+    let listed = |filter: &[&str]| without_state(post.evidence(filter));
     let message = text(&of_message[0], "message");
     let (contract, time) = (
         text(&of_message[0], "contract"),
         text(&of_message[0], "time"),
     );
-    assert_eq!(post.evidence(&["--message", &message]), of_message);
-    let by_contract = post.evidence(&["--contract", &contract]);
+    assert_eq!(listed(&["--message", &message]), of_message);
+    let by_contract = listed(&["--contract", &contract]);
     assert!(
         of_message.iter().all(|event| by_contract.contains(event)),
         "{by_contract:#?}"
     );
-    let by_account = post.evidence(&["--account", &post.mailbox(HOLDER)]);
+    let by_account = listed(&["--account", &post.mailbox(HOLDER)]);
     assert!(by_account.contains(&of_message[1]), "{by_account:#?}");
     // Only whole seconds are taken; the events of that second are there.
     let second = format!("{}Z", &time[..19]);
-    let since = post.evidence(&["--since", &second]);
+    let since = listed(&["--since", &second]);
     assert!(
         of_message.iter().all(|event| since.contains(event)),
         "{since:#?}"
     );
-    let until = post.evidence(&["--until", &second]);
+    let until = listed(&["--until", &second]);
     assert!(
         of_message.iter().all(|event| !until.contains(event)),
         "{until:#?}"
