@@ -131,14 +131,19 @@ fn a_failed_write_is_451_and_no_letter_is_in_part() {
     assert_eq!(disk.send("<before@ministry.example>", 2000), 250);
     disk.break_disk("write");
     let code = disk.send("<during@ministry.example>", 2000);
-    assert!(code == 451 || code == 0, "{code}");
+    assert!(promises_nothing(code), "{code}");
     disk.mend();
     // It may stop, as after a failed sync, or go on: what was not promised can be tried again.
-    if !disk.post.is_serving() {
-        assert_eq!(disk.post.ended_within(Duration::ZERO).code(), Some(75));
-        disk.post.start();
-    }
-    assert_eq!(disk.send("<during@ministry.example>", 2000), 250);
+    eventually(Duration::from_secs(20), || {
+        if !disk.post.is_serving() {
+            assert_eq!(disk.post.ended_within(Duration::ZERO).code(), Some(75));
+            disk.post.start();
+        }
+        match disk.send("<during@ministry.example>", 2000) {
+            250 => Ok(()),
+            code => Err(format!("{code}")),
+        }
+    });
     let found = disk.in_mailbox(&["<before@ministry.example>", "<during@ministry.example>"]);
     assert_eq!(found, [1, 1]);
     assert_eq!(
@@ -181,6 +186,12 @@ fn on_a_full_disk_no_octet_leaves_without_its_event() {
     disk.post.must(&["audit"]);
 }
 
+/// A 4xx (421 where another part of the post met the fault first, and the server is on its way out) or a lost connection:
+/// never 250, never 5xx.
+fn promises_nothing(code: u16) -> bool {
+    code == 0 || (400..500).contains(&code)
+}
+
 /// Sends until nothing is taken any more: how many were.
 fn fill(disk: &Breakable) -> usize {
     let codes = (0..400).map(|number| disk.send(&format!("<{number}@ministry.example>"), 60_000));
@@ -201,7 +212,7 @@ fn a_failed_sync_is_451_and_the_server_stops_with_75() {
     assert_eq!(disk.send("<before@ministry.example>", 2000), 250);
     disk.break_disk("sync");
     let code = disk.send("<during@ministry.example>", 2000);
-    assert!(code == 451 || code == 0, "{code}");
+    assert!(promises_nothing(code), "{code}");
     let began = Instant::now();
     let status = disk.post.ended_within(STOPPED_WITHIN);
     eprintln!("{code}, then {status} after {:?}", began.elapsed());
