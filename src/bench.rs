@@ -11,6 +11,7 @@
 //! | [`connections`] | log-ins by certificate, and the memory of those who wait |
 //! | [`wire`] | a client's socket, read by lines |
 //! | [`imap`] | an IMAP client that counts what it gets |
+//! | [`peers`] | Postfix and Dovecot under the same load, where they are installed |
 //! | [`process`] | what the post has used so far |
 //! | [`load`] | many clients at once |
 //! | [`sink`] | the smarthost that takes all receipts |
@@ -22,6 +23,7 @@ pub mod imap;
 pub mod load;
 pub mod machine;
 pub mod pace;
+pub mod peers;
 pub mod place;
 pub mod process;
 pub mod reading;
@@ -34,6 +36,7 @@ use crate::failure::Outcome;
 use crate::output::Output;
 use machine::Machine;
 use pace::Pace;
+use peers::Ours;
 use place::Place;
 use table::Table;
 
@@ -52,18 +55,20 @@ pub fn run(bench: &Bench, out: &mut Output) -> Outcome {
     table.machine(&machine)?;
     place.open()?;
     table.deposit_headings()?;
+    let mut letters = Vec::new();
     for size in deposits::SIZES {
         for sessions in deposits::SESSIONS {
             let figures = deposits::pull(&place, &pace, size, sessions)?;
             table.deposits(&figures, &machine)?;
+            letters.push(figures);
         }
     }
     // The receipts of the last measures stay behind in the queue, so these come after all others of a quiet post; the
     // mailbox is read by a post that has just begun and remembers nothing.
-    deposits::fill(&place)?;
+    deposits::fill(&place, deposits::ours(&place, place::PULL))?;
     place.open_again()?;
     table.figure_headings()?;
-    reading::measure(&place, &pace, &machine, &mut table)?;
+    let readings = reading::measure(&place, &pace, &machine, &mut table)?;
     place.open_again()?;
     connections::measure(&place, &pace, &machine, &mut table)?;
     place.open_again()?;
@@ -72,5 +77,12 @@ pub fn run(bench: &Bench, out: &mut Output) -> Outcome {
         let figures = deposits::both(&place, &pace, *size, *sessions)?;
         table.deposits(&figures, &machine)?;
     }
-    place.close()
+    place.close()?;
+    peers::measure(
+        &place,
+        &pace,
+        &machine,
+        &Ours { letters, readings },
+        &mut table,
+    )
 }

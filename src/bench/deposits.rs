@@ -1,12 +1,12 @@
 //! Letters in over SMTP, acknowledged when they and their evidence are durable.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::load;
 use super::machine;
 use super::pace::Pace;
-use super::place::{BOTH, PULL, Place, SENDER};
+use super::place::{BOTH, HOLDERS, PULL, Place, SENDER};
 use super::wire::{self, Wire};
 use crate::failure::Outcome;
 
@@ -58,10 +58,36 @@ pub struct Figures {
     pub disk: f64,
 }
 
+/// Where letters go in, and from where.
+#[derive(Debug, Clone, Copy)]
+pub struct Door {
+    /// Who listens.
+    pub address: SocketAddr,
+    /// `EHLO`, or `LHLO` for LMTP (RFC 2033 §4.1).
+    pub hello: &'static str,
+    /// The sender's address.
+    pub from: IpAddr,
+}
+
+/// How fast letters were taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Taken {
+    /// Letters acknowledged.
+    pub letters: f64,
+    /// Letters acknowledged, a second.
+    pub rate: f64,
+    /// From the last octet of a letter to its 250: the median.
+    pub p50_ms: f64,
+    /// The same: 99 of 100 are not slower.
+    pub p99_ms: f64,
+    /// When the first session began.
+    pub begin: Instant,
+}
+
 /// What one session sends, and until when.
 struct Load<'a> {
     place: &'a Place,
-    from: IpAddr,
+    door: Door,
     size: usize,
     /// Whose mailbox; `None`: a different one each time.
     to: Option<String>,
@@ -90,17 +116,73 @@ pub fn both(place: &Place, pace: &Pace, size: usize, sessions: usize) -> Outcome
     loaded(place, pace, ("both", BOTH), size, sessions)
 }
 
+/// Takes as many letters as come in through this door in the pace's time.
+///
+/// # Errors
+/// When one is not taken.
+pub fn taken(
+    place: &Place,
+    pace: &Pace,
+    door: Door,
+    size: usize,
+    sessions: usize,
+) -> Outcome<Taken> {
+    let begin = Instant::now();
+    let load = Load {
+        place,
+        door,
+        size,
+        to: None,
+        until: Until::Time(begin + pace.load),
+    };
+    let mut times: Vec<f64> = load::each(sessions, |_| load.session())?.concat();
+    let seconds = begin.elapsed().as_secs_f64();
+    times.sort_by(f64::total_cmp);
+    let letters = times.len() as f64;
+    Ok(Taken {
+        letters,
+        rate: letters / seconds,
+        p50_ms: part(&times, 50),
+        p99_ms: part(&times, 99),
+        begin,
+    })
+}
+
+/// The post's own door, for the sender at this address.
+pub fn ours(place: &Place, from: IpAddr) -> Door {
+    Door {
+        address: place.addresses.smtp,
+        hello: "EHLO",
+        from,
+    }
+}
+
 /// Fills the mailbox that is read; this is no figure.
 ///
 /// # Errors
 /// When a letter is not taken.
-pub fn fill(place: &Place) -> Outcome {
+pub fn fill(place: &Place, door: Door) -> Outcome {
     let load = Load {
         place,
-        from: PULL,
+        door,
         size: FILLED_BYTES,
         to: Some(Place::reader()),
         until: Until::Letters(FILLED / FILLERS),
+    };
+    load::each(FILLERS, |_| load.session()).map(drop)
+}
+
+/// A letter to every holder, for servers that make a mailbox with its first letter; this is no figure.
+///
+/// # Errors
+/// When a letter is not taken.
+pub fn one_each(place: &Place, door: Door) -> Outcome {
+    let load = Load {
+        place,
+        door,
+        size: FILLED_BYTES,
+        to: None,
+        until: Until::Letters(HOLDERS / FILLERS),
     };
     load::each(FILLERS, |_| load.session()).map(drop)
 }
@@ -115,32 +197,23 @@ fn loaded(
     let small = size < SMALL_BYTES;
     let disk_before = machine::disk_now(place, small, pace.between)?;
     let process = place.process()?;
-    let (before, sent_before, begin) = (process.used()?, place.sink.taken(), Instant::now());
-    let load = Load {
-        place,
-        from,
-        size,
-        to: None,
-        until: Until::Time(begin + pace.load),
-    };
-    let mut times: Vec<f64> = load::each(sessions, |_| load.session())?.concat();
-    let seconds = begin.elapsed().as_secs_f64();
+    let (before, sent_before) = (process.used()?, place.sink.taken());
+    let taken = taken(place, pace, ours(place, from), size, sessions)?;
     std::thread::sleep(AFTERMATH);
     if from == BOTH {
         drain(place, pace);
     }
     let after = process.used()?;
     let disk_after = machine::disk_now(place, small, pace.between)?;
-    times.sort_by(f64::total_cmp);
-    let letters = times.len() as f64;
+    let letters = taken.letters;
     Ok(Figures {
         size,
         sessions,
         profile,
-        letters: times.len(),
-        rate: letters / seconds,
-        p50_ms: part(&times, 50),
-        p99_ms: part(&times, 99),
+        letters: letters as usize,
+        rate: taken.rate,
+        p50_ms: taken.p50_ms,
+        p99_ms: taken.p99_ms,
         cpu_s: (after.cpu_s - before.cpu_s) * 1000.0 / letters,
         written_kib: (after.written_kib - before.written_kib) / letters,
         receipts: (place.sink.taken() - sent_before) as f64 / letters,
@@ -174,10 +247,10 @@ fn part(sorted: &[f64], percent: usize) -> f64 {
 impl Load<'_> {
     /// One connection; the milliseconds each letter took from its last octet to its acknowledgement.
     fn session(&self) -> Outcome<Vec<f64>> {
-        let stream = wire::plain(self.from, self.place.addresses.smtp)?;
+        let stream = wire::plain(self.door.from, self.door.address)?;
         let mut wire = Wire::new(stream, 4096);
         wire.reply("220")?;
-        wire.send(format!("EHLO {SENDER}\r\n").as_bytes())?;
+        wire.send(format!("{} {SENDER}\r\n", self.door.hello).as_bytes())?;
         wire.reply("250")?;
         let body = body(self.size);
         let (mut letter, mut times) = (Vec::new(), Vec::new());

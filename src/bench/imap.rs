@@ -33,6 +33,19 @@ impl Imap {
         config: &Arc<ClientConfig>,
         buffer_bytes: usize,
     ) -> Outcome<Self> {
+        Self::open(to, config, buffer_bytes, "AUTHENTICATE EXTERNAL =")
+    }
+
+    /// Connects, and logs in by this command.
+    ///
+    /// # Errors
+    /// When that is not answered with OK.
+    pub fn open(
+        to: SocketAddr,
+        config: &Arc<ClientConfig>,
+        buffer_bytes: usize,
+        log_in: &str,
+    ) -> Outcome<Self> {
         let wire = Wire::new(wire::tls(to, config)?, buffer_bytes);
         let mut imap = Self { wire, tag: 0 };
         let greeting = imap.wire.line()?;
@@ -43,7 +56,7 @@ impl Imap {
                 text.trim_end()
             )));
         }
-        imap.ok("AUTHENTICATE EXTERNAL =")?;
+        imap.ok(log_in)?;
         Ok(imap)
     }
 

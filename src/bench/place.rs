@@ -22,7 +22,7 @@ use crate::failure::{Failure, Outcome};
 use crate::keys::{self, Readers};
 
 /// The domain of the official addresses.
-const DOMAIN: &str = "post.example";
+pub const DOMAIN: &str = "post.example";
 /// The domain of both senders.
 pub const SENDER: &str = "agency.example";
 /// The sender that fetches its receipts itself.

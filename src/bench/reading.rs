@@ -7,12 +7,11 @@ use super::imap::{Counted, Imap};
 use super::machine::Machine;
 use super::pace::Pace;
 use super::place::Place;
-use super::process::Process;
 use super::table::{Figure, Table};
 use crate::failure::{Failure, Outcome};
 
 /// The client's buffer: a client that wants much reads much at once.
-const BUFFER_BYTES: usize = 256 * 1024;
+pub const BUFFER_BYTES: usize = 256 * 1024;
 
 /// So few octets take no time on the way.
 const NOTHING: u64 = 10_000;
@@ -32,14 +31,40 @@ struct Cost {
 ///
 /// # Errors
 /// When a command is not answered as it must be.
-pub fn measure(place: &Place, pace: &Pace, machine: &Machine, table: &mut Table<'_>) -> Outcome {
+pub fn measure(
+    place: &Place,
+    pace: &Pace,
+    machine: &Machine,
+    table: &mut Table<'_>,
+) -> Outcome<Vec<Figure>> {
     let device = place
         .devices
         .first()
         .ok_or_else(|| Failure::could_not("there is no device"))?;
-    let mut reader = Reader {
+    let process = place.process()?;
+    let reader = Reader {
         imap: Imap::log_in(place.addresses.imaps, device, BUFFER_BYTES)?,
-        process: place.process()?,
+        cpu_s: &|| Ok(process.used()?.cpu_s),
+    };
+    read(reader, pace, machine, &mut |figure| table.figure(figure))
+}
+
+/// Measures whatever server this client is logged in to, whose mailbox holds the same letters; each figure as soon as
+/// it is there, and all of them in the end.
+///
+/// # Errors
+/// When a command is not answered as it must be.
+pub fn read(
+    mut reader: Reader<'_>,
+    pace: &Pace,
+    machine: &Machine,
+    each: &mut dyn FnMut(&Figure) -> Outcome,
+) -> Outcome<Vec<Figure>> {
+    let mut figures = Vec::new();
+    let mut tell = |figure: Figure| {
+        each(&figure)?;
+        figures.push(figure);
+        Ok::<(), Failure>(())
     };
     let tls = ("raw TLS MB/s", machine.tls_mb);
     for (name, command, fetches) in [
@@ -48,29 +73,33 @@ pub fn measure(place: &Place, pace: &Pace, machine: &Machine, table: &mut Table<
         (FLAGS, FLAGS, true),
     ] {
         let first = reader.cost(command, fetches)?;
-        table.figure(&timed(name, "first", &first, tls))?;
+        tell(timed(name, "first", &first, tls))?;
         let repeated = reader.median(command, fetches, pace.repeats)?;
-        table.figure(&timed(name, "repeated", &repeated, tls))?;
+        tell(timed(name, "repeated", &repeated, tls))?;
     }
     let first = reader.cost(BODIES, true)?;
-    table.figure(&bodies("first", &first, tls)?)?;
+    tell(bodies("first", &first, tls)?)?;
     let repeated = reader.median(BODIES, true, pace.repeats)?;
-    table.figure(&bodies("repeated", &repeated, tls)?)
+    tell(bodies("repeated", &repeated, tls)?)?;
+    Ok(figures)
 }
 
-struct Reader {
-    imap: Imap,
-    process: Process,
+/// A client that is logged in, and its server.
+pub struct Reader<'a> {
+    /// The client.
+    pub imap: Imap,
+    /// The CPU time that the server has used so far, s.
+    pub cpu_s: &'a dyn Fn() -> Outcome<f64>,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn cost(&mut self, command: &str, fetches: bool) -> Outcome<Cost> {
         self.median(command, fetches, 1)
     }
 
     /// The median of the times; CPU time comes in steps of 10 ms, so it is the mean over all.
     fn median(&mut self, command: &str, fetches: bool, times: usize) -> Outcome<Cost> {
-        let before = self.process.used()?;
+        let before = (self.cpu_s)()?;
         let (mut walls, mut counted) = (Vec::new(), Counted::default());
         for _ in 0..times {
             let begin = Instant::now();
@@ -83,7 +112,7 @@ impl Reader {
                 )));
             }
         }
-        let cpu_s = self.process.used()?.cpu_s - before.cpu_s;
+        let cpu_s = (self.cpu_s)()? - before;
         walls.sort_by(f64::total_cmp);
         Ok(Cost {
             wall_ms: walls.get(times / 2).copied().unwrap_or(f64::NAN),

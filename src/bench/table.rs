@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::deposits::{Figures, SMALL_BYTES};
 use super::machine::Machine;
+use super::peers::letters::Letters;
 use crate::failure::Outcome;
 use crate::output::{Column, Output};
 
@@ -32,6 +33,29 @@ const FIGURES: [Column; 5] = [
     Column("UNIT", 5),
     Column("CPU MS", 8),
     Column("LIMIT", 0),
+];
+
+const PEER_LETTERS: [Column; 11] = [
+    Column("TAKEN BY", 20),
+    Column("LETTERS OF", 10),
+    Column("SESSIONS", 8),
+    Column("LETTERS/S", 9),
+    Column("OURS : THEIRS", 13),
+    Column("IN MAILBOX/S", 12),
+    Column("OURS : THEIRS", 13),
+    Column("ACK P50 MS", 10),
+    Column("P99 MS", 8),
+    Column("CPU S/1000", 10),
+    Column("LIMIT", 0),
+];
+
+const PEER_FIGURES: [Column; 6] = [
+    Column("DOVECOT", 66),
+    Column("VALUE", 9),
+    Column("UNIT", 5),
+    Column("CPU MS", 8),
+    Column("OURS", 9),
+    Column("OURS : THEIRS", 0),
 ];
 
 /// One figure that is not a deposit's.
@@ -114,7 +138,7 @@ impl<'a> Table<'a> {
     /// # Errors
     /// When it cannot be written.
     pub fn deposits(&mut self, figures: &Figures, machine: &Machine) -> Outcome {
-        let limit = limit(figures, machine);
+        let limit = limit(figures.size, figures.disk, machine);
         let json = json!({
             "section": "deposits",
             "size": figures.size,
@@ -129,12 +153,8 @@ impl<'a> Table<'a> {
             "receipts_mailed_per_letter": figures.receipts,
             "limit": limit,
         });
-        let size = match figures.size >> 10 {
-            kib if kib < 1024 => format!("{kib} KiB"),
-            kib => format!("{} MiB", kib >> 10),
-        };
         let cells = [
-            size,
+            size_text(figures.size),
             figures.sessions.to_string(),
             figures.profile.to_owned(),
             number(figures.rate),
@@ -184,6 +204,93 @@ impl<'a> Table<'a> {
         self.out.flush()
     }
 
+    /// What stands over letters that others take.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn peer_letter_headings(&mut self) -> Outcome {
+        self.gap()?;
+        self.out.headings(&PEER_LETTERS)
+    }
+
+    /// One load on others, beside the same one on the post.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn peer_letters(&mut self, theirs: &Letters, ours: &Figures, machine: &Machine) -> Outcome {
+        let limit = limit(theirs.size, theirs.disk, machine);
+        let taken = ours.rate / theirs.taken.rate;
+        let delivered = ours.rate / theirs.delivered;
+        let json = json!({
+            "section": "peer-deposits",
+            "peer": theirs.peer,
+            "size": theirs.size,
+            "sessions": theirs.sessions,
+            "letters": theirs.taken.letters,
+            "letters_per_s": theirs.taken.rate,
+            "ours_to_theirs": taken,
+            "delivered_per_s": theirs.delivered,
+            "ours_to_theirs_delivered": delivered,
+            "ack_p50_ms": theirs.taken.p50_ms,
+            "ack_p99_ms": theirs.taken.p99_ms,
+            "cpu_s_per_1000": theirs.cpu_s,
+            "limit": limit,
+        });
+        let cells = [
+            theirs.peer.to_owned(),
+            size_text(theirs.size),
+            theirs.sessions.to_string(),
+            number(theirs.taken.rate),
+            number(taken),
+            number(theirs.delivered),
+            number(delivered),
+            number(theirs.taken.p50_ms),
+            number(theirs.taken.p99_ms),
+            number(theirs.cpu_s),
+            limit,
+        ];
+        self.out
+            .row(&PEER_LETTERS, &json, &cells.each_ref().map(String::as_str))?;
+        self.out.flush()
+    }
+
+    /// What stands over the figures of others.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn peer_figure_headings(&mut self) -> Outcome {
+        self.gap()?;
+        self.out.headings(&PEER_FIGURES)
+    }
+
+    /// One figure of others, beside the same of the post.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn peer_figure(&mut self, theirs: &Figure, ours: &Figure) -> Outcome {
+        let ratio = speed_ratio(theirs, ours);
+        let json = json!({
+            "section": "peer-imap",
+            "peer": "Dovecot",
+            "what": theirs.what,
+            "value": theirs.value,
+            "unit": theirs.unit,
+            "server_cpu_ms": theirs.cpu_ms,
+            "ours": ours.value,
+            "ours_to_theirs": ratio,
+        });
+        let cells = [
+            &theirs.what,
+            &number(theirs.value),
+            theirs.unit,
+            &theirs.cpu_ms.map(number).unwrap_or_default(),
+            &number(ours.value),
+            &number(ratio),
+        ];
+        self.out.row(&PEER_FIGURES, &json, &cells)?;
+        self.out.flush()
+    }
+
     fn gap(&mut self) -> Outcome {
         if self.out.json() {
             Ok(())
@@ -194,17 +301,33 @@ impl<'a> Table<'a> {
 }
 
 /// What bounds letters of this size: a sync each where nobody shares one, the disk's pace where they are large.
-fn limit(figures: &Figures, machine: &Machine) -> String {
-    if figures.size < SMALL_BYTES {
-        return format!("{} fdatasync/s", number(figures.disk));
+fn limit(size: usize, disk: f64, machine: &Machine) -> String {
+    if size < SMALL_BYTES {
+        return format!("{} fdatasync/s", number(disk));
     }
-    let rate = |mb: f64| number(mb * 1e6 / figures.size as f64);
+    let rate = |mb: f64| number(mb * 1e6 / size as f64);
     format!(
         "{}/s: disk at {} MB/s; {}/s: SHA-256",
-        rate(figures.disk),
-        number(figures.disk),
+        rate(disk),
+        number(disk),
         rate(machine.sha256_mb)
     )
+}
+
+fn size_text(size: usize) -> String {
+    match size >> 10 {
+        kib if kib < 1024 => format!("{kib} KiB"),
+        kib => format!("{} MiB", kib >> 10),
+    }
+}
+
+/// How many times as fast the post is: of times the smaller one is the better one.
+fn speed_ratio(theirs: &Figure, ours: &Figure) -> f64 {
+    if theirs.unit == "ms" {
+        theirs.value / ours.value
+    } else {
+        ours.value / theirs.value
+    }
 }
 
 /// With as many digits as mean something.
@@ -219,6 +342,19 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ratio_above_one_says_that_the_post_is_faster() {
+        let figure = |value, unit| Figure {
+            what: String::new(),
+            value,
+            unit,
+            cpu_ms: None,
+            limit: String::new(),
+        };
+        assert_eq!(speed_ratio(&figure(6.0, "ms"), &figure(3.0, "ms")), 2.0);
+        assert_eq!(speed_ratio(&figure(6.0, "MB/s"), &figure(3.0, "MB/s")), 0.5);
+    }
 
     #[test]
     fn numbers_have_three_digits_or_all() {

@@ -26,7 +26,7 @@ const TOKIO: [&str; 9] = [
 ];
 
 /// Where a thread, a task or a process may be started, each with what it runs.
-const SPAWNS: [(&str, &str); 11] = [
+const SPAWNS: [(&str, &str); 12] = [
     ("store/src/commit.rs", "the one writer"),
     (
         "store/src/house.rs",
@@ -47,6 +47,7 @@ const SPAWNS: [(&str, &str); 11] = [
         "the program itself, serving, as a process",
     ),
     ("src/bench/load.rs", "one thread per client of a measure"),
+    ("src/bench/peers/dovecot.rs", "a Dovecot that is measured"),
 ];
 
 /// What ends the process when it should not. `assert!` may stay: it says what is relied on; so may a parser's `expect`,
