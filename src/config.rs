@@ -162,6 +162,8 @@ impl Config {
             host: self.hostname.clone(),
             domain: self.domain.clone(),
             clock: None,
+            database: store::options::Database::Sqlite,
+            contents: store::options::Contents::Segments,
         };
         Store::open(options).map_err(|e| Failure::file(&self.data, &e))
     }

@@ -283,12 +283,11 @@ impl Loopback {
         enrolled: &identity::authority::Enrolled,
         revoked: bool,
     ) -> Result<(), String> {
-        let store = Store::open(Options {
-            dir: self.post.root().join("data"),
-            host: self.post.host.clone(),
-            domain: self.post.domain.clone(),
-            clock: None,
-        });
+        let store = Store::open(Options::embedded(
+            self.post.root().join("data"),
+            &self.post.host,
+            &self.post.domain,
+        ));
         let store = store.map_err(|e| e.to_string())?;
         let address = Address::parse(&self.post.mailbox(local)).map_err(|e| e.to_string())?;
         let account = store

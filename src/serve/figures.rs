@@ -144,12 +144,11 @@ mod tests {
     #[test]
     fn an_empty_store_owes_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(store::Options {
-            dir: dir.path().join("data"),
-            host: "mx.post.test".into(),
-            domain: "post.test".into(),
-            clock: None,
-        })
+        let store = Store::open(store::Options::embedded(
+            dir.path().join("data"),
+            "mx.post.test",
+            "post.test",
+        ))
         .unwrap();
         let mut out = Exposition::default();
         Stock::new(&store).write(&mut out);

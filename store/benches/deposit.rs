@@ -125,13 +125,7 @@ fn place(dir: &std::path::Path, size: usize, rows: bool) -> (f64, f64) {
 
 fn deposits(dir: &std::path::Path, size: usize, senders: usize) {
     let dir = tempfile::tempdir_in(dir).unwrap();
-    let store = Store::open(Options {
-        dir: dir.path().to_owned(),
-        host: "mx.post.test".into(),
-        domain: "post.test".into(),
-        clock: None,
-    })
-    .unwrap();
+    let store = Store::open(Options::embedded(dir.path(), "mx.post.test", "post.test")).unwrap();
     let by = || Actor::new(ActorKind::Operator);
     let contract = NewContract {
         name: "Agency".into(),

@@ -51,6 +51,9 @@ pub trait Content: Send + Sync {
     fn read(&self, place: Place, len: u64, digest: &Digest) -> Result<Vec<u8>, StoreError>;
     /// Reads a part: `len` octets, `skip` octets after the beginning. Not checked against the digest.
     fn read_part(&self, place: Place, skip: u64, len: u64) -> Result<Vec<u8>, StoreError>;
+    /// Destroys the octets of one message where they are; durable when it returns. Doing it twice does no harm, and what
+    /// lies beside it stays.
+    fn erase(&self, place: Place, len: u64) -> Result<(), StoreError>;
     /// Removes large messages that no deposit refers to (a crash came between). `known` says whether one is indexed.
     fn sweep(&self, known: &dyn Fn(i64) -> Result<bool, StoreError>) -> Result<u64, StoreError>;
 }

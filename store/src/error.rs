@@ -21,6 +21,10 @@ pub enum StoreError {
     /// A sync failed, so nothing after it can be trusted: the process must end (exit 75) and recover from the disk.
     #[error("a write could not be made durable; the store has stopped")]
     Failed,
+    /// The database or the object store cannot be reached now, or was lost in the middle: nothing may be believed of what
+    /// was under way, and trying again is right (answer 451). Heals by itself.
+    #[error("not available now: {0}")]
+    Unavailable(String),
     /// Stored octets do not match their digest or their form; the text names what is damaged.
     #[error("damaged: {0}")]
     Damaged(String),

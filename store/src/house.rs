@@ -1,7 +1,6 @@
 //! The store itself: opening it, its parts, its health.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread;
@@ -9,10 +8,11 @@ use std::time::Duration;
 
 use mail::time::Timestamp;
 
-use crate::clock::{Clock, TimeSource};
+use crate::clock::Clock;
 use crate::commit::{Act, Group, Queue, Ticket};
 use crate::content::Content;
 use crate::mint::Minter;
+use crate::options::{Contents, Database, Options};
 use crate::originals::OctetsCache;
 use crate::reserve::Reserve;
 use crate::schema;
@@ -28,19 +28,6 @@ const OTHERS_EVERY: Duration = Duration::from_millis(250);
 
 /// The newest rows looked at for the end of the open content segment; letters with a file of their own lie between.
 const TAIL_ROWS: i64 = 10_000;
-
-/// What a store is opened with.
-#[derive(Clone)]
-pub struct Options {
-    /// The data directory; made when absent.
-    pub dir: PathBuf,
-    /// This host's name, as it stands in events and trace fields.
-    pub host: String,
-    /// The domain of the official addresses.
-    pub domain: String,
-    /// Where the time comes from; `None`: the system's clock.
-    pub clock: Option<TimeSource>,
-}
 
 /// The durable truth. Cheap to clone; all clones are one store.
 #[derive(Clone)]
@@ -109,9 +96,9 @@ impl Store {
     pub fn open(options: Options) -> Result<Self, StoreError> {
         std::fs::create_dir_all(&options.dir)
             .map_err(|e| StoreError::io(format!("making {}", options.dir.display()), e))?;
-        let engine: Arc<dyn Engine> = Arc::new(Sqlite::open(&options.dir.join("knik.db"))?);
+        let engine: Arc<dyn Engine> = engine(&options)?;
         schema::migrate(engine.as_ref())?;
-        let content: Arc<dyn Content> = Arc::new(Segments::open(&options.dir.join("content"))?);
+        let content: Arc<dyn Content> = content(&options)?;
         let clock = Arc::new(Clock::new(options.clock.clone()));
         let watchers = Arc::new(Watchers::default());
         let health = Arc::new(Health::default());
@@ -294,6 +281,20 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.ending.now();
         self.queue.stop();
+    }
+}
+
+fn engine(options: &Options) -> Result<Arc<dyn Engine>, StoreError> {
+    match &options.database {
+        Database::Sqlite => Ok(Arc::new(Sqlite::open(&options.dir.join("knik.db"))?)),
+        Database::Postgres(_) => Err(StoreError::Invalid("PostgreSQL is not built yet".into())),
+    }
+}
+
+fn content(options: &Options) -> Result<Arc<dyn Content>, StoreError> {
+    match &options.contents {
+        Contents::Segments => Ok(Arc::new(Segments::open(&options.dir.join("content"))?)),
+        Contents::S3(_) => Err(StoreError::Invalid("S3 is not built yet".into())),
     }
 }
 

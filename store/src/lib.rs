@@ -6,6 +6,7 @@
 //! | module | what |
 //! |---|---|
 //! | `house` | the store itself: opening it, its parts, its health |
+//! | [`options`] | with what a store is opened |
 //! | `error` | why the store could not do what it was asked |
 //! | [`sql`] | the SQL seam: what both engines must speak |
 //! | [`sqlite`] | the embedded engine |
@@ -47,6 +48,7 @@ pub mod evidence;
 pub mod log;
 pub mod mailboxes;
 pub mod mint;
+pub mod options;
 pub mod outbound;
 pub mod placements;
 pub mod reading;
@@ -68,7 +70,8 @@ mod originals;
 
 pub use commit::Ticket;
 pub use error::StoreError;
-pub use house::{Options, Store};
+pub use house::Store;
+pub use options::Options;
 pub use receipts::actor::{Actor, ActorKind, Auth};
 pub use receipts::event::Reason;
 pub use receipts::id::{ContractId, EvidenceId, MessageId};

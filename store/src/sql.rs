@@ -189,9 +189,26 @@ pub trait Writer: Send {
     fn commit(&mut self) -> Result<(), StoreError>;
     /// Takes the whole transaction back.
     fn rollback(&mut self) -> Result<(), StoreError>;
+    /// Has other nodes told, once the transaction commits, whose mailboxes changed and whether something that live
+    /// sessions must look at again did. An engine that no other node can hear does nothing.
+    fn announce(&mut self, _news: &News) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// The statements of the open transaction.
     fn sql(&mut self) -> &mut dyn Sql;
 }
+
+/// What one node's commit makes known to the others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct News {
+    /// Rows of `account` whose mailboxes changed.
+    pub accounts: Vec<i64>,
+    /// Contracts, accounts or enrolments changed.
+    pub revised: bool,
+}
+
+/// What takes the news of other nodes; called from a thread of the engine's own, and must not block.
+pub type Heard = Box<dyn Fn(News) + Send + Sync>;
 
 /// An SQL engine.
 pub trait Engine: Send + Sync {
@@ -204,6 +221,15 @@ pub trait Engine: Send + Sync {
     fn writer(&self) -> Result<Box<dyn Writer>, StoreError>;
     /// A number that changes when anybody, another process too, has committed. Cheap.
     fn data_version(&self) -> Result<i64, StoreError>;
+    /// Has `heard` called with what other nodes announce, until the engine is dropped. News may be lost with a
+    /// connection: whoever listens looks at [`data_version`](Self::data_version) too.
+    fn listen(&self, _heard: Heard) -> Result<(), StoreError> {
+        Ok(())
+    }
+    /// Whether nodes on other machines share this database.
+    fn shared(&self) -> bool {
+        false
+    }
     /// How this engine spells the types of the schema (see [`crate::schema`]).
     fn dialect(&self) -> &'static [(&'static str, &'static str)];
 }

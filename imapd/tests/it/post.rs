@@ -41,12 +41,7 @@ impl Post {
     /// Trusts: the operator (`enrolment`) and `ca=citizen` (`subject.serialNumber`).
     pub fn new(domain: &str, host: &str) -> Result<Self, String> {
         let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let options = Options {
-            dir: directory.path().to_owned(),
-            host: host.to_owned(),
-            domain: domain.to_owned(),
-            clock: None,
-        };
+        let options = Options::embedded(directory.path(), host, domain);
         let store = Store::open(options).map_err(|error| error.to_string())?;
         let (operator, citizen, other) = (ca("Operator")?, ca("Citizens")?, ca("Other")?);
         let trusts = trusts(&operator, &citizen)?;

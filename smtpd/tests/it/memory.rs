@@ -44,12 +44,7 @@ struct Connection {
 /// A store in a new directory.
 pub fn new_store(domain: &str, host: &str) -> (Store, TempDir) {
     let directory = tempfile::tempdir().unwrap();
-    let options = Options {
-        dir: directory.path().to_owned(),
-        host: host.to_owned(),
-        domain: domain.to_owned(),
-        clock: None,
-    };
+    let options = Options::embedded(directory.path(), host, domain);
     (Store::open(options).unwrap(), directory)
 }
 

@@ -170,10 +170,8 @@ fn receiving_goes_on_when_the_clock_is_set_back_but_nothing_is_signed() {
     let wall = Arc::new(AtomicI64::new(1_795_000_000_000));
     let source = Arc::clone(&wall);
     let store = Store::open(Options {
-        dir: dir.path().join("data"),
-        host: "mx.post.test".into(),
-        domain: crate::post::DOMAIN.into(),
         clock: Some(Arc::new(move || source.load(Ordering::SeqCst))),
+        ..Options::embedded(dir.path().join("data"), "mx.post.test", crate::post::DOMAIN)
     })
     .unwrap();
     let (contract, _) = store

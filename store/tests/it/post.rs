@@ -22,13 +22,7 @@ pub struct Post {
 }
 
 pub fn open(dir: &std::path::Path) -> Store {
-    Store::open(Options {
-        dir: dir.join("data"),
-        host: "mx.post.test".into(),
-        domain: DOMAIN.into(),
-        clock: None,
-    })
-    .unwrap()
+    Store::open(Options::embedded(dir.join("data"), "mx.post.test", DOMAIN)).unwrap()
 }
 
 pub fn operator() -> Actor {

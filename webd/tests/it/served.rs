@@ -61,12 +61,11 @@ pub struct House {
 impl House {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(Options {
-            dir: dir.path().join("data"),
-            host: "mx.post.test".into(),
-            domain: "post.test".into(),
-            clock: None,
-        })
+        let store = Store::open(Options::embedded(
+            dir.path().join("data"),
+            "mx.post.test",
+            "post.test",
+        ))
         .unwrap();
         let key = SigningKey::from_seed(ORIGIN, &[7; 32]).unwrap();
         let log = Log::open(&store);
