@@ -34,6 +34,7 @@
 //! | [`evidence`] | evidence looked up |
 //! | [`log`] | pending → integrated → published |
 //! | [`audit`] | the whole store against the laws and the log |
+//! | `trusted` | TLS to the servers that the store leans on |
 //! | [`watch`] | who is told when an account changes |
 
 pub mod agenda;
@@ -67,6 +68,7 @@ pub mod watch;
 mod error;
 mod house;
 mod originals;
+mod trusted;
 
 pub use commit::Ticket;
 pub use error::StoreError;
