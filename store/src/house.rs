@@ -11,6 +11,7 @@ use mail::time::Timestamp;
 use crate::clock::Clock;
 use crate::commit::{Act, Group, Queue, Ticket};
 use crate::content::Content;
+use crate::held::Held;
 use crate::mint::Minter;
 use crate::options::{Contents, Database, Options};
 use crate::originals::OctetsCache;
@@ -21,7 +22,7 @@ use crate::sql::{Engine, Param, Sql};
 use crate::sqlite::Sqlite;
 use crate::staging::Budget;
 use crate::watch::Watchers;
-use crate::{StoreError, error};
+use crate::{StoreError, error, held, migrate};
 
 /// How often the store looks whether another process has committed: well inside the second that is promised.
 const OTHERS_EVERY: Duration = Duration::from_millis(250);
@@ -98,6 +99,7 @@ impl Store {
             .map_err(|e| StoreError::io(format!("making {}", options.dir.display()), e))?;
         let engine: Arc<dyn Engine> = engine(&options)?;
         schema::migrate(engine.as_ref())?;
+        read(engine.as_ref(), migrate::refuse_unfinished)?;
         let content: Arc<dyn Content> = content(&options)?;
         let clock = Arc::new(Clock::new(options.clock.clone()));
         let watchers = Arc::new(Watchers::default());
@@ -208,20 +210,31 @@ impl Store {
         &self,
         work: impl Fn(&mut dyn Sql) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut found = None;
-        self.0.engine.read(&mut |sql| {
-            found = Some(work(sql)?);
-            Ok(())
-        })?;
-        found.ok_or_else(|| StoreError::Sql("the engine ran nothing".into()))
+        read(self.0.engine.as_ref(), work)
     }
 
-    /// Hands an act to the writer.
+    /// Hands an act to the writer; it is refused while the store is held.
     pub(crate) fn act<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Act<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Ticket<T> {
+        self.act_though_held(move |scene| match scene.minter.held() {
+            Some(held) => Err(held.refusal()),
+            None => act(scene),
+        })
+    }
+
+    /// Hands an act to the writer, held or not: what opens the store again.
+    pub(crate) fn act_though_held<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Act<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Ticket<T> {
         self.0.queue.submit(act)
+    }
+
+    /// Why the store takes no acts, if it takes none.
+    pub fn held(&self) -> Result<Option<Held>, StoreError> {
+        self.read(held::read)
     }
 
     pub(crate) fn content(&self) -> Arc<dyn Content> {
@@ -284,18 +297,31 @@ impl Drop for Inner {
     }
 }
 
-fn engine(options: &Options) -> Result<Arc<dyn Engine>, StoreError> {
+pub(crate) fn engine(options: &Options) -> Result<Arc<dyn Engine>, StoreError> {
     match &options.database {
         Database::Sqlite => Ok(Arc::new(Sqlite::open(&options.dir.join("knik.db"))?)),
         Database::Postgres(_) => Err(StoreError::Invalid("PostgreSQL is not built yet".into())),
     }
 }
 
-fn content(options: &Options) -> Result<Arc<dyn Content>, StoreError> {
+pub(crate) fn content(options: &Options) -> Result<Arc<dyn Content>, StoreError> {
     match &options.contents {
         Contents::Segments => Ok(Arc::new(Segments::open(&options.dir.join("content"))?)),
         Contents::S3(_) => Err(StoreError::Invalid("S3 is not built yet".into())),
     }
+}
+
+/// Runs `work` on a consistent read snapshot of an engine.
+pub(crate) fn read<T>(
+    engine: &dyn Engine,
+    work: impl Fn(&mut dyn Sql) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut found = None;
+    engine.read(&mut |sql| {
+        found = Some(work(sql)?);
+        Ok(())
+    })?;
+    found.ok_or_else(|| StoreError::Sql("the engine ran nothing".into()))
 }
 
 /// Lets the watching thread sleep, and wakes it when the store goes away.
@@ -319,7 +345,7 @@ impl Ending {
 }
 
 /// Where the newest indexed content of a file ends, if the newest rows say.
-fn end_of_content(engine: &dyn Engine, file: i64) -> Result<Option<u64>, StoreError> {
+pub(crate) fn end_of_content(engine: &dyn Engine, file: i64) -> Result<Option<u64>, StoreError> {
     let mut end = None;
     engine.read(&mut |sql| {
         end = sql.first(

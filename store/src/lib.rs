@@ -8,6 +8,7 @@
 //! | `house` | the store itself: opening it, its parts, its health |
 //! | [`options`] | with what a store is opened |
 //! | `error` | why the store could not do what it was asked |
+//! | [`held`] | why a store takes no acts |
 //! | [`sql`] | the SQL seam: what both engines must speak |
 //! | [`sqlite`] | the embedded engine |
 //! | [`schema`] | numbered migrations |
@@ -35,6 +36,7 @@
 //! | [`log`] | pending → integrated → published |
 //! | [`audit`] | the whole store against the laws and the log |
 //! | `trusted` | TLS to the servers that the store leans on |
+//! | [`migrate`] | a store moved to other engines |
 //! | [`watch`] | who is told when an account changes |
 
 pub mod agenda;
@@ -46,7 +48,9 @@ pub mod content;
 pub mod contracts;
 pub mod deposit;
 pub mod evidence;
+pub mod held;
 pub mod log;
+pub mod migrate;
 pub mod mailboxes;
 pub mod mint;
 pub mod options;

@@ -22,7 +22,7 @@ use receipts::tiles::{
     TileHashReader, TileKind, TilePath, TileReader, append_entries, append_hashes, right_edge,
 };
 
-use crate::sql::Param;
+use crate::migrate::leaves_after;
 use crate::{Store, StoreError};
 
 /// Leaves published under one checkpoint at most: bounds the memory and the time of one step; a backlog takes several.
@@ -218,13 +218,9 @@ impl Log {
 
     fn leaves(&self, from: u64, count: u64) -> Result<Vec<LeafData>, LogError> {
         let count = count.min(STEP_LEAVES_MAX);
-        let leaves = self.store.read(|sql| {
-            sql.all(
-                "SELECT leaf FROM evidence WHERE ordinal > $1 ORDER BY ordinal LIMIT $2",
-                &[Param::Int(from as i64), Param::Int(count as i64)],
-                |row| Ok(LeafData::from_bytes(row.array(0)?)),
-            )
-        })?;
+        let leaves = self
+            .store
+            .read(|sql| leaves_after(sql, from as i64, count as i64))?;
         if leaves.len() as u64 == count {
             Ok(leaves)
         } else {

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::StoreError;
 use crate::clock::{Clock, Reading};
 use crate::commit::Act;
+use crate::held::Held;
 use crate::register::{Account, AccountId};
 use crate::sql::{Param, Sql};
 
@@ -146,6 +147,7 @@ pub(crate) struct Minter {
     clock: Arc<Clock>,
     reading: Reading,
     position: Position,
+    held: Option<Held>,
 }
 
 /// Where the order of evidence stands.
@@ -176,6 +178,7 @@ impl Minter {
             clock,
             reading,
             position: Position::default(),
+            held: None,
         }
     }
 
@@ -185,11 +188,16 @@ impl Minter {
     /// see `docs/decisions/0003-event-time.md`.
     pub(crate) fn begin(&mut self, sql: &mut dyn Sql) -> Result<(), StoreError> {
         let last = sql.first(
-            "SELECT ordinal, id FROM evidence ORDER BY ordinal DESC LIMIT 1",
+            "SELECT ordinal, id, (SELECT value FROM setting WHERE name = 'held') \
+             FROM evidence ORDER BY ordinal DESC LIMIT 1",
             &[],
-            |row| Ok((row.number::<u64>(0)?, row.array::<16>(1)?)),
+            |row| {
+                let held = row.optional(2, |row, column| row.int(column))?;
+                Ok((row.number::<u64>(0)?, row.array::<16>(1)?, held))
+            },
         )?;
-        self.position = last.map_or_else(Position::default, |(ordinal, id)| Position {
+        self.held = last.and_then(|(.., held)| Held::from_setting(held?));
+        self.position = last.map_or_else(Position::default, |(ordinal, id, _)| Position {
             ordinal,
             last: Some(EvidenceId::from_bytes(id)),
         });
@@ -204,6 +212,11 @@ impl Minter {
 
     pub(crate) fn return_to(&mut self, position: Position) {
         self.position = position;
+    }
+
+    /// Why nothing may be added, if nothing may. A store without evidence is never held.
+    pub(crate) fn held(&self) -> Option<Held> {
+        self.held
     }
 
     /// The group's time.
