@@ -12,9 +12,13 @@ mod full;
 mod log;
 #[path = "it/mailboxes.rs"]
 mod mailboxes;
+#[path = "it/migrate.rs"]
+mod migrate;
 #[path = "it/post.rs"]
 mod post;
 #[path = "it/processes.rs"]
 mod processes;
 #[path = "it/reading.rs"]
 mod reading;
+#[path = "it/resume.rs"]
+mod resume;

@@ -13,13 +13,13 @@ use store::{Options, Store};
 
 use crate::post::{Post, letter, open, operator};
 
-struct Signer {
-    key: SigningKey,
-    last: Option<SignedCheckpoint>,
+pub struct Signer {
+    pub key: SigningKey,
+    pub last: Option<SignedCheckpoint>,
 }
 
 impl Signer {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             key: SigningKey::from_seed("post.test/log", &[7; 32]).unwrap(),
             last: None,
@@ -49,7 +49,7 @@ impl CheckpointSigner for Signer {
     }
 }
 
-fn copy_dir(from: &Path, to: &Path) {
+pub fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
