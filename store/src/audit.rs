@@ -1,7 +1,7 @@
 //! The whole store against the laws of evidence and against the log. Stops at the first thing that does not hold and
 //! names it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use mail::digest::Digest;
 use receipts::event::{Event, EventName};
@@ -23,6 +23,8 @@ const STEP: u64 = 2_000;
 pub struct AuditReport {
     /// Events whose octets, leaf, chain and order hold.
     pub events: u64,
+    /// Numbers whose event was lost in a restore, each with its leaf and named by a `store-restored` event.
+    pub lost: u64,
     /// Chains that they form.
     pub chains: u64,
     /// Events under the published checkpoint, whose root is the root of their leaves.
@@ -74,11 +76,7 @@ impl Store {
     /// The first finding.
     pub fn audit(&self) -> Result<AuditReport, AuditFinding> {
         let mut chains = Chains::default();
-        let mut edge = RightEdge::new();
-        let published = LogFiles::of(self)
-            .checkpoint()?
-            .map(|(_, checkpoint)| (checkpoint.size, checkpoint.root));
-        let mut root_there = published.is_none_or(|(size, _)| size == 0);
+        let mut tree = Tree::begin(self)?;
         let mut first = 1;
         loop {
             let records = self.evidence_in_order(first, STEP)?;
@@ -87,49 +85,26 @@ impl Store {
             };
             let next = last.ordinal + 1;
             for record in &records {
-                check_order(record, edge.size() + 1)?;
+                tree.lost_before(record.ordinal)?;
+                check_order(record, tree.edge.size() + 1)?;
                 check_leaf(record)?;
                 chains.add(record)?;
-                edge.push(record.leaf.merkle_leaf_hash())
-                    .map_err(|e| AuditFinding::Log(e.to_string()))?;
-                if let Some((size, root)) = published
-                    && edge.size() == size
-                {
-                    self.check_root(size, root, edge.root())?;
-                    root_there = true;
-                }
+                tree.push(&record.leaf)?;
+                tree.explained(record);
             }
             first = next;
         }
-        if let (false, Some((size, _))) = (root_there, published) {
-            let have = edge.size();
-            return Err(AuditFinding::Log(format!(
-                "{size} leaves are published, but the store has {have} events"
-            )));
-        }
+        tree.end()?;
         let mut report = AuditReport {
-            events: edge.size(),
+            events: tree.edge.size() - tree.lost,
+            lost: tree.lost,
             chains: chains.heads.len() as u64,
-            published: published.map_or(0, |(size, _)| size),
+            published: tree.published.map_or(0, |(size, _)| size),
             ..AuditReport::default()
         };
         self.audit_messages(&mut report, &mut chains)?;
         chains.all_have_messages()?;
         Ok(report)
-    }
-
-    fn check_root(&self, size: u64, published: Hash, own: Hash) -> Result<(), AuditFinding> {
-        if published != own {
-            return Err(AuditFinding::Log(format!(
-                "the published root over {size} leaves is not the events' root"
-            )));
-        }
-        if LogFiles::of(self).root(size)? != own {
-            return Err(AuditFinding::Log(format!(
-                "the tiles do not have the published root over {size} leaves"
-            )));
-        }
-        Ok(())
     }
 
     fn audit_messages(
@@ -202,6 +177,107 @@ impl Store {
             .read(stored.place, stored.size, &stored.digest)
             .map_err(|error| finding(crate::error::chain(&error)))?;
         Ok(())
+    }
+}
+
+/// The tree of all leaves, held against the published root on the way.
+struct Tree<'a> {
+    store: &'a Store,
+    edge: RightEdge,
+    published: Option<(u64, Hash)>,
+    /// How many numbers are lost, and the ranges they form.
+    lost: u64,
+    ranges: BTreeSet<(u64, u64)>,
+}
+
+impl<'a> Tree<'a> {
+    fn begin(store: &'a Store) -> Result<Self, AuditFinding> {
+        let published = LogFiles::of(store).checkpoint()?;
+        Ok(Self {
+            store,
+            edge: RightEdge::new(),
+            published: published.map(|(_, checkpoint)| (checkpoint.size, checkpoint.root)),
+            lost: 0,
+            ranges: BTreeSet::new(),
+        })
+    }
+
+    fn push(&mut self, leaf: &LeafData) -> Result<(), AuditFinding> {
+        let pushed = self.edge.push(leaf.merkle_leaf_hash());
+        pushed.map_err(|e| AuditFinding::Log(e.to_string()))?;
+        match self.published {
+            Some((size, root)) if size == self.edge.size() => self.check_root(size, root),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_root(&self, size: u64, published: Hash) -> Result<(), AuditFinding> {
+        let own = self.edge.root();
+        if published != own {
+            return Err(AuditFinding::Log(format!(
+                "the published root over {size} leaves is not the events' root"
+            )));
+        }
+        if LogFiles::of(self.store).root(size)? != own {
+            return Err(AuditFinding::Log(format!(
+                "the tiles do not have the published root over {size} leaves"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Numbers before `ordinal` that have no event have at least a leaf; what else is missing is found by its number.
+    fn lost_before(&mut self, ordinal: u64) -> Result<(), AuditFinding> {
+        let begin = self.edge.size();
+        while self.edge.size() + 1 < ordinal {
+            let (from, most) = (self.edge.size(), ordinal - 1 - self.edge.size());
+            let leaves = self.store.read(|sql| {
+                sql.all(
+                    "SELECT ordinal, leaf FROM lost WHERE ordinal > $1 ORDER BY ordinal LIMIT $2",
+                    &[Param::Int(from as i64), Param::Int(most.min(STEP) as i64)],
+                    |row| Ok((row.number::<u64>(0)?, LeafData::from_bytes(row.array(1)?))),
+                )
+            })?;
+            for (number, leaf) in &leaves {
+                if *number != self.edge.size() + 1 {
+                    return Ok(());
+                }
+                self.push(leaf)?;
+                self.lost += 1;
+            }
+            if leaves.is_empty() {
+                return Ok(());
+            }
+        }
+        if self.edge.size() > begin {
+            self.ranges.insert((begin + 1, self.edge.size()));
+        }
+        Ok(())
+    }
+
+    /// Takes the ranges that a `store-restored` event names off the list.
+    fn explained(&mut self, record: &Record) {
+        if record.event.event == EventName::StoreRestored
+            && let Some(lost) = record.event.details.get("lost")
+            && let (Some(first), Some(last)) = (lost["first"].as_u64(), lost["last"].as_u64())
+        {
+            self.ranges.remove(&(first, last));
+        }
+    }
+
+    fn end(&self) -> Result<(), AuditFinding> {
+        if let Some((first, last)) = self.ranges.first() {
+            return Err(AuditFinding::Log(format!(
+                "the events {first} to {last} are not there, and no store-restored event says that they are lost"
+            )));
+        }
+        let have = self.edge.size();
+        match self.published {
+            Some((size, _)) if size > have => Err(AuditFinding::Log(format!(
+                "{size} leaves are published, but the store has {have} events"
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -38,6 +38,7 @@
 //! | [`audit`] | the whole store against the laws and the log |
 //! | `trusted` | TLS to the servers that the store leans on |
 //! | [`migrate`] | a store moved to other engines |
+//! | [`resume`] | the log taken up again after an old backup |
 //! | [`watch`] | who is told when an account changes |
 
 pub mod agenda;
@@ -61,6 +62,7 @@ pub mod reading;
 pub mod refuse;
 pub mod register;
 pub mod reserve;
+pub mod resume;
 pub mod schema;
 pub mod segments;
 pub mod sql;

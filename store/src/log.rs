@@ -16,6 +16,7 @@ use receipts::leaf::LeafData;
 use receipts::merkle::{
     Hash, MerkleError, RightEdge, consistency_proof, inclusion_proof, tree_hash,
 };
+use receipts::monitor::LogSource;
 use receipts::note::Note;
 use receipts::proof::TlogProof;
 use receipts::tiles::{
@@ -51,7 +52,7 @@ pub enum LogError {
     /// The store has fewer events than were signed for: an old backup was restored. Signing on would fork the log.
     #[error(
         "the store has {have} events but a checkpoint over {signed} was signed: an old backup was restored. \
-         The log will not be forked: restore the newer store"
+         The log will not be forked: restore the newer store, or stop serve and go on with `knik log resume`"
     )]
     Behind {
         /// Events in the store.
@@ -61,7 +62,8 @@ pub enum LogError {
     },
     /// The store's events are not those that were signed for.
     #[error(
-        "the store's first {size} events do not have the root that was signed: the log will not be forked"
+        "the store's first {size} events do not have the root that was signed. The log will not be forked: restore the \
+         right store, or, after an old backup, stop serve and go on with `knik log resume`"
     )]
     Fork {
         /// Leaves under the last signed checkpoint.
@@ -266,6 +268,11 @@ impl LogFiles {
         }
     }
 
+    /// The files of a log that lie elsewhere: a mirror's, or what survived of a lost machine.
+    pub fn at(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
     /// Where they are: `checkpoint` and `tile/…` as C2SP tlog-tiles names them.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -411,6 +418,17 @@ impl TileReader for LogFiles {
         match self.wider(level, index, width) {
             Some(octets) => Ok(octets),
             None => Err(format!("tile {}: {last}", wanted(width)).into()),
+        }
+    }
+}
+
+impl LogSource for LogFiles {
+    fn file(&self, path: TilePath) -> Result<Option<Vec<u8>>, Box<dyn Error + Send + Sync>> {
+        let place = self.dir.join(path.to_string());
+        match fs::read(&place) {
+            Ok(octets) => Ok(Some(octets)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(format!("{}: {error}", place.display()).into()),
         }
     }
 }

@@ -45,6 +45,8 @@ pub enum ChainKind {
     Contract = 2,
     /// An account.
     Account = 3,
+    /// The store itself.
+    Store = 4,
 }
 
 impl Chain {
@@ -73,6 +75,15 @@ impl Chain {
         Self {
             kind: ChainKind::Account,
             subject,
+            ordinal: 0,
+        }
+    }
+
+    /// The store's own chain.
+    pub fn store() -> Self {
+        Self {
+            kind: ChainKind::Store,
+            subject: [0; 16],
             ordinal: 0,
         }
     }
@@ -212,6 +223,16 @@ impl Minter {
 
     pub(crate) fn return_to(&mut self, position: Position) {
         self.position = position;
+    }
+
+    /// The last number given.
+    pub(crate) fn ordinal(&self) -> u64 {
+        self.position.ordinal
+    }
+
+    /// Numbers up to this one are taken.
+    pub(crate) fn go_on_after(&mut self, ordinal: u64) {
+        self.position.ordinal = ordinal;
     }
 
     /// Why nothing may be added, if nothing may. A store without evidence is never held.
@@ -446,6 +467,22 @@ impl Act<'_> {
             event,
             chain: Chain::account(account.id),
             subject,
+            details: details(more),
+        };
+        self.mint(by, draft, None)
+    }
+
+    /// Something happened to the store as a whole.
+    pub(crate) fn store_event(
+        &mut self,
+        by: &Actor,
+        event: EventName,
+        more: Value,
+    ) -> Result<Minted, StoreError> {
+        let draft = Draft {
+            event,
+            chain: Chain::store(),
+            subject: Subject::default(),
             details: details(more),
         };
         self.mint(by, draft, None)
