@@ -270,6 +270,14 @@ impl Store {
         Arc::clone(&self.0.content)
     }
 
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    pub(crate) fn engine(&self) -> &dyn Engine {
+        self.0.engine.as_ref()
+    }
+
     pub(crate) fn budget(&self) -> Arc<Budget> {
         Arc::clone(&self.0.budget)
     }

@@ -38,12 +38,14 @@
 //! | [`audit`] | the whole store against the laws and the log |
 //! | `trusted` | TLS to the servers that the store leans on |
 //! | [`migrate`] | a store moved to other engines |
+//! | [`backup`] | a copy of the store in a folder, and back |
 //! | [`resume`] | the log taken up again after an old backup |
 //! | [`watch`] | who is told when an account changes |
 
 pub mod agenda;
 pub mod amend;
 pub mod audit;
+pub mod backup;
 pub mod clock;
 pub mod commit;
 pub mod content;

@@ -18,7 +18,8 @@ use crate::StoreError;
 use crate::content::{Content, ContentWriter, Kept, Place, Single};
 
 const MAGIC: &[u8; 8] = b"KNIKSEG1";
-const HEADER_LEN: u64 = 48;
+/// Octets before each letter: magic, length, SHA-256.
+pub(crate) const HEADER_LEN: u64 = 48;
 
 /// A segment is closed when the next message would pass this size: small enough to move or punch as one, large
 /// enough that a million 4-KiB letters make 70 files.

@@ -3,6 +3,8 @@
 //! Statements are kept to what SQLite and PostgreSQL both speak; parameters are `$1`, `$2`, … ; integers are 64-bit;
 //! times are milliseconds since 1970 (UTC); ids are blobs. Engines differ below this line only.
 
+use std::path::Path;
+
 use crate::StoreError;
 
 /// One bound parameter.
@@ -229,6 +231,12 @@ pub trait Engine: Send + Sync {
     /// Whether nodes on other machines share this database.
     fn shared(&self) -> bool {
         false
+    }
+    /// Copies the whole database, as one transaction sees it, into a new file; writers go on meanwhile. Durable when it
+    /// returns. Engines that have their own backups refuse.
+    fn snapshot(&self, _to: &Path) -> Result<(), StoreError> {
+        let why = "this engine has backups of its own";
+        Err(StoreError::Invalid(why.into()))
     }
     /// How this engine spells the types of the schema (see [`crate::schema`]).
     fn dialect(&self) -> &'static [(&'static str, &'static str)];

@@ -1,12 +1,15 @@
 //! The embedded engine: SQLite in WAL mode, synchronous FULL, one writer and a few read connections.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rusqlite::backup::{Backup, StepResult};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 
+use crate::held::{self, Held};
 use crate::StoreError;
 use crate::sql::{EachRow, Engine, Flow, Param, Row, Sql, Writer};
 
@@ -93,6 +96,20 @@ impl Engine for Sqlite {
             .map_err(sql_error)
     }
 
+    fn snapshot(&self, to: &Path) -> Result<(), StoreError> {
+        let source = connect(&self.path, false)?;
+        let mut copy = Connection::open(to).map_err(sql_error)?;
+        // One step: a reader of the WAL sees one state from beginning to end, and no writer waits for it.
+        Backup::new(&source, &mut copy)
+            .and_then(|backup| backup.step(-1))
+            .map_err(sql_error)
+            .and_then(|step| match step {
+                StepResult::Done => Ok(()),
+                _ => Err(StoreError::Sql("the database was locked".into())),
+            })?;
+        alone(copy, to)
+    }
+
     fn dialect(&self) -> &'static [(&'static str, &'static str)] {
         &[
             ("{blob}", "BLOB"),
@@ -101,6 +118,38 @@ impl Engine for Sqlite {
             ("{clustered}", "WITHOUT ROWID"),
         ]
     }
+}
+
+/// Makes a copied database one file that needs no other, and durable.
+fn alone(copy: Connection, path: &Path) -> Result<(), StoreError> {
+    let mode: String = copy
+        .query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))
+        .map_err(sql_error)?;
+    if mode != "delete" {
+        return Err(StoreError::Sql(format!("journal mode stayed {mode}")));
+    }
+    copy.close().map_err(|(_, error)| sql_error(error))?;
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|_| StoreError::Failed)
+}
+
+/// Reads a copied database, and changes nothing in it.
+pub(crate) fn read_copy<T>(
+    path: &Path,
+    work: &mut dyn FnMut(&mut dyn Sql) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .map_err(sql_error)?;
+    work(&mut Session(&connection))
+}
+
+/// Marks a copied database as restored before it becomes a store.
+pub(crate) fn hold_restored(path: &Path) -> Result<(), StoreError> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .map_err(sql_error)?;
+    held::write(&mut Session(&connection), Some(Held::Restored))?;
+    alone(connection, path)
 }
 
 fn connect(path: &Path, write: bool) -> Result<Connection, StoreError> {

@@ -2,6 +2,8 @@
 
 #[path = "it/agenda.rs"]
 mod agenda;
+#[path = "it/backup.rs"]
+mod backup;
 #[path = "it/contracts.rs"]
 mod contracts;
 #[path = "it/deposit.rs"]
