@@ -186,7 +186,7 @@ impl Run<'_> {
         let path = self.dir.join(&name);
         let taken = self.store.now().to_string();
         self.store.engine().snapshot(&path)?;
-        let (post, mut counts, files) = sqlite::read_copy(&path, &mut |sql| self.survey(sql))?;
+        let (post, mut counts, files) = sqlite::copy::read(&path, &mut |sql| self.survey(sql))?;
         if let Some(before) = &self.before
             && (before.post.first_leaf != post.first_leaf || before.post.domain != post.domain)
             && before.post.first_leaf.is_some()

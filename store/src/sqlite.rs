@@ -1,15 +1,18 @@
 //! The embedded engine: SQLite in WAL mode, synchronous FULL, one writer and a few read connections.
+//!
+//! | module | what |
+//! |---|---|
+//! | `copy` | copies of a database: made while others write, read, marked |
 
-use std::fs::File;
+pub(crate) mod copy;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::backup::{Backup, StepResult};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 
-use crate::held::{self, Held};
 use crate::StoreError;
 use crate::sql::{EachRow, Engine, Flow, Param, Row, Sql, Writer};
 
@@ -32,7 +35,7 @@ const WAL_PAGES: i64 = 4096;
 
 /// SQLite behind the [`Engine`] seam.
 pub struct Sqlite {
-    path: PathBuf,
+    at: At,
     idle: Mutex<Vec<Connection>>,
     version: Mutex<Connection>,
 }
@@ -43,18 +46,30 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError::Sql`] if the library is older than 3.51.3 or the file cannot be opened.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_on(path, None)
+    }
+
+    /// As [`open`](Self::open), on the file system registered with SQLite under the name `vfs`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); also when no file system has that name.
+    pub fn open_on(path: &Path, vfs: Option<String>) -> Result<Self, StoreError> {
         if rusqlite::version_number() < SQLITE_VERSION_MIN {
             return Err(StoreError::Sql(format!(
                 "SQLite {} is too old: 3.51.3 or later is needed",
                 rusqlite::version()
             )));
         }
-        // The writer's open makes the file and its journal mode; readers need both to exist.
-        drop(connect(path, true)?);
-        Ok(Self {
+        let at = At {
             path: path.to_owned(),
+            vfs,
+        };
+        // The writer's open makes the file and its journal mode; readers need both to exist.
+        drop(at.connect(true)?);
+        Ok(Self {
+            version: Mutex::new(at.connect(false)?),
             idle: Mutex::new(Vec::new()),
-            version: Mutex::new(connect(path, false)?),
+            at,
         })
     }
 }
@@ -71,7 +86,7 @@ impl Engine for Sqlite {
             .pop();
         let connection = match spare {
             Some(connection) => connection,
-            None => connect(&self.path, false)?,
+            None => self.at.connect(false)?,
         };
         connection.execute_batch("BEGIN").map_err(sql_error)?;
         let result = work(&mut Session(&connection));
@@ -85,7 +100,7 @@ impl Engine for Sqlite {
 
     fn writer(&self) -> Result<Box<dyn Writer>, StoreError> {
         Ok(Box::new(SqliteWriter {
-            session: Owned(connect(&self.path, true)?),
+            session: Owned(self.at.connect(true)?),
         }))
     }
 
@@ -97,17 +112,7 @@ impl Engine for Sqlite {
     }
 
     fn snapshot(&self, to: &Path) -> Result<(), StoreError> {
-        let source = connect(&self.path, false)?;
-        let mut copy = Connection::open(to).map_err(sql_error)?;
-        // One step: a reader of the WAL sees one state from beginning to end, and no writer waits for it.
-        Backup::new(&source, &mut copy)
-            .and_then(|backup| backup.step(-1))
-            .map_err(sql_error)
-            .and_then(|step| match step {
-                StepResult::Done => Ok(()),
-                _ => Err(StoreError::Sql("the database was locked".into())),
-            })?;
-        alone(copy, to)
+        copy::write(&self.at.connect(false)?, to)
     }
 
     fn dialect(&self) -> &'static [(&'static str, &'static str)] {
@@ -120,70 +125,51 @@ impl Engine for Sqlite {
     }
 }
 
-/// Makes a copied database one file that needs no other, and durable.
-fn alone(copy: Connection, path: &Path) -> Result<(), StoreError> {
-    let mode: String = copy
-        .query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))
-        .map_err(sql_error)?;
-    if mode != "delete" {
-        return Err(StoreError::Sql(format!("journal mode stayed {mode}")));
-    }
-    copy.close().map_err(|(_, error)| sql_error(error))?;
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(|_| StoreError::Failed)
+/// Where the database is.
+struct At {
+    path: PathBuf,
+    /// The file system registered with SQLite; `None`: the operating system's.
+    vfs: Option<String>,
 }
 
-/// Reads a copied database, and changes nothing in it.
-pub(crate) fn read_copy<T>(
-    path: &Path,
-    work: &mut dyn FnMut(&mut dyn Sql) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-        .map_err(sql_error)?;
-    work(&mut Session(&connection))
-}
-
-/// Marks a copied database as restored before it becomes a store.
-pub(crate) fn hold_restored(path: &Path) -> Result<(), StoreError> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-        .map_err(sql_error)?;
-    held::write(&mut Session(&connection), Some(Held::Restored))?;
-    alone(connection, path)
-}
-
-fn connect(path: &Path, write: bool) -> Result<Connection, StoreError> {
-    let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    flags |= if write {
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
-    } else {
-        OpenFlags::SQLITE_OPEN_READ_WRITE
-    };
-    let connection = Connection::open_with_flags(path, flags).map_err(sql_error)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(sql_error)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
-    let set = |name: &str, value: &dyn ToSql| {
-        connection
-            .pragma_update(None, name, value)
-            .map_err(sql_error)
-    };
-    if write {
-        let mode: String = connection
-            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
-            .map_err(sql_error)?;
-        if mode != "wal" {
-            return Err(StoreError::Sql(format!("journal mode is {mode}, not WAL")));
+impl At {
+    fn connect(&self, write: bool) -> Result<Connection, StoreError> {
+        let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        flags |= if write {
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
+        } else {
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+        };
+        let connection = match self.vfs.as_deref() {
+            Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs),
+            None => Connection::open_with_flags(&self.path, flags),
         }
-        // FULL: the WAL is synced before COMMIT returns. Nothing less may stand behind a 250.
-        set("synchronous", &"FULL")?;
-        set("wal_autocheckpoint", &WAL_PAGES)?;
-    } else {
-        set("query_only", &true)?;
+        .map_err(sql_error)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(sql_error)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+        let set = |name: &str, value: &dyn ToSql| {
+            connection
+                .pragma_update(None, name, value)
+                .map_err(sql_error)
+        };
+        if write {
+            let mode: String = connection
+                .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+                .map_err(sql_error)?;
+            if mode != "wal" {
+                return Err(StoreError::Sql(format!("journal mode is {mode}, not WAL")));
+            }
+            // FULL: the WAL is synced before COMMIT returns. Nothing less may stand behind a 250.
+            set("synchronous", &"FULL")?;
+            set("wal_autocheckpoint", &WAL_PAGES)?;
+        } else {
+            set("query_only", &true)?;
+        }
+        // Each connection caches up to 32 MiB of pages for the writer, 4 MiB for a reader (negative: KiB).
+        set("cache_size", &if write { -32_768_i64 } else { -4_096 })?;
+        set("temp_store", &"MEMORY")?;
+        Ok(connection)
     }
-    // Each connection caches up to 32 MiB of pages for the writer, 4 MiB for a reader (negative: KiB).
-    set("cache_size", &if write { -32_768_i64 } else { -4_096 })?;
-    set("temp_store", &"MEMORY")?;
-    Ok(connection)
 }
 
 /// An error of the engine, sorted: a full disk heals, a failed write does not.

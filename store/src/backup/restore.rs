@@ -34,7 +34,7 @@ pub fn restore(from: &Path, options: &Options) -> Result<Manifest, StoreError> {
     sync_dir(&content)?;
     let database = dir.join("knik.db.restoring");
     copy(from, &manifest.database, &database)?;
-    sqlite::hold_restored(&database)?;
+    sqlite::copy::hold_restored(&database)?;
     // From here on it is a store.
     fs::rename(&database, dir.join("knik.db"))
         .map_err(|e| StoreError::io(format!("renaming {}", database.display()), e))?;
