@@ -224,6 +224,11 @@ impl Store {
         self.0.queue.submit(act)
     }
 
+    /// Has nothing left of rows that were overwritten, as [`Engine::scrub`].
+    pub(crate) fn scrub(&self) -> Result<bool, StoreError> {
+        self.0.engine.scrub()
+    }
+
     pub(crate) fn content(&self) -> Arc<dyn Content> {
         Arc::clone(&self.0.content)
     }
