@@ -1,6 +1,8 @@
 //! The octets on the disk, after the act. Doing it twice does no harm, so a crash anywhere is made good by doing it again.
 
 use super::{COLUMNS, from_row};
+use crate::commit::Act;
+use crate::content::Place;
 use crate::sql::Param;
 use crate::{Store, StoreError};
 
@@ -33,6 +35,7 @@ impl Store {
                 from_row,
             )
         })?;
+        self.destroy_strays(limit)?;
         if due.is_empty() {
             return Ok(Destroyed::default());
         }
@@ -72,5 +75,54 @@ impl Store {
             }),
             Err,
         )
+    }
+    /// A letter that nobody refers to would outlive the erasure of its like.
+    fn destroy_strays(&self, limit: u32) -> Result<(), StoreError> {
+        let strays = self.read(|sql| {
+            sql.all(
+                "SELECT content_file, content_offset, content_size FROM stray \
+                 ORDER BY content_file, content_offset LIMIT $1",
+                &[limit.into()],
+                |row| {
+                    let place = Place {
+                        file: row.int(0)?,
+                        offset: row.number(1)?,
+                    };
+                    Ok((place, row.number(2)?))
+                },
+            )
+        })?;
+        for (place, size) in &strays {
+            self.content().erase(*place, *size)?;
+        }
+        if strays.is_empty() {
+            return Ok(());
+        }
+        self.act(move |act| {
+            for (place, _) in &strays {
+                act.sql.run(
+                    "DELETE FROM stray WHERE content_file = $1 AND content_offset = $2",
+                    &[place.file.into(), Param::Int(place.offset as i64)],
+                )?;
+            }
+            Ok(())
+        })
+        .wait()
+    }
+}
+
+impl Act<'_> {
+    /// Notes octets that were placed for nothing, so that they are destroyed.
+    pub(crate) fn leave_stray(&mut self, place: Place, size: u64) -> Result<(), StoreError> {
+        self.sql
+            .run(
+                "INSERT INTO stray (content_file, content_offset, content_size) VALUES ($1, $2, $3)",
+                &[
+                    place.file.into(),
+                    Param::Int(place.offset as i64),
+                    Param::Int(size as i64),
+                ],
+            )
+            .map(drop)
     }
 }

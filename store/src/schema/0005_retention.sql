@@ -22,6 +22,14 @@ CREATE TABLE erasure (
 CREATE INDEX erasure_message ON erasure (message);
 CREATE INDEX erasure_due ON erasure (done, id);
 
+-- Octets that were placed and that no message refers to: a second submission of the same letter was quicker.
+CREATE TABLE stray (
+  content_file   {int} NOT NULL,
+  content_offset {int} NOT NULL,
+  content_size   {int} NOT NULL,
+  PRIMARY KEY (content_file, content_offset)
+);
+
 -- Legal holds: while one is not lifted, nothing about its message is erased.
 CREATE TABLE hold (
   id      {id},
