@@ -28,7 +28,7 @@ use crate::commit::{Act, Ticket};
 use crate::content::Place;
 use crate::contracts::{TEXT_BYTES_MAX, words};
 use crate::mailboxes::MailboxId;
-use crate::sql::{Param, Row};
+use crate::sql::{Param, Row, Sql};
 use crate::{Store, StoreError};
 use target::Target;
 
@@ -145,6 +145,11 @@ impl Store {
         })
     }
 
+    /// The last act about a message.
+    pub fn last_erasure(&self, message: MessageId) -> Result<Option<Erasure>, StoreError> {
+        self.read(|sql| last(sql, message))
+    }
+
     /// All acts after the given one, by number, at most `limit`: backups follow them.
     pub fn erasures_after(&self, id: i64, limit: u32) -> Result<Vec<Erasure>, StoreError> {
         self.read(|sql| {
@@ -255,11 +260,7 @@ impl Act<'_> {
 
     /// Nothing is left to erase: says since when.
     fn already(&mut self, wish: &Wish) -> Result<Outcome, StoreError> {
-        let last = self.sql.first(
-            &format!("SELECT {COLUMNS} FROM erasure WHERE message = $1 ORDER BY id DESC LIMIT 1"),
-            &[(&wish.message.to_bytes()).into()],
-            from_row,
-        )?;
+        let last = last(self.sql, wish.message)?;
         let gone = || StoreError::damaged(format!("message {} has nothing left", wish.message));
         last.map(Outcome::Already).ok_or_else(gone)
     }
@@ -366,6 +367,14 @@ impl Act<'_> {
             )
             .map(drop)
     }
+}
+
+fn last(sql: &mut dyn Sql, message: MessageId) -> Result<Option<Erasure>, StoreError> {
+    sql.first(
+        &format!("SELECT {COLUMNS} FROM erasure WHERE message = $1 ORDER BY id DESC LIMIT 1"),
+        &[(&message.to_bytes()).into()],
+        from_row,
+    )
 }
 
 fn from_row(row: &dyn Row) -> Result<Erasure, StoreError> {
