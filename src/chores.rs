@@ -2,11 +2,13 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`erase`] | what is not to be kept: rules of retention, octets of what was erased |
 //! | [`publish`] | pending evidence under signed checkpoints |
 //! | [`receipts`] | the receipts and reports that senders are owed |
 //! | [`relay`] | letters on their way out |
 //! | [`stamp`] | time-stamps of others over the log's checkpoints |
 
+pub mod erase;
 pub mod publish;
 pub mod receipts;
 pub mod relay;

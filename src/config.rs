@@ -3,11 +3,13 @@
 //! | module | what |
 //! |---|---|
 //! | [`file`] | the file as it is written, and reading values with their place |
+//! | [`retention`] | the `[retention]` table |
 //! | [`template`] | the file as `init` writes it |
 //! | [`timestamps`] | the `[timestamp]` table |
 //! | [`trust`] | the `[[trust]]` tables with the files they name |
 
 pub mod file;
+pub mod retention;
 pub mod template;
 pub mod timestamps;
 pub mod trust;
@@ -20,6 +22,7 @@ use smtpd::relay::Destination;
 use store::{Options, Store};
 
 use crate::failure::{Failure, Outcome};
+use retention::Retention;
 use timestamps::Timestamps;
 use trust::TrustTable;
 
@@ -54,6 +57,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Whom outbound mail is handed to; `None`: it waits.
     pub relay: Option<Destination>,
+    /// How long each kind is kept.
+    pub retention: Retention,
     /// What peers may use up.
     pub limits: Limits,
     /// Sources of holders' certificates.
@@ -178,6 +183,7 @@ impl Config {
             ("log", self.log != running.log),
             ("timestamp", self.timestamp != running.timestamp),
             ("store", self.data != running.data),
+            ("retention", self.retention != running.retention),
             ("relay", self.relay != running.relay),
         ];
         differs

@@ -12,8 +12,9 @@ use serde::Deserialize;
 use smtpd::relay::Destination;
 use toml::Spanned;
 
+use super::retention::Days;
 use super::trust::{self, TrustTable};
-use super::{Config, KeyPair, Limits, Listen, Log, Seal, timestamps};
+use super::{Config, KeyPair, Limits, Listen, Log, Seal, retention, timestamps};
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
 /// be called prompt.
@@ -46,6 +47,7 @@ tables! {
         relay: RelayTable,
         store: StoreTable,
         content: ContentTable,
+        retention: RetentionTable,
         limits: LimitsTable,
         trust: Vec<Spanned<TrustFileTable>>,
     }
@@ -58,6 +60,14 @@ tables! {
     RelayTable { smarthost: Text, }
     StoreTable { engine: Text, dir: Text, }
     ContentTable { kind: Text, }
+    RetentionTable {
+        deleted_letters_days: Days,
+        letters_days: Days,
+        evidence_days: Days,
+        rejections_days: Days,
+        receipts_days: Days,
+        backup_days: Days,
+    }
     LimitsTable {
         message_bytes_max: Number,
         recipients_max: Number,
@@ -113,6 +123,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         timestamp: timestamps::read(&place, &file.timestamp)?,
         data: place.file(&file.store.dir, "data"),
         relay: relay(&place, &file.relay)?,
+        retention: retention::read(&place, &file.retention)?,
         limits: limits(&place, &file.limits)?,
         trust: trusts(&place, &file.trust)?,
         domain,
@@ -456,6 +467,14 @@ mod tests {
                 "etc/knik.toml:3: relay.smarthost: \"mail\" has no port",
             ),
             (
+                "domain = 'a.test'\n[retention]\nletters_days = 0\n",
+                "etc/knik.toml:3: retention.letters_days: must be a number of days",
+            ),
+            (
+                "domain = 'a.test'\n[retention]\nbackup_days = 'soon'\n",
+                "etc/knik.toml:3: retention.backup_days: must be a number of days",
+            ),
+            (
                 "domain = 'a.test'\n[limits]\nrecipients_max = 0\n",
                 "etc/knik.toml:3: limits.recipients_max: must be a number above 0",
             ),
@@ -520,6 +539,10 @@ mod tests {
         assert_eq!(config.log.merge_delay, Duration::from_secs(1));
         assert_eq!(config.data, Path::new("/srv/post/data"));
         assert!(config.trust.is_empty());
+        assert_eq!(
+            config.retention.rules,
+            store::erasure::retention::Rules::default()
+        );
         let elsewhere = "domain = 'a.test'\n[tls]\nkey = '/etc/ssl/x.key'\n[listen]\nsmtp = ''\n";
         let config = parse(Path::new("knik.toml"), elsewhere).unwrap();
         assert_eq!(config.tls.key, Path::new("/etc/ssl/x.key"));

@@ -23,9 +23,9 @@ use receipts::id::MessageId;
 use receipts::merkle::RightEdge;
 
 use crate::content::Place;
-use crate::migrate::leaves_after;
 use crate::migrate::pages::Fingerprint;
 use crate::options::{Contents, Database};
+use crate::resume::leaves_after;
 use crate::segments::HEADER_LEN;
 use crate::sql::{Param, Sql};
 use crate::{Store, StoreError, schema, sqlite};
@@ -142,10 +142,9 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
             "{}: another backup is being made there",
             dir.display()
         ))),
-        Err(TryLockError::Error(error)) => Err(StoreError::io(
-            format!("locking {}", path.display()),
-            error,
-        )),
+        Err(TryLockError::Error(error)) => {
+            Err(StoreError::io(format!("locking {}", path.display()), error))
+        }
     }
 }
 
@@ -165,7 +164,10 @@ impl Run<'_> {
             let failed = |e| StoreError::io(format!("clearing {}", folder.display()), e);
             for entry in fs::read_dir(&folder).map_err(failed)? {
                 let path = entry.map_err(failed)?.path();
-                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+                let name = path
+                    .file_name()
+                    .and_then(|name| name.to_str())
+                    .unwrap_or("");
                 let ours = ["knik-", "manifest.new", "0"];
                 if path.is_file()
                     && ours.iter().any(|begin| name.starts_with(begin))
@@ -192,7 +194,10 @@ impl Run<'_> {
             && before.post.first_leaf.is_some()
         {
             let why = "holds a backup of another post";
-            return Err(StoreError::Invalid(format!("{}: {why}", self.dir.display())));
+            return Err(StoreError::Invalid(format!(
+                "{}: {why}",
+                self.dir.display()
+            )));
         }
         let mut content = Vec::with_capacity(files.len());
         for letters in &files {
@@ -255,7 +260,11 @@ impl Run<'_> {
             count += 1;
             content_bytes += letter.size;
             match files.last_mut() {
-                Some(file) if file.last().is_some_and(|last| last.place.file == letter.place.file) => {
+                Some(file)
+                    if file
+                        .last()
+                        .is_some_and(|last| last.place.file == letter.place.file) =>
+                {
                     file.push(letter);
                 }
                 _ => files.push(vec![letter]),
@@ -401,7 +410,8 @@ impl Run<'_> {
     fn has_moved(&self, letter: &Letter) -> Result<bool, StoreError> {
         let there = self.store.read(|sql| {
             sql.integer(
-                "SELECT COUNT(*) FROM message WHERE ulid = $1 AND content_file = $2 AND content_offset = $3",
+                "SELECT COUNT(*) FROM message WHERE ulid = $1 AND content_file = $2 AND content_offset = $3 \
+                 AND erased IS NULL",
                 &[
                     (&letter.message.to_bytes()).into(),
                     letter.place.file.into(),
@@ -415,7 +425,7 @@ impl Run<'_> {
 
 /// Every letter that has content, file by file, in the order in which they stand there.
 const LETTERS: &str = "SELECT ulid, content_file, content_offset, size, digest FROM message \
-                       ORDER BY content_file, content_offset";
+                       WHERE erased IS NULL ORDER BY content_file, content_offset";
 
 /// The name under which a content file is saved anew: `000000000001-2.segment` after `000000000001.segment`.
 fn next_name(restore_as: &str, old: &str) -> String {

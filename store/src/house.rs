@@ -247,6 +247,11 @@ impl Store {
         self.read(held::read)
     }
 
+    /// Has nothing left of rows that were overwritten, as [`Engine::scrub`].
+    pub(crate) fn scrub(&self) -> Result<bool, StoreError> {
+        self.0.engine.scrub()
+    }
+
     /// Has a letter's octets made durable where they will stay, then hands the act to the writer.
     pub(crate) fn act_with_letter<T: Send + 'static>(
         &self,

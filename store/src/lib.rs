@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `house` | the store itself: opening it, its parts, its health |
 //! | [`options`] | with what a store is opened |
+//! | [`erasure`] | what is erased, and what stays |
 //! | `error` | why the store could not do what it was asked |
 //! | [`held`] | why a store takes no acts |
 //! | [`sql`] | the SQL seam: what both engines must speak |
@@ -53,11 +54,12 @@ pub mod content;
 pub mod contracts;
 pub mod deposit;
 pub mod disk;
+pub mod erasure;
 pub mod evidence;
 pub mod held;
 pub mod log;
-pub mod migrate;
 pub mod mailboxes;
+pub mod migrate;
 pub mod mint;
 pub mod options;
 pub mod outbound;

@@ -23,7 +23,7 @@ use receipts::tiles::{
     TileHashReader, TileKind, TilePath, TileReader, append_entries, append_hashes, right_edge,
 };
 
-use crate::migrate::leaves_after;
+use crate::resume::leaves_after;
 use crate::{Store, StoreError};
 
 /// Leaves published under one checkpoint at most: bounds the memory and the time of one step; a backlog takes several.

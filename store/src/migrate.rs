@@ -9,29 +9,27 @@
 //! | module | what |
 //! |---|---|
 //! | [`tables`] | every table with its columns |
+//! | `letters` | letters behind rows, and what is other on each side |
 //! | [`pages`] | rows of any table, read, compared and written |
 
+mod letters;
 pub mod pages;
 pub mod tables;
 
 use std::sync::Arc;
 
-use mail::digest::Digest;
-use receipts::id::MessageId;
-use receipts::leaf::LeafData;
 use receipts::merkle::{Hash, RightEdge};
 
-use crate::content::{Content, ContentWriter, Kept, Place};
+use crate::content::{Content, ContentWriter, Kept};
 use crate::held::{self, Held};
 use crate::options::{Database, Options};
-use crate::sql::{Engine, Param, Sql, Writer};
+use crate::resume::leaves_after;
+use crate::sql::{Engine, Sql, Writer};
 use crate::staging::MEMORY_BYTES_MAX;
 use crate::{StoreError, house, schema};
+use letters::{Letter, carried_through, letters_after, put};
 use pages::{Fingerprint, Groups, Span, Value, Values, alike};
-use tables::{MESSAGE, TABLES, Table};
-
-/// Letters read back between two notes of how far verification has come: what a kill makes read again.
-const VERIFY_STEP: i64 = 500;
+use tables::{ERASURE, MESSAGE, TABLES, Table};
 
 /// Leaves read at a time when the roots are compared.
 const LEAVES_STEP: i64 = 10_000;
@@ -218,6 +216,9 @@ impl Migration {
                 })
                 .collect();
             if !stale.is_empty() {
+                if table.name == MESSAGE.name {
+                    self.destroy(stale.iter().flat_map(|(_, rows)| rows.iter()))?;
+                }
                 self.writer.begin()?;
                 for (key, rows) in &stale {
                     pages::delete(self.writer.sql(), table, key)?;
@@ -234,6 +235,16 @@ impl Migration {
                 return Ok(removed);
             }
         }
+    }
+
+    /// Destroys the octets that rows of the target refer to, before the rows go: at the source they were erased.
+    fn destroy<'r>(&self, rows: impl Iterator<Item = &'r Values>) -> Result<(), StoreError> {
+        for row in rows {
+            if let Some(letter) = Letter::of(row)? {
+                self.target.content.erase(letter.place, letter.size)?;
+            }
+        }
+        Ok(())
     }
 
     /// A span that is a page at most on both sides.
@@ -288,10 +299,15 @@ impl Migration {
         let mut large: Vec<Box<dyn Kept>> = Vec::new();
         if table.name == MESSAGE.name {
             for row in &mut rows {
-                copied.content_bytes += self.place(row, &mut large)?;
-                copied.letters += 1;
+                if let Some(octets) = self.place(row, &mut large)? {
+                    copied.content_bytes += octets;
+                    copied.letters += 1;
+                }
             }
             self.content.sync()?;
+        }
+        if table.name == ERASURE.name {
+            rows.iter_mut().for_each(carried_through);
         }
         self.writer.begin()?;
         pages::insert(self.writer.sql(), table, &rows)?;
@@ -304,13 +320,18 @@ impl Migration {
         Ok(())
     }
 
-    /// Copies a letter's octets and notes where they are now.
+    /// Copies a letter's octets and notes where they are now; their number, if it has any.
     fn place(
         &mut self,
         row: &mut Values,
         large: &mut Vec<Box<dyn Kept>>,
-    ) -> Result<u64, StoreError> {
-        let letter = Letter::of(row)?;
+    ) -> Result<Option<u64>, StoreError> {
+        let Some(letter) = Letter::of(row)? else {
+            // Erased: nothing is there, and no place of the source may mean anything here.
+            put(&MESSAGE, row, "content_file", 0);
+            put(&MESSAGE, row, "content_offset", 0);
+            return Ok(None);
+        };
         let octets = self.source.letter(&letter)?;
         let place = if letter.size <= MEMORY_BYTES_MAX {
             self.content.append(&octets, &letter.digest)?
@@ -326,12 +347,9 @@ impl Migration {
         };
         let offset = i64::try_from(place.offset)
             .map_err(|_| StoreError::damaged("content beyond any offset"))?;
-        for (name, value) in [("content_file", place.file), ("content_offset", offset)] {
-            if let Some(column) = MESSAGE.column(name).and_then(|at| row.get_mut(at)) {
-                *column = Value::Int(value);
-            }
-        }
-        Ok(letter.size)
+        put(&MESSAGE, row, "content_file", place.file);
+        put(&MESSAGE, row, "content_offset", offset);
+        Ok(Some(letter.size))
     }
 
     /// Reads letters of the target that no pass has read back, each against its digest.
@@ -399,13 +417,12 @@ impl Side {
             if held::read(sql)? == Some(Held::Restored) {
                 return Err(StoreError::Invalid(Held::Restored.to_string()));
             }
-            let leaf = sql.first(
-                "SELECT leaf FROM evidence WHERE ordinal = 1",
-                &[],
-                |row| row.array::<32>(0),
-            )?;
-            let leaf =
-                leaf.ok_or_else(|| StoreError::Invalid("the source has no evidence: there is nothing to move".into()))?;
+            let leaf = sql.first("SELECT leaf FROM evidence WHERE ordinal = 1", &[], |row| {
+                row.array::<32>(0)
+            })?;
+            let leaf = leaf.ok_or_else(|| {
+                StoreError::Invalid("the source has no evidence: there is nothing to move".into())
+            })?;
             let [a, b, c, d, e, f, g, h, ..] = leaf;
             Ok(i64::from_be_bytes([a, b, c, d, e, f, g, h]))
         })
@@ -453,72 +470,6 @@ impl Side {
     }
 }
 
-/// The leaves behind number `from`, lost ones among them, in order.
-pub(crate) fn leaves_after(
-    sql: &mut dyn Sql,
-    from: i64,
-    count: i64,
-) -> Result<Vec<LeafData>, StoreError> {
-    sql.all(
-        "SELECT ordinal, leaf FROM evidence WHERE ordinal > $1 \
-         UNION ALL SELECT ordinal, leaf FROM lost WHERE ordinal > $1 ORDER BY 1 LIMIT $2",
-        &[Param::Int(from), Param::Int(count)],
-        |row| Ok(LeafData::from_bytes(row.array(1)?)),
-    )
-}
-
-struct Letter {
-    row: i64,
-    message: MessageId,
-    digest: Digest,
-    size: u64,
-    place: Place,
-}
-
-impl Letter {
-    /// The columns that matter here, out of a row of `message`.
-    fn of(row: &Values) -> Result<Self, StoreError> {
-        let column = |name: &str| {
-            let found = MESSAGE.column(name).and_then(|at| row.get(at));
-            found.ok_or_else(|| StoreError::damaged(format!("message without {name}")))
-        };
-        let octets = |name: &str| match column(name)? {
-            Value::Blob(octets) => Ok(octets.as_slice()),
-            _ => Err(StoreError::damaged(format!("message with a wrong {name}"))),
-        };
-        let wrong = |_| StoreError::damaged("message with a wrong length");
-        Ok(Self {
-            row: column("id")?.int()?,
-            message: MessageId::from_bytes(octets("ulid")?.try_into().map_err(wrong)?),
-            digest: Digest::from_bytes(octets("digest")?.try_into().map_err(wrong)?),
-            size: column("size")?.int()?.cast_unsigned(),
-            place: Place {
-                file: column("content_file")?.int()?,
-                offset: column("content_offset")?.int()?.cast_unsigned(),
-            },
-        })
-    }
-}
-
-fn letters_after(sql: &mut dyn Sql, from: i64) -> Result<Vec<Letter>, StoreError> {
-    sql.all(
-        "SELECT id, ulid, digest, size, content_file, content_offset FROM message WHERE id > $1 ORDER BY id LIMIT $2",
-        &[Param::Int(from), Param::Int(VERIFY_STEP)],
-        |row| {
-            Ok(Letter {
-                row: row.int(0)?,
-                message: MessageId::from_bytes(row.array(1)?),
-                digest: Digest::from_bytes(row.array(2)?),
-                size: row.number(3)?,
-                place: Place {
-                    file: row.int(4)?,
-                    offset: row.number(5)?,
-                },
-            })
-        },
-    )
-}
-
 /// Marks the target as this source's; refuses one that is anything else.
 fn claim(engine: &dyn Engine, identity: i64) -> Result<(), StoreError> {
     schema::check_fresh_or_current(engine)?;
@@ -539,7 +490,10 @@ fn claim(engine: &dyn Engine, identity: i64) -> Result<(), StoreError> {
         None => {}
     }
     for table in TABLES.iter().filter(|table| table.name != "setting") {
-        let query = format!("SELECT COUNT(*) FROM (SELECT 1 FROM {} LIMIT 1) AS found", table.name);
+        let query = format!(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM {} LIMIT 1) AS found",
+            table.name
+        );
         if house::read(engine, |sql| sql.integer(&query, &[]))? > 0 {
             return Err(StoreError::Invalid(format!(
                 "the target holds a store already (there are rows in {}): nothing in it is overwritten",

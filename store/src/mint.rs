@@ -49,7 +49,21 @@ pub enum ChainKind {
     Store = 4,
 }
 
+impl ChainKind {
+    /// The kind with this stored number.
+    pub(crate) fn from_number(number: i64) -> Option<Self> {
+        [Self::Message, Self::Contract, Self::Account]
+            .into_iter()
+            .find(|kind| *kind as i64 == number)
+    }
+}
+
 impl Chain {
+    /// The message that it speaks of, if of one.
+    pub fn of_message(&self) -> Option<MessageId> {
+        (self.kind == ChainKind::Message).then(|| MessageId::from_bytes(self.subject))
+    }
+
     /// The chain of a message's submission (ordinal 0) or of one of its recipients.
     pub fn message(message: MessageId, ordinal: u32) -> Self {
         Self {
@@ -428,6 +442,27 @@ impl Act<'_> {
     ) -> Result<Minted, StoreError> {
         let more = json!({ "cause": cause });
         self.of_recipient(by, EventName::Removed, None, who, more)
+    }
+
+    /// Something of a message was erased; in the chain of its submission. It names no person: it stays when all else goes.
+    pub(crate) fn removed_for_good(
+        &mut self,
+        by: &Actor,
+        message: MessageId,
+        contract: ContractId,
+        more: Value,
+    ) -> Result<Minted, StoreError> {
+        let draft = Draft {
+            event: EventName::Removed,
+            chain: Chain::message(message, 0),
+            subject: Subject {
+                message: Some(message),
+                contract: Some(contract),
+                ..Subject::default()
+            },
+            details: details(more),
+        };
+        self.mint(by, draft, None)
     }
 
     /// A contract changed its state or terms.

@@ -18,9 +18,9 @@ use serde_json::json;
 
 use crate::commit::Act;
 use crate::held;
-use crate::migrate::leaves_after;
 use crate::migrate::pages::{self, Value, Values};
 use crate::migrate::tables::TABLES;
+use crate::sql::{Param, Sql};
 use crate::{Store, StoreError};
 
 /// Numbers that one resumption puts in as lost, at most: half a gigabyte of leaves, and years of a country's post. More is
@@ -51,7 +51,9 @@ pub struct Resumed {
 #[derive(Debug, thiserror::Error)]
 pub enum ResumeError {
     /// There is nothing to mend.
-    #[error("nothing is to be resumed: the store has every one of the {signed} events that were signed for")]
+    #[error(
+        "nothing is to be resumed: the store has every one of the {signed} events that were signed for"
+    )]
     Nothing {
         /// Leaves under the newest checkpoint.
         signed: u64,
@@ -60,7 +62,9 @@ pub enum ResumeError {
     #[error("this store and the log do not even begin alike: it is the backup of another post")]
     OtherLog,
     /// The lost leaves cannot be had here.
-    #[error("the entries {first} to {last} of the log are needed, which the store does not have: {why}")]
+    #[error(
+        "the entries {first} to {last} of the log are needed, which the store does not have: {why}"
+    )]
     Leaves {
         /// The first entry that is needed.
         first: u64,
@@ -137,7 +141,10 @@ impl Store {
             Ok((edge.size(), lost))
         });
         let own = match behind {
-            Ok((kept, lost)) => self.check(kept, &lost, &signed).is_ok().then_some((kept, lost)),
+            Ok((kept, lost)) => self
+                .check(kept, &lost, &signed)
+                .is_ok()
+                .then_some((kept, lost)),
             Err(error) if have <= newest.0 => return Err(error),
             Err(_) => None,
         };
@@ -232,11 +239,7 @@ fn push(edge: &mut RightEdge, leaf: &LeafData) -> Result<(), ResumeError> {
 }
 
 /// The log's entries from `from` up to `size`, counted from 0, as the source has them.
-fn entries(
-    source: &dyn LogSource,
-    from: u64,
-    size: u64,
-) -> Result<Vec<LeafData>, ResumeError> {
+fn entries(source: &dyn LogSource, from: u64, size: u64) -> Result<Vec<LeafData>, ResumeError> {
     let mut leaves = Vec::new();
     if size.saturating_sub(from) > LOST_MAX {
         return Err(ResumeError::TooMany { lost: size - from });
@@ -358,6 +361,20 @@ impl Act<'_> {
         )?;
         Ok(())
     }
+}
+
+/// The leaves behind number `from`, lost ones among them, in order.
+pub(crate) fn leaves_after(
+    sql: &mut dyn Sql,
+    from: i64,
+    count: i64,
+) -> Result<Vec<LeafData>, StoreError> {
+    sql.all(
+        "SELECT ordinal, leaf FROM evidence WHERE ordinal > $1 \
+         UNION ALL SELECT ordinal, leaf FROM lost WHERE ordinal > $1 ORDER BY 1 LIMIT $2",
+        &[Param::Int(from), Param::Int(count)],
+        |row| Ok(LeafData::from_bytes(row.array(1)?)),
+    )
 }
 
 /// Marks a store as restored: it takes nothing until [`Store::resume`].

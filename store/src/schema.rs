@@ -1,12 +1,13 @@
 //! Numbered migrations, applied in order inside one transaction each; a store made by a later version is refused.
 
-use crate::{StoreError, house};
 use crate::sql::Engine;
+use crate::{StoreError, house};
 
 /// All migrations ever shipped, oldest first. One that has been released is never edited: add another.
 const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("schema/0001_spine.sql")),
     (2, include_str!("schema/0002_agenda.sql")),
+    (5, include_str!("schema/0005_retention.sql")),
     (8, include_str!("schema/0008_held.sql")),
 ];
 

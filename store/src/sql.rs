@@ -238,6 +238,13 @@ pub trait Engine: Send + Sync {
         let why = "this engine has backups of its own";
         Err(StoreError::Invalid(why.into()))
     }
+
+    /// Has what rows held before they were overwritten or deleted leave the files that are in the engine's hand. `false`:
+    /// readers were in the way; it is to be tried again. An engine that cannot do it in a moment leaves it to its own
+    /// housekeeping, and the operator's manual says so.
+    fn scrub(&self) -> Result<bool, StoreError> {
+        Ok(true)
+    }
     /// How this engine spells the types of the schema (see [`crate::schema`]).
     fn dialect(&self) -> &'static [(&'static str, &'static str)];
 }

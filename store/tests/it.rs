@@ -8,6 +8,8 @@ mod backup;
 mod contracts;
 #[path = "it/deposit.rs"]
 mod deposit;
+#[path = "it/erasure.rs"]
+mod erasure;
 #[path = "it/full.rs"]
 mod full;
 #[path = "it/log.rs"]

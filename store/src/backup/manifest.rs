@@ -124,14 +124,19 @@ impl Manifest {
         let manifest: Self = serde_json::from_slice(&octets).map_err(|e| wrong(e.to_string()))?;
         if manifest.knik_backup != FORM {
             let form = manifest.knik_backup;
-            return Err(wrong(format!("form {form}; this version knows form {FORM}")));
+            return Err(wrong(format!(
+                "form {form}; this version knows form {FORM}"
+            )));
         }
         let names = manifest.content.iter().flat_map(|content| {
             let file = content.file.name.strip_prefix("content/");
             [file, Some(content.restore_as.as_str())]
         });
         let plain = |name: &str| {
-            !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || b".-_".contains(&c))
+            !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|c| c.is_ascii_alphanumeric() || b".-_".contains(&c))
                 && !name.starts_with('.')
         };
         let bad = names

@@ -31,7 +31,7 @@ impl Value {
             return Ok(Self::Null);
         }
         Ok(match kind {
-            Kind::Int | Kind::Place => Self::Int(row.int(column)?),
+            Kind::Int | Kind::Own => Self::Int(row.int(column)?),
             Kind::Text => Self::Text(row.string(column)?),
             Kind::Blob => Self::Blob(row.blob(column)?.to_vec()),
         })
@@ -92,7 +92,10 @@ impl Span {
         let mut conditions = vec!["1 = 1".to_owned()];
         let mut params = Vec::new();
         if table.name == "setting" {
-            let own: Vec<String> = OWN_SETTINGS.iter().map(|name| format!("'{name}'")).collect();
+            let own: Vec<String> = OWN_SETTINGS
+                .iter()
+                .map(|name| format!("'{name}'"))
+                .collect();
             conditions.push(format!("name NOT IN ({})", own.join(", ")));
         }
         for (bound, sign) in [(&self.after, ">"), (&self.upto, "<=")] {
@@ -174,12 +177,12 @@ fn kind_of(table: &Table, name: &str) -> Kind {
     column.map_or(Kind::Int, |(_, kind)| *kind)
 }
 
-/// Whether two groups say the same; where content is does not count.
+/// Whether two groups say the same; what each side has for itself does not count.
 pub fn alike(table: &Table, one: &[Values], other: &[Values]) -> bool {
     let same = |(a, b): (&Values, &Values)| {
         let columns = table.columns.iter().zip(a.iter().zip(b));
         columns
-            .filter(|((_, kind), _)| *kind != Kind::Place)
+            .filter(|((_, kind), _)| *kind != Kind::Own)
             .all(|(_, (a, b))| a == b)
     };
     one.len() == other.len() && one.iter().zip(other).all(same)
@@ -235,7 +238,7 @@ pub fn insert(sql: &mut dyn Sql, table: &Table, rows: &[Values]) -> Result<(), S
 }
 
 /// How many rows a table has, and a digest of them that does not depend on their order: the sum, lane by lane, of their
-/// SHA-256. Where content is does not count.
+/// SHA-256. What each side has for itself does not count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fingerprint {
     /// Rows.
@@ -248,7 +251,7 @@ impl Fingerprint {
     pub fn add(&mut self, table: &Table, row: &[Value]) {
         let mut hasher = Hasher::new();
         for ((_, kind), value) in table.columns.iter().zip(row) {
-            if *kind != Kind::Place {
+            if *kind != Kind::Own {
                 value.hash_into(&mut hasher);
             }
         }
@@ -266,6 +269,9 @@ impl Fingerprint {
 
     /// The digest in hexadecimal.
     pub fn hex(&self) -> String {
-        self.lanes.iter().map(|lane| format!("{lane:016x}")).collect()
+        self.lanes
+            .iter()
+            .map(|lane| format!("{lane:016x}"))
+            .collect()
     }
 }

@@ -9,11 +9,11 @@ pub enum Kind {
     Text,
     /// Octets.
     Blob,
-    /// An integer that says where content is: each side has its own.
-    Place,
+    /// An integer that each side has for itself, such as where content is: not compared.
+    Own,
 }
 
-use Kind::{Blob, Int, Place, Text};
+use Kind::{Blob, Int, Own, Text};
 
 /// One table.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +40,13 @@ const LETTER_ROWS: usize = 8;
 pub const OWN_SETTINGS: &[&str] = &["held", "migrating", "migration_verified"];
 
 /// Tables that stay where they are, each with the reason.
-pub const NOT_MOVED: &[(&str, &str)] = &[("migration", "each side has its own; both must be equal")];
+pub const NOT_MOVED: &[(&str, &str)] = &[
+    ("migration", "each side has its own; both must be equal"),
+    (
+        "stray",
+        "octets that no message refers to are not copied, so none are left to destroy",
+    ),
+];
 
 /// Everything that is moved, in the order in which it is.
 pub const TABLES: &[Table] = &[
@@ -185,6 +191,20 @@ pub const TABLES: &[Table] = &[
             ("canonical", Blob),
             ("salt", Blob),
             ("leaf", Blob),
+            ("erasure", Int),
+        ],
+    ),
+    ERASURE,
+    table(
+        "hold",
+        &["id"],
+        &[
+            ("id", Int),
+            ("message", Blob),
+            ("why", Text),
+            ("actor", Text),
+            ("placed", Int),
+            ("lifted", Int),
         ],
     ),
     table("lost", &["ordinal"], &[("ordinal", Int), ("leaf", Blob)]),
@@ -230,13 +250,33 @@ pub const MESSAGE: Table = Table {
             ("sent", Int),
             ("trace", Blob),
             ("structure", Blob),
-            ("content_file", Place),
-            ("content_offset", Place),
+            ("content_file", Own),
+            ("content_offset", Own),
             ("ret", Text),
             ("envid", Text),
+            ("erased", Int),
         ],
     )
 };
+
+/// Acts of erasure. What they destroyed was never copied, so on the other side nothing is left to be done.
+pub const ERASURE: Table = table(
+    "erasure",
+    &["id"],
+    &[
+        ("id", Int),
+        ("message", Blob),
+        ("removed", Blob),
+        ("time", Int),
+        ("scope", Text),
+        ("cause", Text),
+        ("events", Int),
+        ("content_file", Own),
+        ("content_offset", Own),
+        ("content_size", Int),
+        ("done", Own),
+    ],
+);
 
 const OUTBOUND: Table = Table {
     page_rows: LETTER_ROWS,
@@ -274,9 +314,6 @@ const fn table(
 
 impl Table {
     /// The place of a column.
-    ///
-    /// # Panics
-    /// Never for a name of this table: the test below asks for each that is used.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|(column, _)| *column == name)
     }
@@ -334,7 +371,7 @@ mod tests {
             .unwrap();
         there.retain(|(table, ..)| !NOT_MOVED.iter().any(|(name, _)| name == table));
         let spelled = |kind| match kind {
-            Int | Place => "INTEGER",
+            Int | Own => "INTEGER",
             Text => "TEXT",
             Blob => "BLOB",
         };

@@ -34,11 +34,19 @@ pub(crate) fn read<T>(
     work(&mut Session(&connection))
 }
 
-/// Marks a copy as restored before it becomes a store.
+/// Marks a copy as restored before it becomes a store. Content that was to be destroyed was never copied: there is nothing
+/// left of it.
 pub(crate) fn hold_restored(path: &Path) -> Result<(), StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
     let connection = Connection::open_with_flags(path, flags).map_err(sql_error)?;
-    held::write(&mut Session(&connection), Some(Held::Restored))?;
+    let mut session = Session(&connection);
+    held::write(&mut session, Some(Held::Restored))?;
+    for statement in [
+        "UPDATE erasure SET done = time WHERE done IS NULL",
+        "DELETE FROM stray",
+    ] {
+        session.run(statement, &[])?;
+    }
     alone(connection, path)
 }
 

@@ -88,9 +88,16 @@ fn a_second_backup_copies_what_is_new_and_both_come_back_whole() {
     let files = LogFiles::of(&store);
     store.resume(operator(), &[checkpoint], &files).unwrap();
     let contract = post.contract.clone();
-    let back = Post { store, contract, dir };
+    let back = Post {
+        store,
+        contract,
+        dir,
+    };
     deposit(&back, &account, "after", 6_000);
-    Log::open(&back.store).advance(&mut signer).unwrap().unwrap();
+    Log::open(&back.store)
+        .advance(&mut signer)
+        .unwrap()
+        .unwrap();
     back.store.audit().unwrap();
 }
 
@@ -134,10 +141,17 @@ fn what_a_cut_off_run_left_hurts_neither_the_backup_nor_the_next() {
     // As a kill leaves it: a database half written, octets behind the end of the segment, a letter nobody names, half a
     // manifest.
     let segment = to.path().join("content/000000000001.segment");
-    let file = std::fs::OpenOptions::new().write(true).open(&segment).unwrap();
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(&segment)
+        .unwrap();
     let end = file.metadata().unwrap().len();
     file.write_all_at(b"half a letter", end).unwrap();
-    for name in ["knik-000002.db", "manifest.new", "content/000000000009.letter"] {
+    for name in [
+        "knik-000002.db",
+        "manifest.new",
+        "content/000000000009.letter",
+    ] {
         std::fs::write(to.path().join(name), "half").unwrap();
     }
     let (store, _dir) = restored(to.path());
@@ -148,7 +162,12 @@ fn what_a_cut_off_run_left_hurts_neither_the_backup_nor_the_next() {
     let names: Vec<String> = files(to.path()).into_keys().collect();
     assert_eq!(
         names,
-        ["backup.lock", "content/000000000001.segment", "knik-000002.db", "manifest.json"]
+        [
+            "backup.lock",
+            "content/000000000001.segment",
+            "knik-000002.db",
+            "manifest.json"
+        ]
     );
     restored(to.path()).0.audit().unwrap();
 }
@@ -203,7 +222,10 @@ fn nothing_is_restored_over_a_store_or_from_what_is_not_whole() {
     // After all that the place is still good for this backup.
     restore(to.path(), &options).unwrap();
     Store::open(options.clone()).unwrap().audit().unwrap();
-    assert!(matches!(refused(to.path(), &options), StoreError::Exists(_)));
+    assert!(matches!(
+        refused(to.path(), &options),
+        StoreError::Exists(_)
+    ));
 }
 
 #[test]
@@ -215,7 +237,10 @@ fn a_letter_that_is_damaged_in_the_store_is_named_and_an_older_copy_of_it_kept()
     post.store.backup(to.path()).unwrap();
     deposit(&post, &account, "new", 5_000);
     let segment = post.dir.path().join("data/content/000000000001.segment");
-    let file = std::fs::OpenOptions::new().write(true).open(&segment).unwrap();
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(&segment)
+        .unwrap();
     for offset in [1_000, 7_000] {
         file.write_all_at(b"\0\0\0", offset).unwrap();
     }
@@ -225,7 +250,9 @@ fn a_letter_that_is_damaged_in_the_store_is_named_and_an_older_copy_of_it_kept()
     let (store, _dir) = restored(to.path());
     let found = store.audit().unwrap_err().to_string();
     assert!(found.contains(&made.manifest.counts.damaged[0]), "{found}");
-    let saved = files(to.path()).remove("content/000000000001.segment").unwrap();
+    let saved = files(to.path())
+        .remove("content/000000000001.segment")
+        .unwrap();
     assert!(saved.windows(good.len()).any(|window| window == good));
 
     let stranger = Post::new();

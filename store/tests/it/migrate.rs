@@ -107,7 +107,10 @@ fn a_store_moves_while_it_is_written_and_everything_is_as_it_was() {
     let verified = migration.finish(&mut quiet()).unwrap();
     assert_eq!(verified.copied.letters, 4, "only what is new is copied");
     assert_eq!(verified.letters, 10);
-    assert_eq!(verified.root, signer.last.as_ref().unwrap().checkpoint().root);
+    assert_eq!(
+        verified.root,
+        signer.last.as_ref().unwrap().checkpoint().root
+    );
 
     // The source takes nothing more; nobody can begin to move it again into what is a store now.
     assert_eq!(post.store.held().unwrap(), Some(Held::Moved));

@@ -180,7 +180,10 @@ fn a_store_that_is_whole_is_opened_again_and_says_that_it_was_restored() {
     mark_restored(&post.store).unwrap();
     let checkpoint = signer.last.as_ref().unwrap().checkpoint().clone();
     let files = LogFiles::of(&post.store);
-    let resumed = post.store.resume(operator(), &[checkpoint], &files).unwrap();
+    let resumed = post
+        .store
+        .resume(operator(), &[checkpoint], &files)
+        .unwrap();
     assert_eq!((resumed.kept, resumed.lost, resumed.moved), (2, None, 0));
     assert_eq!(post.store.held().unwrap(), None);
     advance(&post.store, &mut signer);
@@ -199,12 +202,22 @@ fn what_cannot_be_proved_changes_nothing() {
     std::fs::remove_file(&bundle).unwrap();
     let error = lost.resume().unwrap_err();
     assert!(
-        matches!(&error, ResumeError::Leaves { first: 263, last: 522, .. }),
+        matches!(
+            &error,
+            ResumeError::Leaves {
+                first: 263,
+                last: 522,
+                ..
+            }
+        ),
         "{error}"
     );
     let mut other = whole.clone();
     other[34 * 100 + 7] ^= 1;
-    for (octets, what) in [(&whole[..whole.len() - 1], "damaged"), (&other, "do not lead")] {
+    for (octets, what) in [
+        (&whole[..whole.len() - 1], "damaged"),
+        (&other, "do not lead"),
+    ] {
         std::fs::write(&bundle, octets).unwrap();
         let error = lost.resume().unwrap_err().to_string();
         assert!(error.contains(what), "{error}");
