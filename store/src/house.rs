@@ -11,7 +11,8 @@ use mail::time::Timestamp;
 use crate::clock::Clock;
 use crate::commit::{Act, Group, Queue, Ticket};
 use crate::content::Content;
-use crate::mint::Minter;
+use crate::lease::NodeId;
+use crate::mint::{Minter, random};
 use crate::options::{Contents, Database, Options};
 use crate::originals::OctetsCache;
 use crate::reserve::Reserve;
@@ -45,6 +46,7 @@ struct Inner {
     revision: AtomicU64,
     cache: OctetsCache,
     ending: Arc<Ending>,
+    node: NodeId,
 }
 
 /// Whether the store can still promise anything.
@@ -110,6 +112,10 @@ impl Store {
             health: Arc::clone(&health),
             reserve: Reserve::open(&options.dir),
         };
+        let node = NodeId::new(
+            clock.read(Timestamp::from_millis(0)).time.as_millis(),
+            random()?,
+        );
         let store = Self(Arc::new(Inner {
             options,
             engine,
@@ -122,6 +128,7 @@ impl Store {
             revision: AtomicU64::new(0),
             cache: OctetsCache::default(),
             ending: Arc::default(),
+            node,
         }));
         store.refresh_revision()?;
         store.look_after_others()?;
@@ -222,6 +229,15 @@ impl Store {
         act: impl FnOnce(&mut Act<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Ticket<T> {
         self.0.queue.submit(act)
+    }
+
+    pub(crate) fn node_id(&self) -> NodeId {
+        self.0.node
+    }
+
+    /// Whether nodes on other machines work on the same rows.
+    pub fn is_shared(&self) -> bool {
+        self.0.engine.shared()
     }
 
     pub(crate) fn content(&self) -> Arc<dyn Content> {

@@ -33,6 +33,8 @@
 //! | [`stamps`] | checkpoints that an outside clock has dated |
 //! | [`evidence`] | evidence looked up |
 //! | [`log`] | pending → integrated → published |
+//! | [`head`] | the newest signed checkpoint, for all nodes |
+//! | [`lease`] | what only one node may do at a time |
 //! | [`audit`] | the whole store against the laws and the log |
 //! | `trusted` | TLS to the servers that the store leans on |
 //! | [`watch`] | who is told when an account changes |
@@ -46,6 +48,8 @@ pub mod content;
 pub mod contracts;
 pub mod deposit;
 pub mod evidence;
+pub mod head;
+pub mod lease;
 pub mod log;
 pub mod mailboxes;
 pub mod mint;
