@@ -9,12 +9,15 @@ use std::time::Duration;
 use mail::time::Timestamp;
 
 use crate::clock::Clock;
-use crate::commit::{Act, Group, Queue, Ticket};
-use crate::content::Content;
+use crate::commit::{Act, Group, Queue, Syncs, Ticket, Told};
+use crate::content::{Content, Place};
 use crate::lease::NodeId;
 use crate::mint::{Minter, random};
 use crate::options::{Contents, Database, Options};
 use crate::originals::OctetsCache;
+use crate::placing::{Octets, Placer};
+use crate::postgres::Postgres;
+use crate::register::AccountId;
 use crate::reserve::Reserve;
 use crate::schema;
 use crate::segments::Segments;
@@ -45,6 +48,7 @@ struct Inner {
     budget: Arc<Budget>,
     revision: AtomicU64,
     cache: OctetsCache,
+    syncs: Arc<Syncs>,
     ending: Arc<Ending>,
     node: NodeId,
 }
@@ -104,13 +108,20 @@ impl Store {
         let clock = Arc::new(Clock::new(options.clock.clone()));
         let watchers = Arc::new(Watchers::default());
         let health = Arc::new(Health::default());
+        let syncs = Arc::new(Syncs::default());
+        let placer = Placer {
+            content: content.writer(&|file| end_of_content(engine.as_ref(), file))?,
+            health: Arc::clone(&health),
+            syncs: Arc::clone(&syncs),
+        };
         let group = Group {
             writer: engine.writer()?,
-            content: content.writer(&|file| end_of_content(engine.as_ref(), file))?,
             minter: Minter::new(options.host.clone(), Arc::clone(&clock)),
             watchers: Arc::clone(&watchers),
             health: Arc::clone(&health),
             reserve: Reserve::open(&options.dir),
+            turn: Arc::default(),
+            syncs: Arc::clone(&syncs),
         };
         let node = NodeId::new(
             clock.read(Timestamp::from_millis(0)).time.as_millis(),
@@ -121,17 +132,19 @@ impl Store {
             engine,
             content,
             clock,
-            queue: Queue::start(group)?,
+            queue: Queue::start(group, placer)?,
             watchers,
             health,
             budget: Arc::default(),
             revision: AtomicU64::new(0),
             cache: OctetsCache::default(),
+            syncs,
             ending: Arc::default(),
             node,
         }));
         store.refresh_revision()?;
         store.look_after_others()?;
+        store.listen_to_others()?;
         Ok(store)
     }
 
@@ -240,6 +253,20 @@ impl Store {
         self.0.engine.shared()
     }
 
+    /// Has a letter's octets made durable where they will stay, then hands the act to the writer.
+    pub(crate) fn act_with_letter<T: Send + 'static>(
+        &self,
+        octets: Octets,
+        act: impl FnOnce(&mut Act<'_>, Option<Place>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Ticket<T> {
+        self.0.queue.submit_letter(octets, act)
+    }
+
+    /// How often something was made durable since the store was opened, and for how many.
+    pub fn syncs(&self) -> &Syncs {
+        &self.0.syncs
+    }
+
     pub(crate) fn content(&self) -> Arc<dyn Content> {
         Arc::clone(&self.0.content)
     }
@@ -280,6 +307,25 @@ impl Store {
             .map_err(|e| StoreError::io("starting a thread", e))
     }
 
+    /// Has the engine pass on what other nodes announce: sooner than the look, and naming whose mailboxes changed.
+    fn listen_to_others(&self) -> Result<(), StoreError> {
+        let watchers = self.watchers();
+        self.0.engine.listen(Box::new(move |news| {
+            if news.revised {
+                watchers.revised();
+            }
+            if news.everything {
+                watchers.tell_all();
+            } else {
+                let accounts = news.accounts.into_iter().map(AccountId).collect();
+                watchers.tell(&Told {
+                    accounts,
+                    revised: news.revised,
+                });
+            }
+        }))
+    }
+
     fn notice_others(&self, seen: &mut i64) {
         // A failure here shows in the acts themselves; the next look tries again.
         if let Ok(version) = self.0.engine.data_version()
@@ -303,7 +349,7 @@ impl Drop for Inner {
 fn engine(options: &Options) -> Result<Arc<dyn Engine>, StoreError> {
     match &options.database {
         Database::Sqlite => Ok(Arc::new(Sqlite::open(&options.dir.join("knik.db"))?)),
-        Database::Postgres(_) => Err(StoreError::Invalid("PostgreSQL is not built yet".into())),
+        Database::Postgres(at) => Ok(Arc::new(Postgres::open(at)?)),
     }
 }
 

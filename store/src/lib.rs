@@ -10,6 +10,7 @@
 //! | `error` | why the store could not do what it was asked |
 //! | [`sql`] | the SQL seam: what both engines must speak |
 //! | [`sqlite`] | the embedded engine |
+//! | [`postgres`] | PostgreSQL, shared by several nodes |
 //! | [`schema`] | numbered migrations |
 //! | [`content`] | the content seam: where message octets live |
 //! | [`segments`] | content in local append-only segment files |
@@ -18,6 +19,7 @@
 //! | [`mint`] | the only place where events are made |
 //! | [`contracts`] | senders under contract |
 //! | [`register`] | holders' accounts and enrolled certificates |
+//! | `placing` | letters' octets made durable ahead of the act that refers to them |
 //! | [`reserve`] | room kept for reading when the disk is nearly full |
 //! | [`staging`] | octets on their way in: [`Staging`], [`Sealed`] |
 //! | [`deposit`] | a submission becomes placements and evidence |
@@ -55,6 +57,7 @@ pub mod mailboxes;
 pub mod mint;
 pub mod options;
 pub mod outbound;
+pub mod postgres;
 pub mod placements;
 pub mod reading;
 pub mod refuse;
@@ -72,6 +75,7 @@ pub mod watch;
 mod error;
 mod house;
 mod originals;
+mod placing;
 mod trusted;
 
 pub use commit::Ticket;

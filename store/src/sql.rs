@@ -126,6 +126,20 @@ pub trait Sql {
     /// Runs a statement; returns the number of rows it changed.
     fn run(&mut self, statement: &str, params: &[Param<'_>]) -> Result<u64, StoreError>;
 
+    /// Runs a statement whose count nobody needs. An engine behind a network sends it and does not wait: if it fails,
+    /// the next call that waits says so, [`settle`](Self::settle) at the latest.
+    fn put(&mut self, statement: &str, params: &[Param<'_>]) -> Result<(), StoreError> {
+        self.run(statement, params).map(drop)
+    }
+
+    /// Waits until everything that was [`put`](Self::put) is done.
+    ///
+    /// # Errors
+    /// Of the first statement that failed.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Runs a query and hands each row to `each`.
     fn rows(
         &mut self,
@@ -205,16 +219,19 @@ pub struct News {
     pub accounts: Vec<i64>,
     /// Contracts, accounts or enrolments changed.
     pub revised: bool,
+    /// Any mailbox may have changed: there were too many to name, or news was missed.
+    pub everything: bool,
 }
 
 /// What takes the news of other nodes; called from a thread of the engine's own, and must not block.
 pub type Heard = Box<dyn Fn(News) + Send + Sync>;
 
-/// A statement in an engine's own spelling: what stands in braces is a word of its [`Engine::dialect`].
+/// An ordinary statement in an engine's own spelling: what stands in braces is a word of its [`Engine::dialect`].
 pub fn spelled(statement: &str, dialect: &[(&str, &str)]) -> String {
     let mut spelled = statement.to_owned();
     if statement.contains('{') {
-        for (generic, own) in dialect {
+        let words = dialect.iter().filter(|(word, _)| word.starts_with('{'));
+        for (generic, own) in words {
             spelled = spelled.replace(generic, own);
         }
     }

@@ -30,6 +30,15 @@ impl LogFiles {
         }
     }
 
+    /// The same, brought up to the log's head first: on a node where nothing runs that does it.
+    ///
+    /// # Errors
+    /// As [`super::Log::follow`].
+    pub fn current(store: &Store) -> Result<Self, LogError> {
+        super::Log::open(store).follow()?;
+        Ok(Self::of(store))
+    }
+
     /// Where they are: `checkpoint` and `tile/…` as C2SP tlog-tiles names them.
     pub fn dir(&self) -> &Path {
         &self.dir
