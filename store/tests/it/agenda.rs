@@ -1,8 +1,8 @@
 use mail::time::Timestamp;
 use receipts::event::EventName;
-use store::agenda::Duty;
+use store::agenda::{Duty, TASK_CLAIM};
 use store::contracts::Profile;
-use store::outbound::{LetterId, LetterState, NewLetter};
+use store::outbound::{LETTER_CLAIM, LetterId, LetterState, NewLetter};
 use store::reading::{Acknowledged, Wanted};
 
 use crate::post::{Post, letter, new_contract, operator};
@@ -177,4 +177,79 @@ fn a_letter_is_deferred_sent_and_no_longer_turned() {
         states,
         [(LetterState::Sent, Some("250 2.0.0 ok".to_owned()))]
     );
+}
+
+fn later(time: Timestamp, by: std::time::Duration) -> Timestamp {
+    Timestamp::from_millis(time.as_millis() + by.as_millis() as i64)
+}
+
+#[test]
+fn a_claimed_task_is_nobody_elses_until_the_claim_runs_out() {
+    let post = with_profile(Profile::Signed);
+    let account = post.account("1111111111");
+    for n in 0..3 {
+        post.deposit(&letter(&n.to_string(), 300), &[&account])
+            .unwrap();
+    }
+    let other = crate::post::open(post.dir.path());
+    let now = soon(&post);
+    let mine = post.store.claim(now, 2).unwrap();
+    let theirs = other.claim(now, 10).unwrap();
+    assert_eq!((mine.len(), theirs.len()), (2, 1));
+    assert!(theirs.iter().all(|task| !mine.contains(task)));
+    assert!(other.claim(now, 10).unwrap().is_empty());
+
+    // One is settled, one is held on to; the other node died.
+    let (settled, held) = (mine[0], mine[1]);
+    post.store.settle(settled, Vec::new()).wait().unwrap();
+    let half = later(now, TASK_CLAIM / 2);
+    post.store.hold_tasks(&[held], half).wait().unwrap();
+    let after = later(now, TASK_CLAIM);
+    assert_eq!(post.store.claim(after, 10).unwrap(), theirs);
+    assert_eq!(
+        post.store.claim(later(half, TASK_CLAIM), 10).unwrap(),
+        [held]
+    );
+    // Settled after all by the one that was slow: once is enough, and twice does no harm.
+    for store in [&other, &post.store] {
+        store.settle(held, Vec::new()).wait().unwrap();
+    }
+    assert_eq!(post.store.task_count().unwrap(), 1);
+}
+
+#[test]
+fn a_claimed_letter_is_sent_by_one_and_comes_back_when_it_is_given_up() {
+    let post = with_profile(Profile::Signed);
+    let account = post.account("1111111111");
+    let accepted = post.deposit(&letter("claimed", 500), &[&account]).unwrap();
+    let task = post.store.claim(soon(&post), 1).unwrap().remove(0);
+    let letters = ["a", "b"].map(|name| NewLetter {
+        letter: format!("{name}@mx.post.test"),
+        contract: post.contract.id,
+        evidence: accepted.evidence,
+        recipient: mail::address::Address::parse("receipts@agency.test").unwrap(),
+        octets: b"octets".to_vec(),
+    });
+    post.store.settle(task, letters.to_vec()).wait().unwrap();
+    let now = soon(&post);
+    let ids = |found: Vec<store::outbound::Outbound>| -> Vec<LetterId> {
+        found.iter().map(|letter| letter.id).collect()
+    };
+    let mine = ids(post.store.claim_letters(now, 1).unwrap());
+    let theirs = ids(post.store.claim_letters(now, 16).unwrap());
+    assert_eq!((mine.len(), theirs.len()), (1, 1));
+    assert_ne!(mine, theirs);
+    assert!(post.store.claim_letters(now, 16).unwrap().is_empty());
+    // Theirs was sent: holding on to it does not queue it again. Mine was cut off.
+    let sent = post
+        .store
+        .letter_ended(theirs[0], LetterState::Sent, "250 2.0.0 ok".into());
+    sent.wait().unwrap();
+    let half = later(now, LETTER_CLAIM / 2);
+    post.store.hold_letters(theirs, half).wait().unwrap();
+    post.store.hold_letters(mine.clone(), half).wait().unwrap();
+    let after = later(now, LETTER_CLAIM);
+    assert!(post.store.claim_letters(after, 16).unwrap().is_empty());
+    post.store.free_letters(mine.clone(), now).wait().unwrap();
+    assert_eq!(ids(post.store.claim_letters(now, 16).unwrap()), mine);
 }

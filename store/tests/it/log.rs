@@ -250,3 +250,138 @@ fn an_earlier_stamped_checkpoint_still_proves_what_is_under_it() {
         }
     }
 }
+
+#[test]
+fn a_node_without_files_makes_them_from_the_head_and_the_evidence() {
+    let post = Post::new();
+    let account = post.account("1111111111");
+    let mut signer = Signer::new();
+    let mut log = Log::open(&post.store);
+    assert!(!log.follow().unwrap(), "nothing was ever signed");
+    let deposit = |n: u32| {
+        post.deposit(&letter(&n.to_string(), 200), &[&account])
+            .unwrap()
+    };
+    for n in 0..150 {
+        deposit(n);
+    }
+    log.advance(&mut signer).unwrap().unwrap();
+    let head = post.store.log_head().unwrap().unwrap();
+    assert_eq!(
+        Some(&head.note),
+        signer.last.as_ref().map(SignedCheckpoint::note)
+    );
+
+    let dir = post.dir.path().join("data/log");
+    let (kept, old) = (post.dir.path().join("kept"), post.dir.path().join("old"));
+    copy_dir(&dir, &old);
+    for n in 150..400 {
+        deposit(n);
+    }
+    log.advance(&mut signer).unwrap().unwrap();
+    copy_dir(&dir, &kept);
+    let same = |what: &str| {
+        for file in ["checkpoint", "tile/0/000", "tile/entries/000"] {
+            let there = fs::read(dir.join(file)).unwrap();
+            assert!(
+                there == fs::read(kept.join(file)).unwrap(),
+                "{what}: {file}"
+            );
+        }
+        post.store.audit().unwrap();
+    };
+    // Nothing is there; or what a node had that slept.
+    fs::remove_dir_all(&dir).unwrap();
+    assert!(Log::open(&post.store).follow().unwrap());
+    same("from nothing");
+    assert!(!Log::open(&post.store).follow().unwrap());
+    fs::remove_dir_all(&dir).unwrap();
+    copy_dir(&old, &dir);
+    assert!(Log::open(&post.store).follow().unwrap());
+    same("from an earlier one");
+}
+
+/// Signs, remembers, and is not heard: what a crash leaves between signing and the log's head.
+struct Unheard(Signer);
+
+impl CheckpointSigner for Unheard {
+    fn origin(&self) -> &str {
+        self.0.origin()
+    }
+    fn last(&self) -> Option<&SignedCheckpoint> {
+        self.0.last()
+    }
+    fn sign(
+        &mut self,
+        next: &Checkpoint,
+        proof: &[Hash],
+    ) -> Result<SignedCheckpoint, Box<dyn Error + Send + Sync>> {
+        self.0.sign(next, proof)?;
+        Err("killed".into())
+    }
+}
+
+#[test]
+fn what_was_signed_and_not_published_is_published_by_whoever_integrates_next() {
+    let post = Post::new();
+    let mut signer = Signer::new();
+    Log::open(&post.store)
+        .advance(&mut signer)
+        .unwrap()
+        .unwrap();
+    post.account("1111111111");
+    let mut unheard = Unheard(signer);
+    let failed = Log::open(&post.store).advance(&mut unheard).unwrap_err();
+    assert!(
+        matches!(failed, LogError::Signer { size: 2, .. }),
+        "{failed}"
+    );
+    let size = || post.store.log_head().unwrap().unwrap().checkpoint.size;
+    assert_eq!(size(), 1);
+    let mut signer = unheard.0;
+    assert!(
+        Log::open(&post.store)
+            .advance(&mut signer)
+            .unwrap()
+            .is_none()
+    );
+    assert_eq!(size(), 2);
+    assert_eq!(post.store.audit().unwrap().published, 2);
+    // A signer that forgot what is published would fork the log.
+    let mut forgetful = Signer::new();
+    post.account("2222222222");
+    let refused = Log::open(&post.store).advance(&mut forgetful).unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            LogError::Ahead {
+                published: 2,
+                signed: 0
+            }
+        ),
+        "{refused}"
+    );
+    assert!(forgetful.last.is_none());
+}
+
+#[test]
+fn one_integrates_and_the_next_takes_over() {
+    let post = Post::new();
+    let mut signer = Signer::new();
+    let (mut one, mut other) = (Log::open(&post.store), Log::open(&post.store));
+    one.advance(&mut signer).unwrap().unwrap();
+    post.account("1111111111");
+    assert!(other.advance(&mut signer).unwrap().is_none());
+    assert!(!other.lead().unwrap());
+    one.rest();
+    assert_eq!(
+        other
+            .advance(&mut signer)
+            .unwrap()
+            .unwrap()
+            .checkpoint()
+            .size,
+        2
+    );
+    assert!(one.advance(&mut signer).unwrap().is_none());
+}
