@@ -95,21 +95,9 @@ impl SoftSeal {
     /// # Errors
     /// A [`SealError`] that names the file and what is wrong with it.
     pub fn from_pem(chain_pem: &[u8], key_pem: &[u8]) -> Result<Self, SealError> {
-        let chain = CertificateDer::pem_slice_iter(chain_pem)
-            .take(CHAIN_CERTIFICATES_MAX + 1)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(SealError::CertificatePem)?;
-        if chain.len() > CHAIN_CERTIFICATES_MAX {
-            return Err(SealError::ChainTooLong);
-        }
-        let mut leaf_key = None;
-        for (at, der) in chain.iter().enumerate() {
-            let point = public_key_octets(der).ok_or(SealError::Certificate(at + 1))?;
-            leaf_key.get_or_insert(point);
-        }
-        let (Some(leaf_key), Some(certificate)) = (leaf_key, chain.first().cloned()) else {
-            return Err(SealError::NoCertificate);
-        };
+        let chain = chain_from_pem(chain_pem)?;
+        let certificate = chain.first().cloned().ok_or(SealError::NoCertificate)?;
+        let leaf_key = public_key_octets(&certificate).ok_or(SealError::Certificate(1))?;
         let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(SealError::KeyPem)?;
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
         let key = match &key {
@@ -213,6 +201,26 @@ fn push_der_integer(out: &mut Vec<u8>, number: &[u8]) {
     out.extend([2, u8::try_from(digits.len() + sign).unwrap_or(u8::MAX)]);
     out.extend(std::iter::repeat_n(0, sign));
     out.extend_from_slice(digits);
+}
+
+/// The certificates of a PEM file: the sealing one first, then what leads from it towards an anchor.
+///
+/// # Errors
+/// A [`SealError`] that says what is wrong with the file.
+pub fn chain_from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, SealError> {
+    let chain = CertificateDer::pem_slice_iter(pem)
+        .take(CHAIN_CERTIFICATES_MAX + 1)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(SealError::CertificatePem)?;
+    match chain.len() {
+        0 => return Err(SealError::NoCertificate),
+        1..=CHAIN_CERTIFICATES_MAX => {}
+        _ => return Err(SealError::ChainTooLong),
+    }
+    match chain.iter().position(|der| parse(der).is_none()) {
+        Some(at) => Err(SealError::Certificate(at + 1)),
+        None => Ok(chain),
+    }
 }
 
 /// The subject public key of a certificate, as its BIT STRING holds it; `None` if the certificate cannot be read.

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use store::Store;
-use store::log::Log;
+use store::log::{CheckpointSigner, Log};
 
 use super::Chore;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
-use crate::signer::FileSigner;
+use crate::signer;
 
 /// How long an operator's command may hold the signer: as long as an export waits.
 const HELD_FOR_A_MOMENT: Duration = Duration::from_secs(10);
@@ -18,7 +18,7 @@ pub struct Publish {
     config: Config,
     store: Store,
     log: Log,
-    signer: Option<FileSigner>,
+    signer: Option<Box<dyn CheckpointSigner>>,
     held_since: Option<Instant>,
 }
 
@@ -47,14 +47,14 @@ impl Chore for Publish {
 
     fn run(&mut self) -> Outcome {
         if self.signer.is_none() {
-            self.signer = FileSigner::take(&self.config, &self.store)?;
+            self.signer = signer::open(&self.config, &self.store)?;
         }
         let Some(signer) = &mut self.signer else {
             return self.held_by_another();
         };
         self.held_since = None;
         // One step holds more than can arrive in a pause: a backlog is caught up with step by step.
-        if let Err(error) = self.log.advance(signer) {
+        if let Err(error) = self.log.advance(signer.as_mut()) {
             // Its state is read again before the next try: the operator may have mended it.
             self.signer = None;
             return Err(error.into());

@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use mail::time::Timestamp;
 use receipts::event::Clock;
-use receipts::seal::SoftSeal;
+use receipts::seal::Seal;
 use store::Store;
 use store::agenda::Task;
 
 use super::Chore;
 use crate::config::Config;
 use crate::failure::Outcome;
-use crate::keys;
+use crate::signer;
 use letters::Desk;
 
 /// How soon a new task is looked for: a receipt follows its event within about as much.
@@ -39,7 +39,7 @@ const AGAIN_MS_MAX: i64 = 3_600_000;
 pub struct Receipts {
     config: Config,
     store: Store,
-    seal: Option<SoftSeal>,
+    seal: Option<Box<dyn Seal>>,
 }
 
 impl Receipts {
@@ -82,7 +82,7 @@ impl Receipts {
     /// One task; a fault in it keeps no other from being done.
     fn fulfil(&mut self, task: Task, now: Timestamp) -> Outcome {
         if self.seal.is_none() {
-            self.seal = Some(keys::seal(&self.config)?);
+            self.seal = Some(signer::seal(&self.config)?);
         }
         let Some(seal) = &self.seal else {
             return Ok(());
@@ -90,7 +90,7 @@ impl Receipts {
         let desk = Desk {
             config: &self.config,
             store: &self.store,
-            seal,
+            seal: seal.as_ref(),
         };
         match desk.letters(task) {
             Ok(letters) => self.store.settle(task, letters).wait()?,
