@@ -3,11 +3,13 @@
 //! | module | what |
 //! |---|---|
 //! | [`file`] | the file as it is written, and reading values with their place |
+//! | [`signer`] | the `[signer]` table |
 //! | [`template`] | the file as `init` writes it |
 //! | [`timestamps`] | the `[timestamp]` table |
 //! | [`trust`] | the `[[trust]]` tables with the files they name |
 
 pub mod file;
+pub mod signer;
 pub mod template;
 pub mod timestamps;
 pub mod trust;
@@ -20,6 +22,7 @@ use smtpd::relay::Destination;
 use store::{Options, Store};
 
 use crate::failure::{Failure, Outcome};
+use signer::Signer;
 use timestamps::Timestamps;
 use trust::TrustTable;
 
@@ -46,6 +49,8 @@ pub struct Config {
     pub seal: Seal,
     /// The log's key and pace.
     pub log: Log,
+    /// Who holds the keys of log and seal.
+    pub signer: Signer,
     /// The operator's own authority, for device certificates.
     pub authority: KeyPair,
     /// Who dates the log's checkpoints, and how often.
@@ -175,6 +180,7 @@ impl Config {
             ("hostname", self.hostname != running.hostname),
             ("listen", self.listen != running.listen),
             ("log", self.log != running.log),
+            ("signer", self.signer != running.signer),
             ("timestamp", self.timestamp != running.timestamp),
             ("store", self.data != running.data),
             ("relay", self.relay != running.relay),

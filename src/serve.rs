@@ -95,7 +95,7 @@ pub fn run(config: Config, wanted: &cli::Serve) -> Outcome {
 }
 
 /// Logs go to standard error; `KNIK_LOG` says more or less (`debug`, `warn`, `smtpd=debug`).
-fn start_logging() {
+pub fn start_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("KNIK_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let started = tracing_subscriber::fmt()
@@ -354,14 +354,20 @@ impl Post {
 }
 
 /// The signals that mean something here.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+pub struct Signals {
+    /// SIGTERM.
+    pub terminate: Signal,
+    /// SIGINT.
+    pub interrupt: Signal,
     hang_up: Signal,
 }
 
 impl Signals {
-    fn new() -> Outcome<Self> {
+    /// Their handlers stand from now on.
+    ///
+    /// # Errors
+    /// When the system refuses one.
+    pub fn new() -> Outcome<Self> {
         let listen = |kind| signal(kind).map_err(|e| Failure::doing("listening for signals", &e));
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use store::Store;
 use store::lease::RENEWED_EVERY;
-use store::log::Log;
+use store::log::{CheckpointSigner, Log};
 use tokio::sync::watch;
 
 use super::Chore;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
-use crate::signer::FileSigner;
+use crate::signer;
 
 /// How long an operator's command may hold the signer: as long as an export waits.
 const HELD_FOR_A_MOMENT: Duration = Duration::from_secs(10);
@@ -21,7 +21,7 @@ pub struct Publish {
     config: Config,
     store: Store,
     log: Log,
-    signer: Option<FileSigner>,
+    signer: Option<Box<dyn CheckpointSigner>>,
     held_since: Option<Instant>,
     /// Not before: the lease is looked after more often than is published.
     due: Instant,
@@ -113,14 +113,14 @@ impl Publish {
             return Ok(());
         }
         if self.signer.is_none() {
-            self.signer = FileSigner::take(&self.config, &self.store)?;
+            self.signer = signer::open(&self.config, &self.store)?;
         }
         let Some(signer) = &mut self.signer else {
             return self.held_by_another();
         };
         self.held_since = None;
         // One step holds more than can arrive in a pause: a backlog is caught up with step by step.
-        self.log.advance(signer)?;
+        self.log.advance(signer.as_mut())?;
         self.due = Instant::now() + self.config.log.merge_delay / 2;
         Ok(())
     }

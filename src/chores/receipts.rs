@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 
 use mail::time::Timestamp;
 use receipts::event::Clock;
-use receipts::seal::SoftSeal;
+use receipts::seal::Seal;
 use store::agenda::{TASK_CLAIM, Task};
 use store::{Store, Ticket};
 
 use super::Chore;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
-use crate::keys;
+use crate::signer;
 use letters::Desk;
 
 /// How soon a new task is looked for: a receipt follows its event within about as much.
@@ -39,7 +39,7 @@ const AGAIN_MS_MAX: i64 = 3_600_000;
 pub struct Receipts {
     config: Config,
     store: Store,
-    seal: Option<SoftSeal>,
+    seal: Option<Box<dyn Seal>>,
 }
 
 impl Receipts {
@@ -74,9 +74,9 @@ impl Chore for Receipts {
             // Before anything is claimed: without it nothing can be done.
             let seal = match self.seal.take() {
                 Some(seal) => seal,
-                None => keys::seal(&self.config)?,
+                None => signer::seal(&self.config)?,
             };
-            let done = self.fulfil_due(&seal);
+            let done = self.fulfil_due(seal.as_ref());
             self.seal = Some(seal);
             done?;
         }
@@ -88,7 +88,7 @@ impl Receipts {
         Timestamp::from_millis(self.store.now().as_millis() + AHEAD_MS)
     }
 
-    fn fulfil_due(&self, seal: &SoftSeal) -> Outcome {
+    fn fulfil_due(&self, seal: &dyn Seal) -> Outcome {
         let mut claimed = Instant::now();
         let tasks = self.store.claim(self.soon(), TASKS_AT_ONCE)?;
         let mut settling = Vec::with_capacity(tasks.len());
@@ -105,7 +105,7 @@ impl Receipts {
     }
 
     /// One task; a fault in it keeps no other from being done.
-    fn fulfil(&self, task: Task, seal: &SoftSeal) -> Outcome<Ticket<()>> {
+    fn fulfil(&self, task: Task, seal: &dyn Seal) -> Outcome<Ticket<()>> {
         let now = self.store.now();
         let desk = Desk {
             config: &self.config,

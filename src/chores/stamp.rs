@@ -27,6 +27,7 @@ use crate::commands::stamped;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::keys;
+use crate::signer;
 use ask::{Answer, Outside, TestAuthority};
 
 /// How soon a new checkpoint is looked for when a stamp is due.
@@ -139,7 +140,7 @@ impl TimeStamp {
         }
         let key = match &self.log {
             Some(key) => key.clone(),
-            None => keys::log_key(&self.config)?.verifier().clone(),
+            None => signer::log_key(&self.config)?,
         };
         let signed = SignedCheckpoint::verify(head.note, std::slice::from_ref(&key))
             .map_err(|e| Failure::doing("the published checkpoint", &e))?;

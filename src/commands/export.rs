@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::keys::{self, Readers};
 use crate::output::{Output, properties};
-use crate::signer::FileSigner;
+use crate::signer;
 use gather::Gathered;
 
 /// How long an event may take to be published before the export gives up: ten times the usual merge delay.
@@ -142,9 +142,9 @@ fn wait_until_published(config: &Config, store: &Store, newest: u64) -> Outcome 
     while published(store)? <= newest {
         let mut log = Log::open(store);
         if log.lead()?
-            && let Some(mut signer) = FileSigner::take(config, store)?
+            && let Some(mut signer) = signer::open(config, store)?
         {
-            while published(store)? <= newest && log.advance(&mut signer)?.is_some() {}
+            while published(store)? <= newest && log.advance(signer.as_mut())?.is_some() {}
         }
         if Instant::now() >= end {
             return Err(Failure::could_not(format!(

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::keys;
 use crate::output::{Output, properties};
+use crate::signer;
 
 /// Runs one of its commands.
 ///
@@ -24,7 +25,7 @@ use crate::output::{Output, properties};
 /// Names what is wrong.
 pub fn run(config: &Config, command: &cli::Log, out: &mut Output) -> Outcome {
     if let cli::Log::Key = command {
-        let key = keys::log_key(config)?.verifier().to_string();
+        let key = signer::log_key(config)?.to_string();
         return out.document(&json!({ "log": config.log.origin, "key": key }), || {
             key.clone()
         });
