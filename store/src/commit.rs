@@ -372,7 +372,10 @@ impl Group {
         let healed = passes && self.writer.rollback().is_ok();
         if healed {
             let why = crate::error::chain(failure);
-            tracing::warn!(why, "a group of acts could not be written; the store goes on");
+            tracing::warn!(
+                why,
+                "a group of acts could not be written; the store goes on"
+            );
         }
         if !healed {
             self.health.fail(failure);

@@ -37,7 +37,10 @@ impl Server {
     /// `None` and a line that says so.
     pub fn start() -> Option<Self> {
         let Some(bin) = binaries() else {
-            assert!(std::env::var_os("CI").is_none(), "PostgreSQL is not installed");
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "PostgreSQL is not installed"
+            );
             eprintln!("skipped: PostgreSQL is not installed");
             return None;
         };
@@ -138,7 +141,10 @@ impl Server {
         let from = connection.rsplit('=').next().unwrap();
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("post{number}");
-        self.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE {from}"));
+        self.sql(
+            "postgres",
+            &format!("CREATE DATABASE {name} TEMPLATE {from}"),
+        );
         self.connection(&name)
     }
 
@@ -183,7 +189,9 @@ impl Server {
         let mut command = match self.user {
             Some((uid, gid)) => {
                 let mut command = Command::new("setpriv");
-                command.arg(format!("--reuid={uid}")).arg(format!("--regid={gid}"));
+                command
+                    .arg(format!("--reuid={uid}"))
+                    .arg(format!("--regid={gid}"));
                 command.args(["--clear-groups", "--"]).arg(tool);
                 command
             }
@@ -196,7 +204,10 @@ impl Server {
     }
 
     fn must(&self, command: &mut Command) -> String {
-        let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output();
+        let output = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .output();
         let output = output.unwrap_or_else(|why| panic!("{command:?}: {why}"));
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{command:?}: {complaint}");
@@ -225,12 +236,10 @@ fn binaries() -> Option<PathBuf> {
     folders.sort();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let newest = folders.into_iter().rev().map(|(_, folder)| folder);
-    newest
-        .chain(std::env::split_paths(&path))
-        .find(|folder| {
-            let has = |tool| folder.join(tool).is_file();
-            has("initdb") && has("pg_ctl") && has("psql")
-        })
+    newest.chain(std::env::split_paths(&path)).find(|folder| {
+        let has = |tool| folder.join(tool).is_file();
+        has("initdb") && has("pg_ctl") && has("psql")
+    })
 }
 
 /// User and group of the first of these users that there is.

@@ -47,7 +47,9 @@ impl Address {
             wrong("cannot be read: it is written as libpq has it, \"host=… user=… dbname=…\" or postgresql://…")
         })?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            return Err(wrong("names no host: a folder with a socket, such as /run/postgresql, or a server"));
+            return Err(wrong(
+                "names no host: a folder with a socket, such as /run/postgresql, or a server",
+            ));
         }
         config.application_name("knik");
         let tls = match (config.get_ssl_mode(), &at.anchors) {
@@ -95,7 +97,9 @@ impl Address {
                 let ip = ips.get(n).copied();
                 let host = hosts.get(n).cloned();
                 Server {
-                    host: host.unwrap_or_else(|| Host::Tcp(ip.map_or_else(String::new, |ip| ip.to_string()))),
+                    host: host.unwrap_or_else(|| {
+                        Host::Tcp(ip.map_or_else(String::new, |ip| ip.to_string()))
+                    }),
                     // One port stands for all hosts.
                     port: ports.get(n).or(ports.first()).copied().unwrap_or(PORT),
                     ip,
@@ -109,8 +113,9 @@ impl Address {
     /// # Errors
     /// [`StoreError::Unavailable`] when nobody answers; [`StoreError::Invalid`] for a way that nothing protects.
     pub(super) fn wire(&self, server: &Server) -> Result<(Wire, Option<Tls>), StoreError> {
-        let unanswered =
-            |error: std::io::Error| StoreError::Unavailable(format!("PostgreSQL {}: {error}", self.name));
+        let unanswered = |error: std::io::Error| {
+            StoreError::Unavailable(format!("PostgreSQL {}: {error}", self.name))
+        };
         let host = match &server.host {
             Host::Unix(folder) => {
                 let socket: PathBuf = folder.join(format!(".s.PGSQL.{}", server.port));
@@ -211,14 +216,42 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let absent = Some(dir.path().join("absent.pem"));
         for (connection, anchors, expected) in [
-            ("host=/run/postgresql user=knik dbname=post", None, Ok("\"post\" at /run/postgresql")),
-            ("postgresql://knik:secret@127.0.0.1:5433/post", None, Ok("\"post\" at 127.0.0.1")),
+            (
+                "host=/run/postgresql user=knik dbname=post",
+                None,
+                Ok("\"post\" at /run/postgresql"),
+            ),
+            (
+                "postgresql://knik:secret@127.0.0.1:5433/post",
+                None,
+                Ok("\"post\" at 127.0.0.1"),
+            ),
             ("host=::1 user=knik", None, Ok("\"knik\" at ::1")),
-            ("host=192.0.2.7 user=knik password=secret", None, Err("sslmode=verify-full")),
-            ("host=db hostaddr=192.0.2.7 user=knik", None, Err("sslmode=verify-full")),
-            ("host=db user=knik sslmode=verify-full", None, Err("no anchors")),
-            ("postgresql://db/post?sslmode=verify-ca", None, Err("no anchors")),
-            ("host=db user=knik sslmode=require", absent, Err("absent.pem")),
+            (
+                "host=192.0.2.7 user=knik password=secret",
+                None,
+                Err("sslmode=verify-full"),
+            ),
+            (
+                "host=db hostaddr=192.0.2.7 user=knik",
+                None,
+                Err("sslmode=verify-full"),
+            ),
+            (
+                "host=db user=knik sslmode=verify-full",
+                None,
+                Err("no anchors"),
+            ),
+            (
+                "postgresql://db/post?sslmode=verify-ca",
+                None,
+                Err("no anchors"),
+            ),
+            (
+                "host=db user=knik sslmode=require",
+                absent,
+                Err("absent.pem"),
+            ),
             ("user=knik password=secret", None, Err("names no host")),
             ("host=db password=a secret", None, Err("cannot be read")),
         ] {

@@ -156,11 +156,15 @@ impl Link {
         let row: &dyn crate::sql::Row = &row;
         if row.int(0)? < SERVER_VERSION_MIN {
             let version = row.text(1)?;
-            return refused(format!("version {version} is too old: 15 or later is needed"));
+            return refused(format!(
+                "version {version} is too old: 15 or later is needed"
+            ));
         }
         if row.text(2)? != "UTF8" {
             let encoding = row.text(2)?;
-            return refused(format!("the database's encoding is {encoding}; it must be UTF8"));
+            return refused(format!(
+                "the database's encoding is {encoding}; it must be UTF8"
+            ));
         }
         for (column, setting) in [(3, "fsync"), (4, "full_page_writes")] {
             if row.text(column)? != "on" {
@@ -170,7 +174,9 @@ impl Link {
             }
         }
         if row.int(5)? != 0 || row.text(6)? != "off" {
-            return Err(lost(&format!("{name}: this server is a standby or read-only")));
+            return Err(lost(&format!(
+                "{name}: this server is a standby or read-only"
+            )));
         }
         Ok(())
     }
@@ -265,17 +271,13 @@ impl Link {
         }
         let types: Vec<_> = values.iter().map(Value::type_).collect();
         let client = Arc::clone(&self.client);
-        let prepared =
-            self.drive(async { client.prepare_typed(text, &types).await })?;
+        let prepared = self.drive(async { client.prepare_typed(text, &types).await })?;
         self.statements.insert(text.to_owned(), prepared.clone());
         Ok(prepared)
     }
 
     /// Polls `work` and the connection until `work` is done. What was sent before it is answered before it.
-    fn drive<T>(
-        &mut self,
-        work: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, StoreError> {
+    fn drive<T>(&mut self, work: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
         let mut work = pin!(work);
         let mut done = None;
         self.until(&mut |link, context| {

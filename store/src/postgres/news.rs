@@ -134,16 +134,18 @@ impl Ending {
         let mut before = false;
         while !self.is_over() {
             let began = Instant::now();
-            let ended = Link::open(&shared.address).and_then(|link| {
-                self.hear(link, shared, heard, before)
-            });
+            let ended =
+                Link::open(&shared.address).and_then(|link| self.hear(link, shared, heard, before));
             before = true;
             if self.is_over() {
                 return;
             }
             if let Err(error) = ended {
                 let why = crate::error::chain(&error);
-                tracing::warn!(why, "news of the other nodes is not heard now; trying again");
+                tracing::warn!(
+                    why,
+                    "news of the other nodes is not heard now; trying again"
+                );
             }
             if began.elapsed() > AGAIN_AFTER.1 {
                 again_after = AGAIN_AFTER.0;

@@ -109,11 +109,9 @@ fn value(octets: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
         (usize::from(*first), rest)
     } else {
         let (octets, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-        let len = octets
-            .iter()
-            .try_fold(0_usize, |len, octet| {
-                len.checked_mul(256)?.checked_add(usize::from(*octet))
-            })?;
+        let len = octets.iter().try_fold(0_usize, |len, octet| {
+            len.checked_mul(256)?.checked_add(usize::from(*octet))
+        })?;
         (len, rest)
     };
     rest.split_at_checked(len)

@@ -49,7 +49,11 @@ impl Value {
 }
 
 impl ToSql for Value {
-    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+    fn to_sql(
+        &self,
+        ty: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         match self {
             Self::Null => return Ok(IsNull::Yes),
             Self::Int(value) => match *ty {
@@ -106,15 +110,19 @@ impl Found {
             .columns()
             .get(column)
             .is_some_and(|column| types.contains(column.type_()));
-        found
-            .filter(|_| fits)
-            .ok_or_else(|| mistyped(column, what))
+        found.filter(|_| fits).ok_or_else(|| mistyped(column, what))
     }
 }
 
 impl Row for Found {
     fn int(&self, column: usize) -> Result<i64, StoreError> {
-        let types = [Type::INT8, Type::INT4, Type::INT2, Type::BOOL, Type::NUMERIC];
+        let types = [
+            Type::INT8,
+            Type::INT4,
+            Type::INT2,
+            Type::BOOL,
+            Type::NUMERIC,
+        ];
         let octets = self.of_type(column, &types, "an integer")?;
         let number = match (octets, self.0.columns().get(column).map(|c| c.type_())) {
             (octets, Some(&Type::NUMERIC)) => whole_number(octets),

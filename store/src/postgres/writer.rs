@@ -152,11 +152,7 @@ impl Sql for PostgresWriter {
         self.link()?.run(statement, params)
     }
 
-    fn put(
-        &mut self,
-        statement: &str,
-        params: &[crate::sql::Param<'_>],
-    ) -> Result<(), StoreError> {
+    fn put(&mut self, statement: &str, params: &[crate::sql::Param<'_>]) -> Result<(), StoreError> {
         self.link()?.put(statement, params)
     }
 

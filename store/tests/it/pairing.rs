@@ -102,7 +102,11 @@ impl Home {
     pub fn options(&self) -> Options {
         Options {
             database: self.database.clone(),
-            ..Options::embedded(self.dir.path().join("data"), "mx.post.test", crate::post::DOMAIN)
+            ..Options::embedded(
+                self.dir.path().join("data"),
+                "mx.post.test",
+                crate::post::DOMAIN,
+            )
         }
     }
 
