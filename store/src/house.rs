@@ -332,14 +332,26 @@ impl Drop for Inner {
 
 fn engine(options: &Options) -> Result<Arc<dyn Engine>, StoreError> {
     match &options.database {
-        Database::Sqlite => Ok(Arc::new(Sqlite::open(&options.dir.join("knik.db"))?)),
+        Database::Sqlite => {
+            let vfs = options.ground.sqlite_vfs.clone();
+            Ok(Arc::new(Sqlite::open_on(
+                &options.dir.join("knik.db"),
+                vfs,
+            )?))
+        }
         Database::Postgres(at) => Ok(Arc::new(Postgres::open(at)?)),
     }
 }
 
 fn content(options: &Options) -> Result<Arc<dyn Content>, StoreError> {
     match &options.contents {
-        Contents::Segments => Ok(Arc::new(Segments::open(&options.dir.join("content"))?)),
+        Contents::Segments => {
+            let disk = Arc::clone(&options.ground.disk);
+            Ok(Arc::new(Segments::open_on(
+                disk,
+                &options.dir.join("content"),
+            )?))
+        }
         Contents::S3(_) => Err(StoreError::Invalid("S3 is not built yet".into())),
     }
 }
@@ -369,11 +381,11 @@ fn end_of_content(engine: &dyn Engine, file: i64) -> Result<Option<u64>, StoreEr
     let mut end = None;
     engine.read(&mut |sql| {
         end = sql.first(
-            "SELECT content_offset + size FROM (SELECT id, content_file, content_offset, size FROM message \
-             ORDER BY id DESC LIMIT $2) AS newest WHERE content_file = $1 ORDER BY id DESC LIMIT 1",
+            "SELECT MAX(content_offset + size) FROM (SELECT content_file, content_offset, size FROM message \
+             ORDER BY id DESC LIMIT $2) AS newest WHERE content_file = $1",
             &[Param::Int(file), Param::Int(TAIL_ROWS)],
-            |row| row.number(0),
-        )?;
+            |row| row.optional(0, |r, c| r.number(c)),
+        )?.flatten();
         Ok(())
     })?;
     Ok(end)

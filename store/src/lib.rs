@@ -14,6 +14,7 @@
 //! | [`schema`] | numbered migrations |
 //! | [`content`] | the content seam: where message octets live |
 //! | [`segments`] | content in local append-only segment files |
+//! | [`disk`] | the disk seam: what content files ask of a file system |
 //! | [`clock`] | event time and its clock state |
 //! | [`commit`] | group commit: the writer thread and [`Ticket`] |
 //! | [`mint`] | the only place where events are made |
@@ -47,6 +48,7 @@ pub mod commit;
 pub mod content;
 pub mod contracts;
 pub mod deposit;
+pub mod disk;
 pub mod evidence;
 pub mod log;
 pub mod mailboxes;
