@@ -54,7 +54,7 @@ impl Told {
 impl Act<'_> {
     /// Something that live sessions must look at again has changed.
     pub(crate) fn revise(&mut self) -> Result<(), StoreError> {
-        self.sql.run(
+        self.sql.put(
             "UPDATE setting SET value = value + 1 WHERE name = 'revision'",
             &[],
         )?;

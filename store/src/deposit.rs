@@ -346,7 +346,7 @@ impl Act<'_> {
             octets: submission.sealed.size(),
         };
         let row = self.sql.integer("SELECT MAX(id) FROM message", &[])? + 1;
-        self.sql.run(
+        self.sql.put(
             "INSERT INTO message (id, ulid, contract, digest, size, message_id_field, sender, submitted, sent, trace, \
              structure, content_file, content_offset, ret, envid) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
@@ -388,7 +388,7 @@ impl Act<'_> {
             return Ok(false);
         }
         let recipient = self.sql.integer("SELECT MAX(id) FROM recipient", &[])? + 1;
-        self.sql.run(
+        self.sql.put(
             "INSERT INTO recipient (id, message, ordinal, account, facts, notify, orcpt) \
              VALUES ($1, $2, $3, $4, 0, $5, $6)",
             &[
@@ -403,7 +403,7 @@ impl Act<'_> {
         let inbox = mailbox_named(self.sql, account.id, INBOX)?
             .ok_or_else(|| StoreError::damaged("an account without INBOX"))?;
         let (uid, modseq) = self.next_uids(inbox.id, 1)?;
-        self.sql.run(
+        self.sql.put(
             "INSERT INTO placement (mailbox, uid, message, recipient, modseq, flags, keywords) \
              VALUES ($1, $2, $3, $4, $5, 0, $6)",
             &[

@@ -514,7 +514,7 @@ impl Act<'_> {
         let leaf = LeafData::commit(&salt, &canonical);
         let ordinal = self.minter.position.ordinal + 1;
         let [kind, subject, number] = chain.params();
-        self.sql.run(
+        self.sql.put(
             "INSERT INTO evidence (ordinal, id, event, time, chain_kind, chain_subject, chain_ordinal, seq, \
              canonical, salt, leaf) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
             &[

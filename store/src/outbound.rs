@@ -253,20 +253,18 @@ impl Act<'_> {
             return Ok(());
         }
         let now = self.minter.now().as_millis();
-        self.sql
-            .run(
-                "INSERT INTO outbound (letter, contract, evidence, recipient, octets, state, created, due, attempts) \
-                 VALUES ($1, $2, $3, $4, $5, 'queued', $6, $6, 0)",
-                &[
-                    (&new.letter).into(),
-                    (&new.contract.to_bytes()).into(),
-                    (&new.evidence.to_bytes()).into(),
-                    (&new.recipient.to_string()).into(),
-                    (&new.octets).into(),
-                    now.into(),
-                ],
-            )
-            .map(drop)
+        self.sql.put(
+            "INSERT INTO outbound (id, letter, contract, evidence, recipient, octets, state, created, due, attempts) \
+             VALUES ((SELECT COALESCE(MAX(id), 0) + 1 FROM outbound), $1, $2, $3, $4, $5, 'queued', $6, $6, 0)",
+            &[
+                (&new.letter).into(),
+                (&new.contract.to_bytes()).into(),
+                (&new.evidence.to_bytes()).into(),
+                (&new.recipient.to_string()).into(),
+                (&new.octets).into(),
+                now.into(),
+            ],
+        )
     }
 
     fn change_letter(

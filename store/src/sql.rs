@@ -1,7 +1,7 @@
 //! The SQL seam: the little that an SQL engine must offer, so that domain logic and SQL are written once.
 //!
 //! Statements are kept to what SQLite and PostgreSQL both speak; parameters are `$1`, `$2`, … ; integers are 64-bit;
-//! times are milliseconds since 1970 (UTC); ids are blobs. Engines differ below this line only.
+//! times are milliseconds since 1970 (UTC); ids are blobs; no text holds NUL, which PostgreSQL cannot keep. Engines differ below this line only.
 
 use crate::StoreError;
 

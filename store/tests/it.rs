@@ -12,8 +12,14 @@ mod full;
 mod log;
 #[path = "it/mailboxes.rs"]
 mod mailboxes;
+#[path = "it/nodes.rs"]
+mod nodes;
+#[path = "it/pairing.rs"]
+mod pairing;
 #[path = "it/post.rs"]
 mod post;
+#[path = "../../tests/harness/postgres.rs"]
+mod postgres;
 #[path = "it/processes.rs"]
 mod processes;
 #[path = "it/reading.rs"]
