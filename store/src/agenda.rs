@@ -203,16 +203,20 @@ impl Act<'_> {
         self.owe(Duty::Later, contract, event)
     }
 
+    /// Nobody waits for the contract's profile: the statement looks at it itself.
     fn owe(&mut self, duty: Duty, contract: ContractId, event: Minted) -> Result<(), StoreError> {
-        let profile = self.sql.first(
-            "SELECT profile FROM contract WHERE id = $1",
-            &[(&contract.to_bytes()).into()],
-            |row| row.string(0),
-        )?;
-        if profile.as_deref() == Some(Profile::Pull.as_str()) {
-            return Ok(());
-        }
-        self.write_task(duty, event)
+        self.sql.put(
+            "INSERT INTO task (id, kind, evidence, due, attempts) \
+             SELECT (SELECT COALESCE(MAX(id), 0) + 1 FROM task), $1, $2, $3, 0 \
+             WHERE NOT EXISTS (SELECT 1 FROM contract WHERE id = $4 AND profile = $5)",
+            &[
+                duty.as_str().into(),
+                Param::Int(event.ordinal as i64),
+                event.time.as_millis().into(),
+                (&contract.to_bytes()).into(),
+                Profile::Pull.as_str().into(),
+            ],
+        )
     }
 
     fn write_task(&mut self, duty: Duty, event: Minted) -> Result<(), StoreError> {

@@ -349,20 +349,37 @@ impl Act<'_> {
     ) -> Result<(u32, u64), StoreError> {
         let found = mailbox_by_id(self.sql, mailbox)?
             .ok_or_else(|| StoreError::NotFound("mailbox".into()))?;
-        let next = found
+        let room = Room {
+            id: found.id,
+            uid_next: found.uid_next,
+            modseq: found.modseq,
+        };
+        self.take_uids(&room, count)
+    }
+
+    /// As [`next_uids`](Self::next_uids), where the folder has just been looked up.
+    pub(crate) fn take_uids(&mut self, room: &Room, count: u32) -> Result<(u32, u64), StoreError> {
+        let next = room
             .uid_next
             .checked_add(count)
             .ok_or_else(|| StoreError::Invalid("the mailbox has used up its UIDs".into()))?;
         self.sql.put(
             "UPDATE mailbox SET uid_next = $2, modseq = $3 WHERE id = $1",
             &[
-                mailbox.0.into(),
+                room.id.0.into(),
                 next.into(),
-                Param::Int(found.modseq as i64 + 1),
+                Param::Int(room.modseq as i64 + 1),
             ],
         )?;
-        Ok((found.uid_next, found.modseq + 1))
+        Ok((room.uid_next, room.modseq + 1))
     }
+}
+
+/// Where the numbers of a folder stand.
+pub(crate) struct Room {
+    pub(crate) id: MailboxId,
+    pub(crate) uid_next: u32,
+    pub(crate) modseq: u64,
 }
 
 /// A folder's name is plain text: no empty level, no control character, bounded.
