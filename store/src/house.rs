@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::commit::{Act, Group, Queue, Ticket};
 use crate::content::Content;
 use crate::mint::Minter;
+use crate::objects::Objects;
 use crate::options::{Contents, Database, Options};
 use crate::originals::OctetsCache;
 use crate::reserve::Reserve;
@@ -294,7 +295,7 @@ fn engine(options: &Options) -> Result<Arc<dyn Engine>, StoreError> {
 fn content(options: &Options) -> Result<Arc<dyn Content>, StoreError> {
     match &options.contents {
         Contents::Segments => Ok(Arc::new(Segments::open(&options.dir.join("content"))?)),
-        Contents::S3(_) => Err(StoreError::Invalid("S3 is not built yet".into())),
+        Contents::S3(at) => Ok(Arc::new(Objects::open(at)?)),
     }
 }
 

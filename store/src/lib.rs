@@ -25,6 +25,7 @@
 //! | [`mailboxes`] | a holder's folders |
 //! | [`view`] | what a mailbox holds and what changed in it |
 //! | [`reading`] | log-in, listing, disclosure, hand-over |
+//! | [`objects`] | content in an S3-compatible object store |
 //! | `originals` | the accepted octets of letters |
 //! | [`amend`] | flags |
 //! | [`placements`] | copy, move, expunge |
@@ -49,6 +50,7 @@ pub mod evidence;
 pub mod log;
 pub mod mailboxes;
 pub mod mint;
+pub mod objects;
 pub mod options;
 pub mod outbound;
 pub mod placements;
