@@ -34,6 +34,7 @@ use std::time::Duration;
 use mail::digest::Digest;
 
 use self::bucket::{Bucket, Page};
+use self::fault::{Fault, Patience, WRITE_PATIENCE};
 use self::group::GroupWriter;
 use self::letter::Letter;
 use self::number::{Number, Shape};
@@ -50,10 +51,6 @@ pub const SWEEP_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Names that one sweep looks through; the next goes on where it ended.
 const SWEEP_NAMES_MAX: usize = 20_000;
-
-/// Rounds of reading, rewriting and reading again that an erasure takes before it gives up; each further one is owed to
-/// another node's erasure in the same object, or to a write whose answer was lost.
-const ERASE_ROUNDS_MAX: usize = 16;
 
 /// Content in one bucket.
 pub struct Objects {
@@ -85,7 +82,7 @@ impl Objects {
         let bucket = shared.bucket.clone();
         shared.worker.wait(async move { bucket.check().await })?;
         // Somewhere among the names, so that sweeps that are cut short come round to all of them.
-        let begin = Number(number::random() as i64 & Number::fresh(Shape::Group).0);
+        let begin = Number((number::random() >> 1) as i64 % Number::fresh(Shape::Group).0);
         let begin = shared.bucket.name(begin);
         Ok(Self {
             shared: Arc::new(shared),
@@ -251,7 +248,8 @@ async fn erase_in_group(
     number: Number,
     range: Range<u64>,
 ) -> Result<(), StoreError> {
-    for _ in 0..ERASE_ROUNDS_MAX {
+    let mut patience = Patience::new(WRITE_PATIENCE);
+    loop {
         let read = bucket.whole(number).await?;
         if read.is_versioned() {
             return Err(keeps_versions(number));
@@ -265,25 +263,31 @@ async fn erase_in_group(
             return Ok(());
         }
         letter.fill(0);
-        bucket.replace(number, &read, octets.into()).await?;
+        let fault = bucket.replace(number, &read, octets.into()).await?;
+        if !patience.pause().await {
+            return Err(not_erased(number, fault));
+        }
     }
-    Err(StoreError::Unavailable(format!(
-        "erasing in content object {number}: it could not be rewritten"
-    )))
 }
 
-/// Leaves an empty object in the place of a large letter.
+/// Leaves an empty object in the place of a large letter; done when the server, asked anew, says that it is empty.
 async fn erase_single(bucket: &Bucket, number: Number) -> Result<(), StoreError> {
-    for _ in 0..ERASE_ROUNDS_MAX {
+    let mut patience = Patience::new(WRITE_PATIENCE);
+    loop {
         match bucket.head(number).await? {
             (_, true) => return Err(keeps_versions(number)),
             (0, false) => return Ok(()),
             _ => bucket.empty(number).await?,
         }
+        if !patience.pause().await {
+            return Err(not_erased(number, None));
+        }
     }
-    Err(StoreError::Unavailable(format!(
-        "erasing content object {number}: it could not be emptied"
-    )))
+}
+
+fn not_erased(number: Number, fault: Option<Fault>) -> StoreError {
+    let why = fault.map_or("it is as it was".to_owned(), |fault| fault.to_string());
+    StoreError::Unavailable(format!("erasing in content object {number}: {why}"))
 }
 
 fn keeps_versions(number: Number) -> StoreError {

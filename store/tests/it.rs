@@ -2,6 +2,8 @@
 
 #[path = "it/agenda.rs"]
 mod agenda;
+#[path = "it/bucket.rs"]
+mod bucket;
 #[path = "it/contracts.rs"]
 mod contracts;
 #[path = "it/deposit.rs"]
@@ -12,9 +14,15 @@ mod full;
 mod log;
 #[path = "it/mailboxes.rs"]
 mod mailboxes;
+#[path = "it/objects.rs"]
+mod objects;
 #[path = "it/post.rs"]
 mod post;
 #[path = "it/processes.rs"]
 mod processes;
 #[path = "it/reading.rs"]
 mod reading;
+#[path = "../../tests/harness/relay.rs"]
+mod relay;
+#[path = "../../tests/harness/s3.rs"]
+mod s3;

@@ -273,14 +273,14 @@ impl Bucket {
         }
     }
 
-    /// Writes `octets` in the place of what was read; `false` if the object has become another in between, or may
-    /// have.
+    /// Writes `octets` in the place of what was read; gives what went wrong if the object has become another in
+    /// between, or if it is unknown what became of it.
     pub(super) async fn replace(
         &self,
         number: Number,
         read: &Whole,
         octets: Bytes,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Fault>, StoreError> {
         let Some(e_tag) = read.e_tag.clone() else {
             let why = Fault::Lasting("the server gives no ETag".into());
             return Err(self.unavailable(&format!("rewriting object {number}"), &why));
@@ -294,8 +294,8 @@ impl Bucket {
             .store
             .put_opts(&path, PutPayload::from(octets), update.into());
         match attempt(len, put).await {
-            Ok(_) => Ok(true),
-            Err(Fault::Taken | Fault::Passing(_)) => Ok(false),
+            Ok(_) => Ok(None),
+            Err(fault @ (Fault::Taken | Fault::Passing(_))) => Ok(Some(fault)),
             Err(Fault::Missing) => Err(damaged(number, &Fault::Missing)),
             Err(fault) => Err(self.unavailable(&format!("rewriting object {number}"), &fault)),
         }
@@ -410,7 +410,11 @@ impl Bucket {
             let meta = found.meta.clone();
             Ok((meta, found.bytes().await?))
         };
-        let (meta, octets) = attempt(len, request).await?;
+        let (meta, octets) = attempt(len, request).await.map_err(|fault| match fault {
+            // A conflict with a write that is under way: reading has no conditions of its own.
+            Fault::Taken => Fault::Passing("the server saw a conflict".into()),
+            other => other,
+        })?;
         let there = range.end.min(meta.size).saturating_sub(range.start);
         if octets.len() as u64 != there {
             return Err(Fault::Passing("the answer was cut short".into()));

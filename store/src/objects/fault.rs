@@ -134,7 +134,15 @@ impl Patience {
 
     /// Waits for the next attempt; `false` when there is to be none.
     pub(super) async fn again(&mut self, fault: &Fault) -> bool {
-        if !matches!(fault, Fault::Passing(_)) || Instant::now() + self.pause >= self.until {
+        if !matches!(fault, Fault::Passing(_)) {
+            return false;
+        }
+        self.pause().await
+    }
+
+    /// Waits for the next attempt, whatever went wrong; `false` when there is to be none.
+    pub(super) async fn pause(&mut self) -> bool {
+        if Instant::now() + self.pause >= self.until {
             return false;
         }
         let less = self.pause / 2 * (random() % 1000) as u32 / 1000;
