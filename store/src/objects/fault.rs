@@ -74,6 +74,8 @@ impl From<Error> for Fault {
                 Some("416") => Self::Short,
                 Some("501") => Self::Lasting(said("the server cannot do this")),
                 Some(status) => Self::Passing(said(&format!("the server answered {status}"))),
+                // Another certificate will not come by itself.
+                None if text.contains("invalid peer certificate") => Self::Lasting(text),
                 None => Self::Passing(text),
             },
         }

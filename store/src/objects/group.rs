@@ -92,4 +92,8 @@ impl ContentWriter for GroupWriter {
         }
         Ok(())
     }
+
+    fn shares_disk(&self) -> bool {
+        false
+    }
 }
