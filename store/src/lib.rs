@@ -28,6 +28,7 @@
 //! | [`mailboxes`] | a holder's folders |
 //! | [`view`] | what a mailbox holds and what changed in it |
 //! | [`reading`] | log-in, listing, disclosure, hand-over |
+//! | [`objects`] | content in an S3-compatible object store |
 //! | `originals` | the accepted octets of letters |
 //! | [`amend`] | flags |
 //! | [`placements`] | copy, move, expunge |
@@ -57,6 +58,7 @@ pub mod lease;
 pub mod log;
 pub mod mailboxes;
 pub mod mint;
+pub mod objects;
 pub mod options;
 pub mod outbound;
 pub mod placements;

@@ -2,6 +2,8 @@
 
 #[path = "it/agenda.rs"]
 mod agenda;
+#[path = "it/bucket.rs"]
+mod bucket;
 #[path = "it/contracts.rs"]
 mod contracts;
 #[path = "it/deposit.rs"]
@@ -16,6 +18,8 @@ mod mailboxes;
 mod nodes;
 #[path = "it/pairing.rs"]
 mod pairing;
+#[path = "it/objects.rs"]
+mod objects;
 #[path = "it/post.rs"]
 mod post;
 #[path = "../../tests/harness/postgres.rs"]
@@ -24,3 +28,7 @@ mod postgres;
 mod processes;
 #[path = "it/reading.rs"]
 mod reading;
+#[path = "../../tests/harness/relay.rs"]
+mod relay;
+#[path = "../../tests/harness/s3.rs"]
+mod s3;
