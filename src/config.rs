@@ -2,11 +2,13 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`content`] | the `[content]` table |
 //! | [`file`] | the file as it is written, and reading values with their place |
 //! | [`template`] | the file as `init` writes it |
 //! | [`timestamps`] | the `[timestamp]` table |
 //! | [`trust`] | the `[[trust]]` tables with the files they name |
 
+pub mod content;
 pub mod file;
 pub mod template;
 pub mod timestamps;
@@ -20,6 +22,7 @@ use smtpd::relay::Destination;
 use store::{Options, Store};
 
 use crate::failure::{Failure, Outcome};
+use content::Content;
 use timestamps::Timestamps;
 use trust::TrustTable;
 
@@ -52,6 +55,8 @@ pub struct Config {
     pub timestamp: Timestamps,
     /// The data directory.
     pub data: PathBuf,
+    /// Where the octets of messages are.
+    pub content: Content,
     /// Whom outbound mail is handed to; `None`: it waits.
     pub relay: Option<Destination>,
     /// What peers may use up.
@@ -163,7 +168,7 @@ impl Config {
             domain: self.domain.clone(),
             clock: None,
             database: store::options::Database::Sqlite,
-            contents: store::options::Contents::Segments,
+            contents: self.content.open()?,
             ground: store::disk::Ground::default(),
         };
         Store::open(options).map_err(|e| Failure::file(&self.data, &e))
@@ -178,6 +183,7 @@ impl Config {
             ("log", self.log != running.log),
             ("timestamp", self.timestamp != running.timestamp),
             ("store", self.data != running.data),
+            ("content", self.content != running.content),
             ("relay", self.relay != running.relay),
         ];
         differs

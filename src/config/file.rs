@@ -13,7 +13,7 @@ use smtpd::relay::Destination;
 use toml::Spanned;
 
 use super::trust::{self, TrustTable};
-use super::{Config, KeyPair, Limits, Listen, Log, Seal, timestamps};
+use super::{Config, KeyPair, Limits, Listen, Log, Seal, content, timestamps};
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
 /// be called prompt.
@@ -57,7 +57,16 @@ tables! {
     TimestampTable { urls: Vec<Spanned<String>>, anchors: Text, interval: Text, }
     RelayTable { smarthost: Text, }
     StoreTable { engine: Text, dir: Text, }
-    ContentTable { kind: Text, }
+    ContentTable {
+        kind: Text,
+        endpoint: Text,
+        bucket: Text,
+        prefix: Text,
+        region: Text,
+        access_key: Text,
+        secret_key_file: Text,
+        anchors: Text,
+    }
     LimitsTable {
         message_bytes_max: Number,
         recipients_max: Number,
@@ -112,6 +121,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         authority: pair(&place, &file.authority, "pki/ca"),
         timestamp: timestamps::read(&place, &file.timestamp)?,
         data: place.file(&file.store.dir, "data"),
+        content: content::read(&place, &file.content)?,
         relay: relay(&place, &file.relay)?,
         limits: limits(&place, &file.limits)?,
         trust: trusts(&place, &file.trust)?,
@@ -126,10 +136,7 @@ fn refuse_unbuilt(place: &Place<'_>, file: &File) -> Result<(), String> {
         let why = "true is not available in this version: holders cannot APPEND; set it to false";
         return Err(place.fault(&append.span(), "imap.append", why));
     }
-    for (key, value, only, other) in [
-        ("store.engine", &file.store.engine, "sqlite", "postgres"),
-        ("content.kind", &file.content.kind, "segments", "s3"),
-    ] {
+    for (key, value, only, other) in [("store.engine", &file.store.engine, "sqlite", "postgres")] {
         let given = text_or(value, only);
         if given == other {
             let why = format!("\"{other}\" is not available in this version; use \"{only}\"");
@@ -421,7 +428,7 @@ mod tests {
             ),
             (
                 "domain = 'a.test'\n[content]\nkind = 's3'\n",
-                "etc/knik.toml:3: content.kind: \"s3\" is not available",
+                "etc/knik.toml:3: content.endpoint: is empty, and content.kind is",
             ),
             (
                 "domain = 'a.test'\n[log]\nmerge_delay = '1'\n",
