@@ -2,13 +2,19 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`content`] | the `[content]` table |
+//! | [`database`] | the `[store]` table |
 //! | [`file`] | the file as it is written, and reading values with their place |
+//! | [`secret`] | files that hold one secret |
 //! | [`signer`] | the `[signer]` table |
 //! | [`template`] | the file as `init` writes it |
 //! | [`timestamps`] | the `[timestamp]` table |
 //! | [`trust`] | the `[[trust]]` tables with the files they name |
 
+pub mod content;
+pub mod database;
 pub mod file;
+pub mod secret;
 pub mod signer;
 pub mod template;
 pub mod timestamps;
@@ -22,6 +28,8 @@ use smtpd::relay::Destination;
 use store::{Options, Store};
 
 use crate::failure::{Failure, Outcome};
+use content::Content;
+use database::Database;
 use signer::Signer;
 use timestamps::Timestamps;
 use trust::TrustTable;
@@ -55,8 +63,12 @@ pub struct Config {
     pub authority: KeyPair,
     /// Who dates the log's checkpoints, and how often.
     pub timestamp: Timestamps,
-    /// The data directory.
+    /// The data directory: this node's own.
     pub data: PathBuf,
+    /// Where rows are.
+    pub database: Database,
+    /// Where the octets of messages are.
+    pub content: Content,
     /// Whom outbound mail is handed to; `None`: it waits.
     pub relay: Option<Destination>,
     /// What peers may use up.
@@ -167,8 +179,8 @@ impl Config {
             host: self.hostname.clone(),
             domain: self.domain.clone(),
             clock: None,
-            database: store::options::Database::Sqlite,
-            contents: store::options::Contents::Segments,
+            database: self.database.open()?,
+            contents: self.content.open()?,
             ground: store::disk::Ground::default(),
         };
         Store::open(options).map_err(|e| Failure::file(&self.data, &e))
@@ -183,7 +195,11 @@ impl Config {
             ("log", self.log != running.log),
             ("signer", self.signer != running.signer),
             ("timestamp", self.timestamp != running.timestamp),
-            ("store", self.data != running.data),
+            (
+                "store",
+                self.data != running.data || self.database != running.database,
+            ),
+            ("content", self.content != running.content),
             ("relay", self.relay != running.relay),
         ];
         differs

@@ -16,10 +16,10 @@ mod log;
 mod mailboxes;
 #[path = "it/nodes.rs"]
 mod nodes;
-#[path = "it/pairing.rs"]
-mod pairing;
 #[path = "it/objects.rs"]
 mod objects;
+#[path = "it/pairing.rs"]
+mod pairing;
 #[path = "it/post.rs"]
 mod post;
 #[path = "../../tests/harness/postgres.rs"]
