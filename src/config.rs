@@ -183,7 +183,11 @@ impl Config {
             contents: self.content.open()?,
             ground: store::disk::Ground::default(),
         };
-        Store::open(options).map_err(|e| Failure::file(&self.data, &e))
+        Store::open(options).map_err(|error| match self.database {
+            Database::Sqlite => Failure::file(&self.data, &error),
+            // Its errors name the server.
+            Database::Postgres(_) => error.into(),
+        })
     }
 
     /// What differs from `running` and is read at the start only, by its key.

@@ -144,7 +144,7 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
     }
     let pid_file = pid_file.map(PidFile::write).transpose()?;
     println!("{ready}");
-    tracing::info!("{ready}");
+    tracing::info!(node = %post.store.node(), "{ready}");
     supervisor::notify("READY=1");
     let ended = post.watch(config, &mut signals, &failed, &mut tasks).await;
     supervisor::notify("STOPPING=1");

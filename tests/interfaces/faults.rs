@@ -133,7 +133,7 @@ fn configuration_is_looked_for_and_its_faults_are_named() {
         ),
         (
             good.replace("engine = \"sqlite\"", "engine = \"postgres\""),
-            "store.engine",
+            "store.connection",
         ),
         (
             good.replace("kind = \"segments\"", "kind = \"s3\""),
