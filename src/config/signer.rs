@@ -17,7 +17,7 @@ pub struct Signer {
 ///
 /// # Errors
 /// `file:line: key: what is wrong`.
-pub fn read(place: &Place<'_>, table: &SignerTable) -> Result<Signer, String> {
+pub(super) fn read(place: &Place<'_>, table: &SignerTable) -> Result<Signer, String> {
     let socket = text_or(&table.socket, "");
     let mut users = Vec::with_capacity(table.users.len());
     for user in &table.users {

@@ -116,3 +116,139 @@ fn refused(refusal: &Refusal) -> Answer {
     };
     Answer::Refused(Refused { why, reason })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use receipts::checkpoint::{Checkpoint, SignedCheckpoint};
+    use receipts::merkle::{Hash, leaf_hash, root};
+    use receipts::note::SigningKey;
+
+    use super::*;
+
+    fn desk(dir: &Path) -> Desk {
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        let certificate = rcgen::CertificateParams::new(vec![])
+            .unwrap()
+            .self_signed(&key)
+            .unwrap();
+        let seal = SoftSeal::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes());
+        let log = SigningKey::from_seed("a.test/log", &[7; 32]).unwrap();
+        Desk::of(FileSigner::for_test(log, dir), seal.unwrap())
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(1_790_000_000_000 + seconds * 1000)
+    }
+
+    fn extend(origin: &str, size: u64, root: Hash, proof: &[Hash]) -> Request {
+        Request::Extend {
+            next: Checkpoint::new(origin, size, root),
+            proof: proof.to_vec(),
+        }
+    }
+
+    fn why(answer: Answer) -> Why {
+        match answer {
+            Answer::Refused(refused) => refused.why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn clients_that_race_get_one_checkpoint_for_one_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let desk = desk(dir.path());
+        // Each wants its own second leaf after the first, and its own first leaf.
+        let signed = |request: &Request| match desk.answer(request, at(0)).unwrap() {
+            Answer::Signed(note) => Some(note),
+            Answer::Refused(refused) => {
+                assert_eq!(refused.why, Why::NotExtending);
+                None
+            }
+            other => panic!("{other:?}"),
+        };
+        for (size, before) in [(1, None), (2, Some(leaf_hash(b"first")))] {
+            let all: Vec<String> = std::thread::scope(|scope| {
+                let racing: Vec<_> = (0..8u8)
+                    .map(|racer| {
+                        let own = match size {
+                            1 => leaf_hash(b"first"),
+                            _ => leaf_hash(&[racer]),
+                        };
+                        let leaves: Vec<Hash> = before.into_iter().chain([own]).collect();
+                        let proof = if size == 1 { Vec::new() } else { vec![own] };
+                        let request = extend("a.test/log", size, root(&leaves), &proof);
+                        scope.spawn(move || signed(&request))
+                    })
+                    .collect();
+                racing
+                    .into_iter()
+                    .filter_map(|one| one.join().unwrap())
+                    .collect()
+            });
+            assert!(
+                !all.is_empty() && all.iter().all(|note| *note == all[0]),
+                "{all:?}"
+            );
+            assert_eq!(
+                desk.answer(&Request::Last, at(0)).unwrap(),
+                Answer::Last(Some(all[0].clone()))
+            );
+            assert!(size == 1 || all.len() == 1);
+        }
+    }
+
+    #[test]
+    fn only_what_extends_this_log_is_signed() {
+        let dir = tempfile::tempdir().unwrap();
+        let desk = desk(dir.path());
+        let ask = |request: &Request| desk.answer(request, at(0)).unwrap();
+        assert_eq!(ask(&Request::Last), Answer::Last(None));
+        let first = leaf_hash(b"first");
+        assert_eq!(why(ask(&extend("b.test/log", 1, first, &[]))), Why::Origin);
+        let Answer::Signed(note) = ask(&extend("a.test/log", 1, first, &[])) else {
+            panic!("signed");
+        };
+        let keys = [desk.greeting().log.clone()];
+        let signed = SignedCheckpoint::open(note.as_bytes(), &keys).unwrap();
+        assert_eq!(
+            (signed.checkpoint().size, signed.checkpoint().root),
+            (1, first)
+        );
+        let other = leaf_hash(b"other");
+        for request in [
+            extend("a.test/log", 1, other, &[]),
+            extend("a.test/log", 0, root(&[]), &[]),
+            extend("a.test/log", 2, root(&[other, first]), &[first]),
+            extend("a.test/log", 2, root(&[first, other]), &[]),
+            extend("a.test/log", u64::MAX, other, &[other]),
+        ] {
+            assert_eq!(why(ask(&request)), Why::NotExtending, "{request:?}");
+        }
+        // Somebody put another memory in its place: nothing is signed until a person has looked.
+        std::fs::write(dir.path().join("log.state"), "").unwrap();
+        let next = extend("a.test/log", 2, root(&[first, other]), &[other]);
+        assert_eq!(why(ask(&next)), Why::Failed);
+    }
+
+    #[test]
+    fn a_seal_states_the_time_that_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let desk = desk(dir.path());
+        let digest = Digest::of(b"document");
+        for apart in [0, 299, -299] {
+            let statement = Statement::evidence(digest, at(apart));
+            let Answer::Sealed(signature) = desk.answer(&Request::Seal(statement), at(0)).unwrap()
+            else {
+                panic!("sealed");
+            };
+            assert!(signature.holds_for(&statement, desk.seal.chain()));
+        }
+        for apart in [301, -301, -1_790_000_000, i64::MAX / 2000] {
+            let request = Request::Seal(Statement::mail(digest, at(apart)));
+            assert_eq!(why(desk.answer(&request, at(0)).unwrap()), Why::Time);
+        }
+    }
+}

@@ -66,6 +66,13 @@ impl FileSigner {
         })
     }
 
+    /// With its memory in this folder.
+    #[cfg(test)]
+    pub fn for_test(key: SigningKey, dir: &Path) -> Self {
+        let lock = File::create(dir.join("log.lock")).unwrap();
+        Self::open(key, &dir.join("log.state"), lock).unwrap()
+    }
+
     fn last_tree(&self) -> (u64, Hash) {
         match &self.last {
             Some(last) => (last.checkpoint().size, last.checkpoint().root),
@@ -183,8 +190,7 @@ mod tests {
     }
 
     fn signer(dir: &Path) -> FileSigner {
-        let lock = File::create(dir.join("log.lock")).unwrap();
-        FileSigner::open(key(), &dir.join("log.state"), lock).unwrap()
+        FileSigner::for_test(key(), dir)
     }
 
     fn tree(leaves: &[&[u8]]) -> Checkpoint {
