@@ -2,14 +2,22 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`content`] | the `[content]` table |
+//! | [`database`] | the `[store]` table |
 //! | [`file`] | the file as it is written, and reading values with their place |
 //! | [`retention`] | the `[retention]` table |
+//! | [`secret`] | files that hold one secret |
+//! | [`signer`] | the `[signer]` table |
 //! | [`template`] | the file as `init` writes it |
 //! | [`timestamps`] | the `[timestamp]` table |
 //! | [`trust`] | the `[[trust]]` tables with the files they name |
 
+pub mod content;
+pub mod database;
 pub mod file;
 pub mod retention;
+pub mod secret;
+pub mod signer;
 pub mod template;
 pub mod timestamps;
 pub mod trust;
@@ -23,6 +31,9 @@ use store::{Options, Store};
 
 use crate::failure::{Failure, Outcome};
 use retention::Retention;
+use content::Content;
+use database::Database;
+use signer::Signer;
 use timestamps::Timestamps;
 use trust::TrustTable;
 
@@ -49,12 +60,18 @@ pub struct Config {
     pub seal: Seal,
     /// The log's key and pace.
     pub log: Log,
+    /// Who holds the keys of log and seal.
+    pub signer: Signer,
     /// The operator's own authority, for device certificates.
     pub authority: KeyPair,
     /// Who dates the log's checkpoints, and how often.
     pub timestamp: Timestamps,
-    /// The data directory.
+    /// The data directory: this node's own.
     pub data: PathBuf,
+    /// Where rows are.
+    pub database: Database,
+    /// Where the octets of messages are.
+    pub content: Content,
     /// Whom outbound mail is handed to; `None`: it waits.
     pub relay: Option<Destination>,
     /// How long each kind is kept.
@@ -167,11 +184,15 @@ impl Config {
             host: self.hostname.clone(),
             domain: self.domain.clone(),
             clock: None,
-            database: store::options::Database::Sqlite,
-            contents: store::options::Contents::Segments,
+            database: self.database.open()?,
+            contents: self.content.open()?,
             ground: store::disk::Ground::default(),
         };
-        Store::open(options).map_err(|e| Failure::file(&self.data, &e))
+        Store::open(options).map_err(|error| match self.database {
+            Database::Sqlite => Failure::file(&self.data, &error),
+            // Its errors name the server.
+            Database::Postgres(_) => error.into(),
+        })
     }
 
     /// What differs from `running` and is read at the start only, by its key.
@@ -181,9 +202,14 @@ impl Config {
             ("hostname", self.hostname != running.hostname),
             ("listen", self.listen != running.listen),
             ("log", self.log != running.log),
+            ("signer", self.signer != running.signer),
             ("timestamp", self.timestamp != running.timestamp),
-            ("store", self.data != running.data),
             ("retention", self.retention != running.retention),
+            (
+                "store",
+                self.data != running.data || self.database != running.database,
+            ),
+            ("content", self.content != running.content),
             ("relay", self.relay != running.relay),
         ];
         differs

@@ -11,6 +11,7 @@ mod http;
 mod interfaces;
 mod mail_clients;
 mod receipts;
+mod signer;
 mod smoke;
 mod stamps;
 mod stock;

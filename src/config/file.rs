@@ -14,7 +14,9 @@ use toml::Spanned;
 
 use super::retention::Days;
 use super::trust::{self, TrustTable};
-use super::{Config, KeyPair, Limits, Listen, Log, Seal, retention, timestamps};
+use super::{
+    Config, KeyPair, Limits, Listen, Log, Seal, content, database, retention, signer, timestamps,
+};
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
 /// be called prompt.
@@ -41,6 +43,7 @@ tables! {
         tls: PairTable,
         seal: SealTable,
         log: LogTable,
+        signer: SignerTable,
         authority: PairTable,
         imap: ImapTable,
         timestamp: TimestampTable,
@@ -55,11 +58,10 @@ tables! {
     PairTable { certificate: Text, key: Text, }
     SealTable { certificate: Text, key: Text, issuer: Text, anchors: Text, }
     LogTable { origin: Text, key: Text, state: Text, merge_delay: Text, }
+    SignerTable { socket: Text, users: Vec<Spanned<String>>, }
     ImapTable { append: Option<Spanned<bool>>, }
     TimestampTable { urls: Vec<Spanned<String>>, anchors: Text, interval: Text, }
     RelayTable { smarthost: Text, }
-    StoreTable { engine: Text, dir: Text, }
-    ContentTable { kind: Text, }
     RetentionTable {
         deleted_letters_days: Days,
         letters_days: Days,
@@ -67,6 +69,17 @@ tables! {
         rejections_days: Days,
         receipts_days: Days,
         backup_days: Days,
+    }
+    StoreTable { engine: Text, dir: Text, connection: Text, password_file: Text, anchors: Text, }
+    ContentTable {
+        kind: Text,
+        endpoint: Text,
+        bucket: Text,
+        prefix: Text,
+        region: Text,
+        access_key: Text,
+        secret_key_file: Text,
+        anchors: Text,
     }
     LimitsTable {
         message_bytes_max: Number,
@@ -119,9 +132,12 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
             anchors: place.file(&file.seal.anchors, "anchors.toml"),
         },
         log: log(&place, &file.log, &domain)?,
+        signer: signer::read(&place, &file.signer)?,
         authority: pair(&place, &file.authority, "pki/ca"),
         timestamp: timestamps::read(&place, &file.timestamp)?,
         data: place.file(&file.store.dir, "data"),
+        database: database::read(&place, &file.store)?,
+        content: content::read(&place, &file.content)?,
         relay: relay(&place, &file.relay)?,
         retention: retention::read(&place, &file.retention)?,
         limits: limits(&place, &file.limits)?,
@@ -136,19 +152,6 @@ fn refuse_unbuilt(place: &Place<'_>, file: &File) -> Result<(), String> {
     if let Some(append) = file.imap.append.as_ref().filter(|append| *append.get_ref()) {
         let why = "true is not available in this version: holders cannot APPEND; set it to false";
         return Err(place.fault(&append.span(), "imap.append", why));
-    }
-    for (key, value, only, other) in [
-        ("store.engine", &file.store.engine, "sqlite", "postgres"),
-        ("content.kind", &file.content.kind, "segments", "s3"),
-    ] {
-        let given = text_or(value, only);
-        if given == other {
-            let why = format!("\"{other}\" is not available in this version; use \"{only}\"");
-            return Err(place.fault_at(value, key, why));
-        }
-        if given != only {
-            return Err(place.fault_at(value, key, format!("\"{given}\" is not \"{only}\"")));
-        }
     }
     Ok(())
 }
@@ -424,15 +427,15 @@ mod tests {
             ),
             (
                 "domain = 'a.test'\n[store]\nengine = 'postgres'\n",
-                "etc/knik.toml:3: store.engine: \"postgres\" is not available",
+                "etc/knik.toml:3: store.connection: is empty, and store.engine is",
             ),
             (
                 "domain = 'a.test'\n[store]\nengine = 'mysql'\n",
-                "etc/knik.toml:3: store.engine: \"mysql\" is not \"sqlite\"",
+                "etc/knik.toml:3: store.engine: \"mysql\" is not \"sqlite\" or",
             ),
             (
                 "domain = 'a.test'\n[content]\nkind = 's3'\n",
-                "etc/knik.toml:3: content.kind: \"s3\" is not available",
+                "etc/knik.toml:3: content.endpoint: is empty, and content.kind is",
             ),
             (
                 "domain = 'a.test'\n[log]\nmerge_delay = '1'\n",
@@ -441,6 +444,10 @@ mod tests {
             (
                 "domain = 'a.test'\n[log]\nmerge_delay = '1ms'\n",
                 "etc/knik.toml:3: log.merge_delay: must be 100ms to 1h",
+            ),
+            (
+                "domain = 'a.test'\n[signer]\nusers = ['knik', '']\n",
+                "etc/knik.toml:3: signer.users: is empty",
             ),
             (
                 "domain = 'a.test'\n[timestamp]\ninterval = 'x'\n",

@@ -207,6 +207,7 @@ impl Store {
 struct Tree<'a> {
     store: &'a Store,
     edge: RightEdge,
+    head: Option<(u64, Hash)>,
     published: Option<(u64, Hash)>,
     /// How many numbers are lost, and the ranges they form.
     lost: u64,
@@ -215,10 +216,12 @@ struct Tree<'a> {
 
 impl<'a> Tree<'a> {
     fn begin(store: &'a Store) -> Result<Self, AuditFinding> {
-        let published = LogFiles::of(store).checkpoint()?;
+        let head = store.log_head()?.map(|head| head.checkpoint);
+        let published = LogFiles::current(store)?.checkpoint()?;
         Ok(Self {
             store,
             edge: RightEdge::new(),
+            head: head.map(|head| (head.size, head.root)),
             published: published.map(|(_, checkpoint)| (checkpoint.size, checkpoint.root)),
             lost: 0,
             ranges: BTreeSet::new(),
@@ -228,6 +231,14 @@ impl<'a> Tree<'a> {
     fn push(&mut self, leaf: &LeafData) -> Result<(), AuditFinding> {
         let pushed = self.edge.push(leaf.merkle_leaf_hash());
         pushed.map_err(|e| AuditFinding::Log(e.to_string()))?;
+        if let Some((size, root)) = self.head
+            && size == self.edge.size()
+            && root != self.edge.root()
+        {
+            return Err(AuditFinding::Log(format!(
+                "the log's head over {size} leaves has not the events' root"
+            )));
+        }
         match self.published {
             Some((size, root)) if size == self.edge.size() => self.check_root(size, root),
             _ => Ok(()),
@@ -296,7 +307,7 @@ impl<'a> Tree<'a> {
             )));
         }
         let have = self.edge.size();
-        match self.published {
+        match self.head.max(self.published) {
             Some((size, _)) if size > have => Err(AuditFinding::Log(format!(
                 "{size} leaves are published, but the store has {have} events"
             ))),

@@ -56,7 +56,7 @@ impl Store {
                 digest,
                 size,
             };
-            act.sql.run(
+            act.sql.put(
                 "INSERT INTO rejection (ulid, contract, message_id_field) VALUES ($1, $2, $3)",
                 &[
                     (&facts.message.to_bytes()).into(),

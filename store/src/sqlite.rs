@@ -14,7 +14,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 
 use crate::StoreError;
-use crate::sql::{EachRow, Engine, Flow, Param, Row, Sql, Writer};
+use crate::sql::{EachRow, Engine, Flow, Param, Row, Sql, Writer, spelled};
 
 /// The WAL-reset corruption bug was fixed in 3.51.3; an older library must not open the store.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
@@ -32,6 +32,16 @@ const STATEMENTS_CACHED: usize = 128;
 /// Pages (4 KiB) after which the WAL is copied back into the database: 16 MiB. Large enough to fold many commits
 /// that touch the same pages into one copy, small enough to recover in well under a second.
 const WAL_PAGES: i64 = 4096;
+
+const DIALECT: &[(&str, &str)] = &[
+    ("{blob}", "BLOB"),
+    ("{id}", "INTEGER PRIMARY KEY"),
+    ("{int}", "INTEGER"),
+    ("{clustered}", "WITHOUT ROWID"),
+    // One writer at a time: nothing can be locked by another.
+    ("{skip_locked}", ""),
+    ("{now_ms}", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"),
+];
 
 /// SQLite behind the [`Engine`] seam.
 pub struct Sqlite {
@@ -126,12 +136,7 @@ impl Engine for Sqlite {
     }
 
     fn dialect(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("{blob}", "BLOB"),
-            ("{id}", "INTEGER PRIMARY KEY"),
-            ("{int}", "INTEGER"),
-            ("{clustered}", "WITHOUT ROWID"),
-        ]
+        DIALECT
     }
 }
 
@@ -250,7 +255,7 @@ struct Session<'a>(&'a Connection);
 
 /// SQLite counts `$1` by order of appearance; `?1` is a position, as `$1` is in PostgreSQL.
 fn positional(statement: &str) -> String {
-    statement.replace('$', "?")
+    spelled(statement, DIALECT).replace('$', "?")
 }
 
 impl Sql for Session<'_> {

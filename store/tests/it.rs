@@ -4,6 +4,8 @@
 mod agenda;
 #[path = "it/backup.rs"]
 mod backup;
+#[path = "it/bucket.rs"]
+mod bucket;
 #[path = "it/contracts.rs"]
 mod contracts;
 #[path = "it/deposit.rs"]
@@ -18,11 +20,23 @@ mod log;
 mod mailboxes;
 #[path = "it/migrate.rs"]
 mod migrate;
+#[path = "it/nodes.rs"]
+mod nodes;
+#[path = "it/objects.rs"]
+mod objects;
+#[path = "it/pairing.rs"]
+mod pairing;
 #[path = "it/post.rs"]
 mod post;
+#[path = "../../tests/harness/postgres.rs"]
+mod postgres;
 #[path = "it/processes.rs"]
 mod processes;
 #[path = "it/reading.rs"]
 mod reading;
 #[path = "it/resume.rs"]
 mod resume;
+#[path = "../../tests/harness/relay.rs"]
+mod relay;
+#[path = "../../tests/harness/s3.rs"]
+mod s3;

@@ -26,7 +26,7 @@ const TOKIO: [&str; 9] = [
 ];
 
 /// Where a thread, a task or a process may be started, each with what it runs.
-const SPAWNS: [(&str, &str); 12] = [
+const SPAWNS: [(&str, &str); 13] = [
     ("store/src/commit.rs", "the one writer"),
     (
         "store/src/house.rs",
@@ -36,6 +36,10 @@ const SPAWNS: [(&str, &str); 12] = [
     ("imapd/src/serve.rs", "one task per connection"),
     ("webd/src/serve.rs", "one task per connection"),
     ("src/serve.rs", "one task per listener"),
+    (
+        "src/signer/serve.rs",
+        "one task per connection of a node or a command",
+    ),
     ("src/chores.rs", "the one thread of the chores"),
     ("src/chores/relay.rs", "one task per letter on its way out"),
     (

@@ -37,7 +37,7 @@ const MESSAGE_ROWS: usize = 200;
 const LETTER_ROWS: usize = 8;
 
 /// The rows of `setting` that are a store's own and stay with it.
-pub const OWN_SETTINGS: &[&str] = &["held", "migrating", "migration_verified"];
+pub const OWN_SETTINGS: &[&str] = &["commit", "held", "migrating", "migration_verified"];
 
 /// Tables that stay where they are, each with the reason.
 pub const NOT_MOVED: &[(&str, &str)] = &[
@@ -220,6 +220,7 @@ pub const TABLES: &[Table] = &[
         ],
     ),
     OUTBOUND,
+    table("log_head", &["size"], &[("size", Int), ("note", Text)]),
     table(
         "stamp",
         &["size"],

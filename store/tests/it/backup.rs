@@ -10,7 +10,8 @@ use store::log::{Log, LogFiles};
 use store::register::Account;
 use store::{Options, Store, StoreError};
 
-use crate::log::{Signer, copy_dir};
+use crate::log::Signer;
+use crate::pairing::{Pairing, copy_dir};
 use crate::post::{DOMAIN, Post, letter, operator};
 
 fn embedded(dir: &Path) -> Options {
@@ -47,7 +48,7 @@ fn restored(backup: &Path) -> (Store, tempfile::TempDir) {
 
 #[test]
 fn a_second_backup_copies_what_is_new_and_both_come_back_whole() {
-    let post = Post::new();
+    let post = Post::new(Pairing::SqliteSegments);
     let account = post.account("1111111111");
     let mut signer = Signer::new();
     for (number, size) in [300, 40_000, 400_000].into_iter().enumerate() {
@@ -83,16 +84,12 @@ fn a_second_backup_copies_what_is_new_and_both_come_back_whole() {
         assert!(matches!(refused, Err(StoreError::Unavailable(_))));
     }
     // The newer one is all that was signed for: the log goes on at once, into the segment that goes on too.
-    let (store, dir) = restored(to.path());
+    let (store, _dir) = restored(to.path());
     let checkpoint = signer.last.as_ref().unwrap().checkpoint().clone();
     let files = LogFiles::of(&store);
     store.resume(operator(), &[checkpoint], &files).unwrap();
-    let contract = post.contract.clone();
-    let back = Post {
-        store,
-        contract,
-        dir,
-    };
+    post.store.close();
+    let back = Post { store, ..post };
     deposit(&back, &account, "after", 6_000);
     Log::open(&back.store)
         .advance(&mut signer)
@@ -103,7 +100,7 @@ fn a_second_backup_copies_what_is_new_and_both_come_back_whole() {
 
 #[test]
 fn a_backup_is_consistent_while_letters_come_in() {
-    let post = Post::new();
+    let post = Post::new(Pairing::SqliteSegments);
     let account = post.account("1111111111");
     let to = tempfile::tempdir().unwrap();
     let (over, post) = (AtomicBool::new(false), &post);
@@ -133,7 +130,7 @@ fn a_backup_is_consistent_while_letters_come_in() {
 
 #[test]
 fn what_a_cut_off_run_left_hurts_neither_the_backup_nor_the_next() {
-    let post = Post::new();
+    let post = Post::new(Pairing::SqliteSegments);
     let account = post.account("1111111111");
     deposit(&post, &account, "one", 5_000);
     let to = tempfile::tempdir().unwrap();
@@ -174,7 +171,7 @@ fn what_a_cut_off_run_left_hurts_neither_the_backup_nor_the_next() {
 
 #[test]
 fn nothing_is_restored_over_a_store_or_from_what_is_not_whole() {
-    let post = Post::new();
+    let post = Post::new(Pairing::SqliteSegments);
     let account = post.account("1111111111");
     deposit(&post, &account, "one", 5_000);
     deposit(&post, &account, "two", 400_000);
@@ -184,7 +181,7 @@ fn nothing_is_restored_over_a_store_or_from_what_is_not_whole() {
     let options = embedded(there.path());
     let refused = |from: &Path, options: &Options| restore(from, options).unwrap_err();
 
-    let error = refused(to.path(), &embedded(post.dir.path()));
+    let error = refused(to.path(), &embedded(post.home.dir.path()));
     assert!(matches!(error, StoreError::Exists(_)), "{error}");
     let error = refused(there.path(), &options).to_string();
     assert!(error.contains("no manifest.json"), "{error}");
@@ -230,13 +227,13 @@ fn nothing_is_restored_over_a_store_or_from_what_is_not_whole() {
 
 #[test]
 fn a_letter_that_is_damaged_in_the_store_is_named_and_an_older_copy_of_it_kept() {
-    let post = Post::new();
+    let post = Post::new(Pairing::SqliteSegments);
     let account = post.account("1111111111");
     let to = tempfile::tempdir().unwrap();
     let good = deposit(&post, &account, "old", 5_000);
     post.store.backup(to.path()).unwrap();
     deposit(&post, &account, "new", 5_000);
-    let segment = post.dir.path().join("data/content/000000000001.segment");
+    let segment = post.home.dir.path().join("data/content/000000000001.segment");
     let file = std::fs::OpenOptions::new()
         .write(true)
         .open(&segment)
@@ -255,7 +252,7 @@ fn a_letter_that_is_damaged_in_the_store_is_named_and_an_older_copy_of_it_kept()
         .unwrap();
     assert!(saved.windows(good.len()).any(|window| window == good));
 
-    let stranger = Post::new();
+    let stranger = Post::new(Pairing::SqliteSegments);
     stranger.account("1111111111");
     let error = stranger.store.backup(to.path()).unwrap_err().to_string();
     assert!(error.contains("another post"), "{error}");

@@ -12,7 +12,8 @@ use store::register::Account;
 use store::{MessageId, StoreError};
 
 use crate::log::Signer;
-use crate::post::{Post, letter, open, operator};
+use crate::pairing::Pairing;
+use crate::post::{Post, operator};
 use crate::reading::{acknowledge, disclose};
 
 fn wish(message: MessageId, scope: Scope) -> Wish {
@@ -74,7 +75,7 @@ struct Read {
 }
 
 fn read_letter() -> Read {
-    let post = Post::new();
+    let post = Post::new(Pairing::SqliteSegments);
     let account = post.account("1111111111");
     let message = post.deposit(&marked("gone"), &[&account]).unwrap().message;
     for n in 0..20 {
@@ -101,7 +102,7 @@ fn what_was_erased_is_nowhere_on_the_disk_and_its_leaves_stay() {
         message,
         leaves,
     } = read_letter();
-    let data = post.dir.path().join("data");
+    let data = post.home.dir.path().join("data");
     let salts: Vec<[u8; 32]> = post
         .chains(message)
         .iter()

@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use store::amend::Op;
 use store::held::Held;
 use store::log::Log;
@@ -9,10 +7,23 @@ use store::view::Flags;
 use store::{Options, Store, StoreError};
 
 use crate::log::Signer;
-use crate::post::{DOMAIN, Post, letter, new_contract, open, operator};
+use crate::pairing::{Home, Pairing, every_pairing};
+use crate::post::{Post, letter, new_contract, operator};
 
-fn embedded(dir: &Path) -> Options {
-    Options::embedded(dir.join("data"), "mx.post.test", DOMAIN)
+// The pairing is the target's; the source is of the other engine where there is one.
+every_pairing! {
+    a_store_moves_while_it_is_written_and_everything_is_as_it_was,
+    passes_that_are_cut_off_anywhere_are_taken_up_again,
+    what_is_not_a_fresh_target_is_refused_and_left_alone,
+}
+
+fn other(pairing: Pairing) -> Pairing {
+    match pairing {
+        Pairing::SqliteSegments if Pairing::PostgresSegments.is_there() => {
+            Pairing::PostgresSegments
+        }
+        _ => Pairing::SqliteSegments,
+    }
 }
 
 fn quiet() -> impl FnMut(&str, u64) {
@@ -31,8 +42,8 @@ fn seen(store: &Store, account: &Account) -> Vec<String> {
 }
 
 /// A post with letters on both sides of what is kept in a shared segment, folders, flags, coverage and a vanished letter.
-fn lived_in() -> (Post, Account) {
-    let post = Post::new();
+fn lived_in(pairing: Pairing) -> (Post, Account) {
+    let post = Post::new(pairing);
     let account = post.account("1111111111");
     for (number, size) in [200, 40_000, 262_144, 300_000, 700_000, 900]
         .into_iter()
@@ -68,13 +79,12 @@ fn flag(post: &Post, account: &Account, uid: u32, flag: u8) {
         .unwrap();
 }
 
-#[test]
-fn a_store_moves_while_it_is_written_and_everything_is_as_it_was() {
-    let (post, account) = lived_in();
+fn a_store_moves_while_it_is_written_and_everything_is_as_it_was(pairing: Pairing) {
+    let (post, account) = lived_in(other(pairing));
     let mut signer = Signer::new();
     Log::open(&post.store).advance(&mut signer).unwrap();
-    let there = tempfile::tempdir().unwrap();
-    let (source, target) = (embedded(post.dir.path()), embedded(there.path()));
+    let there = Home::new(pairing);
+    let (source, target) = (post.home.options(), there.options());
 
     let mut migration = Migration::open(&source, &target).unwrap();
     let first = migration.copy(&mut quiet()).unwrap();
@@ -122,7 +132,7 @@ fn a_store_moves_while_it_is_written_and_everything_is_as_it_was() {
     let moved = Post {
         store: Store::open(target).unwrap(),
         contract: post.contract.clone(),
-        dir: there,
+        home: there,
     };
     assert_eq!(seen(&moved.store, &account), before);
     let mut log = Log::open(&moved.store);
@@ -134,11 +144,10 @@ fn a_store_moves_while_it_is_written_and_everything_is_as_it_was() {
     moved.store.audit().unwrap();
 }
 
-#[test]
-fn passes_that_are_cut_off_anywhere_are_taken_up_again() {
-    let (post, _) = lived_in();
-    let (source, there) = (embedded(post.dir.path()), tempfile::tempdir().unwrap());
-    let target = embedded(there.path());
+fn passes_that_are_cut_off_anywhere_are_taken_up_again(pairing: Pairing) {
+    let (post, _) = lived_in(other(pairing));
+    let (source, there) = (post.home.options(), Home::new(pairing));
+    let target = there.options();
     // A pass is given up at its first word, at its second, and so on, in a thread that ends as a killed process would.
     let mut cut = 0;
     loop {
@@ -168,12 +177,12 @@ fn passes_that_are_cut_off_anywhere_are_taken_up_again() {
 
 #[test]
 fn a_letter_lost_at_the_target_is_found_before_it_is_used() {
-    let (post, _) = lived_in();
-    let (source, there) = (embedded(post.dir.path()), tempfile::tempdir().unwrap());
-    let target = embedded(there.path());
+    let (post, _) = lived_in(Pairing::SqliteSegments);
+    let (source, there) = (post.home.options(), Home::new(Pairing::SqliteSegments));
+    let target = there.options();
     let mut migration = Migration::open(&source, &target).unwrap();
     let mut broken = false;
-    let dir = there.path().join("data/content");
+    let dir = there.dir.path().join("data/content");
     let error = migration.copy(&mut |what, _| {
         if what == "evidence" && !broken {
             broken = true;
@@ -190,21 +199,20 @@ fn a_letter_lost_at_the_target_is_found_before_it_is_used() {
     assert_eq!(post.store.held().unwrap(), None, "the source goes on");
 }
 
-#[test]
-fn what_is_not_a_fresh_target_is_refused_and_left_alone() {
-    let (post, _) = lived_in();
-    let source = embedded(post.dir.path());
+fn what_is_not_a_fresh_target_is_refused_and_left_alone(pairing: Pairing) {
+    let (post, _) = lived_in(other(pairing));
+    let source = post.home.options();
     let refused = |source: &Options, target: &Options| {
         let error = Migration::open(source, target).err().unwrap();
         assert!(matches!(error, StoreError::Invalid(_)), "{error}");
         error.to_string()
     };
     assert!(refused(&source, &source).contains("the same store"));
-    let nowhere = tempfile::tempdir().unwrap();
-    assert!(refused(&embedded(nowhere.path()), &source).contains("no store"));
+    let nowhere = Home::new(Pairing::SqliteSegments);
+    assert!(refused(&nowhere.options(), &source).contains("no store"));
 
-    let other = Post::new();
-    let lives = embedded(other.dir.path());
+    let other = Post::new(pairing);
+    let lives = other.home.options();
     assert!(refused(&source, &lives).contains("holds a store already"));
     other.store.audit().unwrap();
     other
@@ -214,14 +222,14 @@ fn what_is_not_a_fresh_target_is_refused_and_left_alone() {
         .unwrap();
 
     // A target that another store has begun to fill.
-    let there = tempfile::tempdir().unwrap();
-    let target = embedded(there.path());
+    let there = Home::new(pairing);
+    let target = there.options();
     let mut migration = Migration::open(&source, &target).unwrap();
     migration.copy(&mut quiet()).unwrap();
     assert!(refused(&lives, &target).contains("another store"));
     assert!(refused(&target, &lives).contains("not finished"));
 
-    let empty = tempfile::tempdir().unwrap();
-    drop(open(empty.path()));
-    assert!(refused(&embedded(empty.path()), &target).contains("no evidence"));
+    let empty = Home::new(Pairing::SqliteSegments);
+    drop(empty.open());
+    assert!(refused(&empty.options(), &target).contains("no evidence"));
 }

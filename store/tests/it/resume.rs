@@ -11,8 +11,16 @@ use store::register::Account;
 use store::resume::{ResumeError, Resumed, mark_restored};
 use store::{Store, StoreError};
 
-use crate::log::{Signer, copy_dir};
-use crate::post::{Post, letter, new_contract, open, operator};
+use crate::log::Signer;
+use crate::pairing::{Pairing, copy_dir, every_pairing};
+use crate::post::{Post, letter, new_contract, operator};
+
+every_pairing! {
+    lost_numbers_stay_in_the_log_and_it_goes_on_without_a_fork,
+    events_under_numbers_that_were_given_out_move_behind_them,
+    a_store_that_is_whole_is_opened_again_and_says_that_it_was_restored,
+    what_cannot_be_proved_changes_nothing,
+}
 
 /// A post of which a copy was made, that lived on and was lost, with its log outside.
 struct Lost {
@@ -31,8 +39,8 @@ fn advance(store: &Store, signer: &mut Signer) {
     Log::open(store).advance(signer).unwrap();
 }
 
-fn lose(before: u64, after: u64) -> Lost {
-    let post = Post::new();
+fn lose(pairing: Pairing, before: u64, after: u64) -> Lost {
+    let post = Post::new(pairing);
     let account = post.account("1111111111");
     let mut signer = Signer::new();
     for number in 0..before {
@@ -42,23 +50,31 @@ fn lose(before: u64, after: u64) -> Lost {
     advance(&post.store, &mut signer);
     let seen = signer.last.clone();
     post.store.close();
-    let (old, mirror) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    copy_dir(post.dir.path(), old.path());
-    std::fs::remove_dir_all(old.path().join("data/log")).unwrap();
+    let Post {
+        store,
+        home,
+        contract,
+    } = post;
+    drop(store);
+    let (old, mirror) = (home.copy(), tempfile::tempdir().unwrap());
+    std::fs::remove_dir_all(old.dir.path().join("data/log")).unwrap();
 
-    let store = open(post.dir.path());
-    let newer = Post { store, ..post };
+    let newer = Post {
+        store: home.open(),
+        home,
+        contract,
+    };
     for number in 0..after {
         newer
             .deposit(&letter(&format!("a{number}"), 300), &[&account])
             .unwrap();
     }
     advance(&newer.store, &mut signer);
-    copy_dir(&newer.dir.path().join("data/log"), mirror.path());
+    copy_dir(&newer.home.dir.path().join("data/log"), mirror.path());
     let restored = Post {
-        store: open(old.path()),
+        store: old.open(),
         contract: newer.contract.clone(),
-        dir: old,
+        home: old,
     };
     Lost {
         signer,
@@ -93,10 +109,9 @@ impl Lost {
     }
 }
 
-#[test]
-fn lost_numbers_stay_in_the_log_and_it_goes_on_without_a_fork() {
+fn lost_numbers_stay_in_the_log_and_it_goes_on_without_a_fork(pairing: Pairing) {
     for (before, after) in [(3, 2), (140, 300), (127, 1)] {
-        let mut lost = lose(before, after);
+        let mut lost = lose(pairing, before, after);
         let store = lost.restored.store.clone();
         let signed = lost.signer.last.clone().unwrap();
         let behind = Log::open(&store).advance(&mut lost.signer).unwrap_err();
@@ -140,9 +155,8 @@ fn lost_numbers_stay_in_the_log_and_it_goes_on_without_a_fork() {
     }
 }
 
-#[test]
-fn events_under_numbers_that_were_given_out_move_behind_them() {
-    let mut lost = lose(5, 4);
+fn events_under_numbers_that_were_given_out_move_behind_them(pairing: Pairing) {
+    let mut lost = lose(pairing, 5, 4);
     let store = lost.restored.store.clone();
     let signed = lost.signer.last.clone().unwrap();
     // Nobody noticed: the old copy took letters, more than were lost, and owes receipts for them.
@@ -171,9 +185,8 @@ fn events_under_numbers_that_were_given_out_move_behind_them() {
     store.audit().unwrap();
 }
 
-#[test]
-fn a_store_that_is_whole_is_opened_again_and_says_that_it_was_restored() {
-    let post = Post::new();
+fn a_store_that_is_whole_is_opened_again_and_says_that_it_was_restored(pairing: Pairing) {
+    let post = Post::new(pairing);
     post.account("1111111111");
     let mut signer = Signer::new();
     advance(&post.store, &mut signer);
@@ -190,9 +203,8 @@ fn a_store_that_is_whole_is_opened_again_and_says_that_it_was_restored() {
     post.store.audit().unwrap();
 }
 
-#[test]
-fn what_cannot_be_proved_changes_nothing() {
-    let lost = lose(130, 130);
+fn what_cannot_be_proved_changes_nothing(pairing: Pairing) {
+    let lost = lose(pairing, 130, 130);
     let store = &lost.restored.store;
     let count = store.evidence_count().unwrap();
     // Entries that are not there, damaged, or of another log.
@@ -224,7 +236,7 @@ fn what_cannot_be_proved_changes_nothing() {
     }
     std::fs::write(&bundle, &whole).unwrap();
 
-    let stranger = Post::new();
+    let stranger = Post::new(pairing);
     for number in 0..3 {
         let contract = new_contract("Other", &format!("10.0.0.{number}/32"));
         stranger
@@ -252,10 +264,10 @@ fn what_cannot_be_proved_changes_nothing() {
 
 #[test]
 fn a_lost_number_that_no_event_names_is_found() {
-    let mut lost = lose(3, 2);
+    let mut lost = lose(Pairing::SqliteSegments, 3, 2);
     lost.resume().unwrap();
     advance(&lost.restored.store, &mut lost.signer);
-    let dir = lost.restored.dir.path().join("data");
+    let dir = lost.restored.home.dir.path().join("data");
     let run = |statement: &str| edit(&dir, statement);
     run("UPDATE lost SET leaf = zeroblob(32) WHERE ordinal = 10");
     let found = lost.restored.store.audit().unwrap_err().to_string();
