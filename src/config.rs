@@ -30,9 +30,9 @@ use smtpd::relay::Destination;
 use store::{Options, Store};
 
 use crate::failure::{Failure, Outcome};
-use retention::Retention;
 use content::Content;
 use database::Database;
+use retention::Retention;
 use signer::Signer;
 use timestamps::Timestamps;
 use trust::TrustTable;
@@ -179,7 +179,20 @@ impl Config {
     /// # Errors
     /// As [`Store::open`], with the directory's name.
     pub fn open_store(&self) -> Outcome<Store> {
-        let options = Options {
+        let options = self.store_options()?;
+        Store::open(options).map_err(|error| match self.database {
+            Database::Sqlite => Failure::file(&self.data, &error),
+            // Its errors name the server.
+            Database::Postgres(_) => error.into(),
+        })
+    }
+
+    /// With what the store this configuration names is opened.
+    ///
+    /// # Errors
+    /// Names the file of a secret that cannot be used.
+    pub fn store_options(&self) -> Outcome<Options> {
+        Ok(Options {
             dir: self.data.clone(),
             host: self.hostname.clone(),
             domain: self.domain.clone(),
@@ -187,11 +200,6 @@ impl Config {
             database: self.database.open()?,
             contents: self.content.open()?,
             ground: store::disk::Ground::default(),
-        };
-        Store::open(options).map_err(|error| match self.database {
-            Database::Sqlite => Failure::file(&self.data, &error),
-            // Its errors name the server.
-            Database::Postgres(_) => error.into(),
         })
     }
 

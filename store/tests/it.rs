@@ -34,9 +34,9 @@ mod postgres;
 mod processes;
 #[path = "it/reading.rs"]
 mod reading;
-#[path = "it/resume.rs"]
-mod resume;
 #[path = "../../tests/harness/relay.rs"]
 mod relay;
+#[path = "it/resume.rs"]
+mod resume;
 #[path = "../../tests/harness/s3.rs"]
 mod s3;

@@ -233,7 +233,11 @@ fn a_letter_that_is_damaged_in_the_store_is_named_and_an_older_copy_of_it_kept()
     let good = deposit(&post, &account, "old", 5_000);
     post.store.backup(to.path()).unwrap();
     deposit(&post, &account, "new", 5_000);
-    let segment = post.home.dir.path().join("data/content/000000000001.segment");
+    let segment = post
+        .home
+        .dir
+        .path()
+        .join("data/content/000000000001.segment");
     let file = std::fs::OpenOptions::new()
         .write(true)
         .open(&segment)
