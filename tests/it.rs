@@ -1,5 +1,6 @@
 //! The tests of the whole: the house's own rules, and the program from outside.
 
+mod backup;
 mod clients;
 mod clock;
 mod crash;
@@ -10,6 +11,7 @@ mod hostile;
 mod http;
 mod interfaces;
 mod mail_clients;
+mod migrate;
 mod receipts;
 mod signer;
 mod smoke;
