@@ -43,6 +43,10 @@ pub const OWN_SETTINGS: &[&str] = &["commit", "held", "migrating", "migration_ve
 pub const NOT_MOVED: &[(&str, &str)] = &[
     ("migration", "each side has its own; both must be equal"),
     (
+        "lease",
+        "who may do what at this moment: nobody, when a store begins",
+    ),
+    (
         "stray",
         "octets that no message refers to are not copied, so none are left to destroy",
     ),
