@@ -1,11 +1,15 @@
 //! The embedded engine: SQLite in WAL mode, synchronous FULL, one writer and a few read connections.
 
+mod checkpoint;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
+
+use checkpoint::Checkpointer;
 
 use crate::StoreError;
 use crate::sql::{EachRow, Engine, Flow, Param, Row, Sql, Writer};
@@ -23,9 +27,16 @@ const IDLE_READERS_MAX: usize = 8;
 /// Statements cached per connection: all that the store has, with room to spare.
 const STATEMENTS_CACHED: usize = 128;
 
-/// Pages (4 KiB) after which the WAL is copied back into the database: 16 MiB. Large enough to fold many commits
-/// that touch the same pages into one copy, small enough to recover in well under a second.
-const WAL_PAGES: i64 = 4096;
+/// Octets of a page. A deposit touches a handful of pages at random (the mailbox, its placements, the accounts of
+/// recipients, Message-IDs), each of which goes to the WAL whole: small pages are four times cheaper than SQLite's usual
+/// ones, and squeezed rows fit them.
+const PAGE_BYTES: i64 = 1024;
+
+/// Pages after which the writer copies the WAL back by itself: only if the checkpointing thread cannot keep up.
+const WAL_PAGES_MAX: i64 = 4 * checkpoint::WAL_BYTES / PAGE_BYTES;
+
+/// The same on a file system of a test's own, where there is no such thread: often, so that it is part of the test.
+const WAL_PAGES_ALONE: i64 = 64;
 
 /// SQLite behind the [`Engine`] seam.
 pub struct Sqlite {
@@ -93,8 +104,14 @@ impl Engine for Sqlite {
     }
 
     fn writer(&self) -> Result<Box<dyn Writer>, StoreError> {
+        let connection = self.at.connect(true)?;
+        let checkpointer = match self.at.vfs {
+            None => Some(Checkpointer::start(&self.at)?),
+            Some(_) => None,
+        };
         Ok(Box::new(SqliteWriter {
-            session: Owned(self.at.connect(true)?),
+            session: Owned(connection),
+            checkpointer,
         }))
     }
 
@@ -143,6 +160,8 @@ impl At {
                 .map_err(sql_error)
         };
         if write {
+            // Takes effect in a new file only.
+            set("page_size", &PAGE_BYTES)?;
             let mode: String = connection
                 .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
                 .map_err(sql_error)?;
@@ -151,7 +170,13 @@ impl At {
             }
             // FULL: the WAL is synced before COMMIT returns. Nothing less may stand behind a 250.
             set("synchronous", &"FULL")?;
-            set("wal_autocheckpoint", &WAL_PAGES)?;
+            let alone = self.vfs.is_some();
+            let pages = if alone {
+                WAL_PAGES_ALONE
+            } else {
+                WAL_PAGES_MAX
+            };
+            set("wal_autocheckpoint", &pages)?;
         } else {
             set("query_only", &true)?;
         }
@@ -281,6 +306,7 @@ impl Sql for Owned {
 
 struct SqliteWriter {
     session: Owned,
+    checkpointer: Option<Checkpointer>,
 }
 
 impl SqliteWriter {
@@ -296,6 +322,9 @@ impl SqliteWriter {
 
 impl Writer for SqliteWriter {
     fn begin(&mut self) -> Result<(), StoreError> {
+        if let Some(checkpointer) = &self.checkpointer {
+            checkpointer.help(&self.session.0)?;
+        }
         self.batch("BEGIN IMMEDIATE")
     }
 
