@@ -8,6 +8,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 
 use crate::StoreError;
+use crate::disk::Ground;
 use crate::sql::{EachRow, Engine, Flow, Param, Row, Sql, Writer};
 
 /// The WAL-reset corruption bug was fixed in 3.51.3; an older library must not open the store.
@@ -40,14 +41,14 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError::Sql`] if the library is older than 3.51.3 or the file cannot be opened.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_on(path, None)
+        Self::open_on(path, &Ground::default())
     }
 
-    /// As [`open`](Self::open), on the file system registered with SQLite under the name `vfs`.
+    /// As [`open`](Self::open), on another file system than the operating system's.
     ///
     /// # Errors
     /// As [`open`](Self::open); also when no file system has that name.
-    pub fn open_on(path: &Path, vfs: Option<String>) -> Result<Self, StoreError> {
+    pub fn open_on(path: &Path, ground: &Ground) -> Result<Self, StoreError> {
         if rusqlite::version_number() < SQLITE_VERSION_MIN {
             return Err(StoreError::Sql(format!(
                 "SQLite {} is too old: 3.51.3 or later is needed",
@@ -56,7 +57,8 @@ impl Sqlite {
         }
         let at = At {
             path: path.to_owned(),
-            vfs,
+            vfs: ground.sqlite_vfs.clone(),
+            wal_pages: ground.checkpoint_pages.unwrap_or(WAL_PAGES),
         };
         // The writer's open makes the file and its journal mode; readers need both to exist.
         drop(at.connect(true)?);
@@ -120,6 +122,8 @@ struct At {
     path: PathBuf,
     /// The file system registered with SQLite; `None`: the operating system's.
     vfs: Option<String>,
+    /// Pages after which the WAL is copied back.
+    wal_pages: i64,
 }
 
 impl At {
@@ -151,7 +155,7 @@ impl At {
             }
             // FULL: the WAL is synced before COMMIT returns. Nothing less may stand behind a 250.
             set("synchronous", &"FULL")?;
-            set("wal_autocheckpoint", &WAL_PAGES)?;
+            set("wal_autocheckpoint", &self.wal_pages)?;
         } else {
             set("query_only", &true)?;
         }
