@@ -232,6 +232,10 @@ impl Store {
         Arc::clone(&self.0.budget)
     }
 
+    pub(crate) fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.0.health)
+    }
+
     pub(crate) fn watchers(&self) -> Arc<Watchers> {
         Arc::clone(&self.0.watchers)
     }

@@ -262,6 +262,21 @@ fn matrix(day: &Day) -> Vec<(usize, Vec<Cell>)> {
         .collect()
 }
 
+/// Characters of a failure that are shown.
+const WHY_MAX: usize = 400;
+
+/// What went wrong there, in words.
+fn machine_change(day: &Day, fault: Fault) -> String {
+    match fault {
+        Fault::ReadFails(_) => String::new(),
+        Fault::Fails(at)
+        | Fault::FailsButDone(at)
+        | Fault::Short(at)
+        | Fault::Full(at)
+        | Fault::Cut(at) => format!("{:?}", day.changes.get(at as usize)),
+    }
+}
+
 /// Runs all cells on all processors; panics with every one that does not hold.
 fn hold(day: &Day, cells: &[Cell]) {
     let next = AtomicUsize::new(0);
@@ -275,19 +290,30 @@ fn hold(day: &Day, cells: &[Cell]) {
                         let progress = run(day, &mut machine, *cell);
                         recover(day, &mut machine, progress, cell.end);
                     }));
-                    if tried.is_err() {
-                        failures.lock().unwrap().push(*cell);
+                    if let Err(why) = tried {
+                        let text = why.downcast_ref::<String>().map(String::as_str);
+                        let text = text.or(why.downcast_ref::<&str>().copied());
+                        let text: String = text.unwrap_or("?").chars().take(WHY_MAX).collect();
+                        let change = machine_change(day, cell.fault);
+                        failures
+                            .lock()
+                            .unwrap()
+                            .push(format!("{cell:?} {change}: {text}"));
                     }
                 }
             });
         }
     });
     let failures = failures.into_inner().unwrap();
-    let count = failures.len();
+    let (count, of) = (failures.len(), cells.len());
     assert!(
         failures.is_empty(),
-        "{count} of {} do not hold: {failures:#?}",
-        cells.len()
+        "{count} of {of} do not hold:
+{}",
+        failures.join(
+            "
+"
+        )
     );
 }
 
