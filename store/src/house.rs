@@ -9,11 +9,12 @@ use std::time::Duration;
 use mail::time::Timestamp;
 
 use crate::clock::Clock;
-use crate::commit::{Act, Group, Queue, Ticket};
-use crate::content::Content;
+use crate::commit::{Act, Group, Queue, Syncs, Ticket};
+use crate::content::{Content, Place};
 use crate::mint::Minter;
 use crate::options::{Contents, Database, Options};
 use crate::originals::OctetsCache;
+use crate::placing::{Octets, Placer};
 use crate::reserve::Reserve;
 use crate::schema;
 use crate::segments::Segments;
@@ -44,6 +45,7 @@ struct Inner {
     budget: Arc<Budget>,
     revision: AtomicU64,
     cache: OctetsCache,
+    syncs: Arc<Syncs>,
     ending: Arc<Ending>,
 }
 
@@ -102,25 +104,33 @@ impl Store {
         let clock = Arc::new(Clock::new(options.clock.clone()));
         let watchers = Arc::new(Watchers::default());
         let health = Arc::new(Health::default());
+        let syncs = Arc::new(Syncs::default());
+        let placer = Placer {
+            content: content.writer(&|file| end_of_content(engine.as_ref(), file))?,
+            health: Arc::clone(&health),
+            syncs: Arc::clone(&syncs),
+        };
         let group = Group {
             writer: engine.writer()?,
-            content: content.writer(&|file| end_of_content(engine.as_ref(), file))?,
             minter: Minter::new(options.host.clone(), Arc::clone(&clock)),
             watchers: Arc::clone(&watchers),
             health: Arc::clone(&health),
             reserve: Reserve::open(&options.dir),
+            turn: Arc::default(),
+            syncs: Arc::clone(&syncs),
         };
         let store = Self(Arc::new(Inner {
             options,
             engine,
             content,
             clock,
-            queue: Queue::start(group)?,
+            queue: Queue::start(group, placer)?,
             watchers,
             health,
             budget: Arc::default(),
             revision: AtomicU64::new(0),
             cache: OctetsCache::default(),
+            syncs,
             ending: Arc::default(),
         }));
         store.refresh_revision()?;
@@ -222,6 +232,20 @@ impl Store {
         act: impl FnOnce(&mut Act<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Ticket<T> {
         self.0.queue.submit(act)
+    }
+
+    /// Has a letter's octets made durable where they will stay, then hands the act to the writer.
+    pub(crate) fn act_with_letter<T: Send + 'static>(
+        &self,
+        octets: Octets,
+        act: impl FnOnce(&mut Act<'_>, Option<Place>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Ticket<T> {
+        self.0.queue.submit_letter(octets, act)
+    }
+
+    /// How often something was made durable since the store was opened, and for how many.
+    pub fn syncs(&self) -> &Syncs {
+        &self.0.syncs
     }
 
     pub(crate) fn content(&self) -> Arc<dyn Content> {

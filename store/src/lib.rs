@@ -19,6 +19,7 @@
 //! | [`mint`] | the only place where events are made |
 //! | [`contracts`] | senders under contract |
 //! | [`register`] | holders' accounts and enrolled certificates |
+//! | `placing` | letters' octets made durable ahead of the act that refers to them |
 //! | [`reserve`] | room kept for reading when the disk is nearly full |
 //! | [`staging`] | octets on their way in: [`Staging`], [`Sealed`] |
 //! | [`deposit`] | a submission becomes placements and evidence |
@@ -70,6 +71,7 @@ pub mod watch;
 mod error;
 mod house;
 mod originals;
+mod placing;
 mod trusted;
 
 pub use commit::Ticket;

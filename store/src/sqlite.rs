@@ -1,5 +1,6 @@
 //! The embedded engine: SQLite in WAL mode, synchronous FULL, one writer and a few read connections.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -82,16 +83,18 @@ impl Engine for Sqlite {
             .pop();
         let connection = match spare {
             Some(connection) => connection,
-            None => self.at.connect(false)?,
+            None => self.at.connect(false).map_err(unread)?,
         };
-        connection.execute_batch("BEGIN").map_err(sql_error)?;
+        connection
+            .execute_batch("BEGIN")
+            .map_err(|error| unread(sql_error(error)))?;
         let result = work(&mut Session(&connection));
         let ended = connection.execute_batch("COMMIT").map_err(sql_error);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if ended.is_ok() && idle.len() < IDLE_READERS_MAX {
             idle.push(connection);
         }
-        result
+        result.map_err(unread)
     }
 
     fn writer(&self) -> Result<Box<dyn Writer>, StoreError> {
@@ -175,6 +178,14 @@ fn sql_error(error: rusqlite::Error) -> StoreError {
             StoreError::Damaged(format!("database: {error}"))
         }
         _ => StoreError::Sql(error.to_string()),
+    }
+}
+
+/// A reader writes nothing: what failed it has lost nothing, and may be tried again.
+fn unread(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Failed => StoreError::io("reading the database", io::ErrorKind::Other.into()),
+        other => other,
     }
 }
 

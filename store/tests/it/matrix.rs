@@ -193,11 +193,8 @@ fn recover(day: &Day, machine: &mut Machine, progress: Progress, end: End) {
     let reached = allowed.clone().find(|number| day.seen[*number] == seen);
     let Some(mut reached) = reached else {
         let expected = &day.seen[progress.done];
-        panic!(
-            "after {} to {} steps: {seen:#?}\ninstead of {expected:#?}",
-            allowed.start(),
-            allowed.end()
-        );
+        let (done, maybe) = (progress.done, progress.maybe);
+        panic!("after {done} to {maybe} steps: {}", seen.differs(expected));
     };
     let mut store = Some(store);
     // Whoever was not answered tries again: one letter each.
@@ -219,7 +216,14 @@ fn recover(day: &Day, machine: &mut Machine, progress: Progress, end: End) {
     machine.disk.plan(None);
     let store = machine.open().unwrap();
     store.audit().unwrap();
-    assert_eq!(Seen::of(&store, &day.people).unwrap(), day.seen[DAY.len()]);
+    let seen = Seen::of(&store, &day.people).unwrap();
+    let (is, was) = (&seen, &day.seen[DAY.len()]);
+    let (done, maybe) = (progress.done, progress.maybe);
+    assert!(
+        is == was,
+        "{done} to {maybe} steps, went on from {reached}: {}",
+        is.differs(was)
+    );
     store.close();
 }
 

@@ -223,6 +223,26 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// What is here and not there, and the other way.
+    pub fn differs(&self, other: &Self) -> String {
+        let lines = |seen: &Self| -> Vec<String> {
+            let folders = seen.folders.iter().map(|folder| format!("{folder:?}"));
+            let letters = seen.letters.iter().map(|letter| format!("{letter:?}"));
+            let events = seen.events.iter().cloned();
+            folders.chain(letters).chain(events).collect()
+        };
+        let (here, there) = (lines(self), lines(other));
+        let only = |these: &[String], those: &[String]| {
+            let only = these.iter().filter(|line| !those.contains(line));
+            only.cloned().collect::<Vec<_>>().join(", ")
+        };
+        format!(
+            "has [{}], lacks [{}]",
+            only(&here, &there),
+            only(&there, &here)
+        )
+    }
+
     pub fn of(store: &Store, people: &People) -> Result<Self, StoreError> {
         let mut numbers: HashMap<MessageId, usize> = HashMap::new();
         let (mut events, mut letters) = (Vec::new(), Vec::new());
