@@ -2,6 +2,7 @@
 
 mod checkpoint;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 use checkpoint::Checkpointer;
 
 use crate::StoreError;
+use crate::disk::Ground;
 use crate::sql::{EachRow, Engine, Flow, Param, Row, Sql, Writer};
 
 /// The WAL-reset corruption bug was fixed in 3.51.3; an older library must not open the store.
@@ -35,9 +37,6 @@ const PAGE_BYTES: i64 = 1024;
 /// Pages after which the writer copies the WAL back by itself: only if the checkpointing thread cannot keep up.
 const WAL_PAGES_MAX: i64 = 4 * checkpoint::WAL_BYTES / PAGE_BYTES;
 
-/// The same on a file system of a test's own, where there is no such thread: often, so that it is part of the test.
-const WAL_PAGES_ALONE: i64 = 64;
-
 /// SQLite behind the [`Engine`] seam.
 pub struct Sqlite {
     at: At,
@@ -51,14 +50,14 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError::Sql`] if the library is older than 3.51.3 or the file cannot be opened.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_on(path, None)
+        Self::open_on(path, &Ground::default())
     }
 
-    /// As [`open`](Self::open), on the file system registered with SQLite under the name `vfs`.
+    /// As [`open`](Self::open), on another file system than the operating system's.
     ///
     /// # Errors
     /// As [`open`](Self::open); also when no file system has that name.
-    pub fn open_on(path: &Path, vfs: Option<String>) -> Result<Self, StoreError> {
+    pub fn open_on(path: &Path, ground: &Ground) -> Result<Self, StoreError> {
         if rusqlite::version_number() < SQLITE_VERSION_MIN {
             return Err(StoreError::Sql(format!(
                 "SQLite {} is too old: 3.51.3 or later is needed",
@@ -67,7 +66,8 @@ impl Sqlite {
         }
         let at = At {
             path: path.to_owned(),
-            vfs,
+            vfs: ground.sqlite_vfs.clone(),
+            wal_pages: ground.checkpoint_pages.unwrap_or(WAL_PAGES_MAX),
         };
         // The writer's open makes the file and its journal mode; readers need both to exist.
         drop(at.connect(true)?);
@@ -91,16 +91,18 @@ impl Engine for Sqlite {
             .pop();
         let connection = match spare {
             Some(connection) => connection,
-            None => self.at.connect(false)?,
+            None => self.at.connect(false).map_err(unread)?,
         };
-        connection.execute_batch("BEGIN").map_err(sql_error)?;
+        connection
+            .execute_batch("BEGIN")
+            .map_err(|error| unread(sql_error(error)))?;
         let result = work(&mut Session(&connection));
         let ended = connection.execute_batch("COMMIT").map_err(sql_error);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if ended.is_ok() && idle.len() < IDLE_READERS_MAX {
             idle.push(connection);
         }
-        result
+        result.map_err(unread)
     }
 
     fn writer(&self) -> Result<Box<dyn Writer>, StoreError> {
@@ -137,6 +139,8 @@ struct At {
     path: PathBuf,
     /// The file system registered with SQLite; `None`: the operating system's.
     vfs: Option<String>,
+    /// Pages after which the WAL is copied back.
+    wal_pages: i64,
 }
 
 impl At {
@@ -170,13 +174,7 @@ impl At {
             }
             // FULL: the WAL is synced before COMMIT returns. Nothing less may stand behind a 250.
             set("synchronous", &"FULL")?;
-            let alone = self.vfs.is_some();
-            let pages = if alone {
-                WAL_PAGES_ALONE
-            } else {
-                WAL_PAGES_MAX
-            };
-            set("wal_autocheckpoint", &pages)?;
+            set("wal_autocheckpoint", &self.wal_pages)?;
         } else {
             set("query_only", &true)?;
         }
@@ -196,6 +194,14 @@ fn sql_error(error: rusqlite::Error) -> StoreError {
             StoreError::Damaged(format!("database: {error}"))
         }
         _ => StoreError::Sql(error.to_string()),
+    }
+}
+
+/// A reader writes nothing: what failed it has lost nothing, and may be tried again.
+fn unread(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Failed => StoreError::io("reading the database", io::ErrorKind::Other.into()),
+        other => other,
     }
 }
 

@@ -12,6 +12,8 @@ mod full;
 mod log;
 #[path = "it/mailboxes.rs"]
 mod mailboxes;
+#[path = "it/matrix.rs"]
+mod matrix;
 #[path = "it/post.rs"]
 mod post;
 #[path = "it/processes.rs"]
