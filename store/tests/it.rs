@@ -22,3 +22,5 @@ mod postgres;
 mod processes;
 #[path = "it/reading.rs"]
 mod reading;
+#[path = "it/server.rs"]
+mod server;
