@@ -518,10 +518,15 @@ fn notes(structure: &Structure) -> Option<Vec<String>> {
 }
 
 /// The Message-ID by which a submission is found again. A field longer than a line may be (RFC 5322 §2.1.1) is not
-/// used: it would not fit into evidence, and no client makes one.
+/// used: it would not fit into evidence, and no client makes one. Nor is one with NUL, which no text of a database holds.
 fn message_id_field(structure: &Structure) -> Option<&String> {
     structure
         .message_id
         .as_ref()
-        .filter(|field| field.len() <= MESSAGE_ID_BYTES_MAX)
+        .filter(|field| is_usable_field(field))
+}
+
+/// Whether a Message-ID field may stand in a row.
+pub(crate) fn is_usable_field(field: &str) -> bool {
+    field.len() <= MESSAGE_ID_BYTES_MAX && !field.contains('\0')
 }
