@@ -2,11 +2,13 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`database`] | the `[store]` table: where rows are |
 //! | [`file`] | the file as it is written, and reading values with their place |
 //! | [`template`] | the file as `init` writes it |
 //! | [`timestamps`] | the `[timestamp]` table |
 //! | [`trust`] | the `[[trust]]` tables with the files they name |
 
+pub mod database;
 pub mod file;
 pub mod template;
 pub mod timestamps;
@@ -17,9 +19,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use smtpd::relay::Destination;
-use store::{Options, Store};
+use store::{Options, Store, StoreError};
 
 use crate::failure::{Failure, Outcome};
+use database::Rows;
 use timestamps::Timestamps;
 use trust::TrustTable;
 
@@ -52,6 +55,8 @@ pub struct Config {
     pub timestamp: Timestamps,
     /// The data directory.
     pub data: PathBuf,
+    /// Where rows are.
+    pub rows: Rows,
     /// Whom outbound mail is handed to; `None`: it waits.
     pub relay: Option<Destination>,
     /// What peers may use up.
@@ -155,18 +160,24 @@ impl Config {
     /// Opens the store this configuration names.
     ///
     /// # Errors
-    /// As [`Store::open`], with the directory's name.
+    /// As [`Store::open`], with the name of the directory or the database.
     pub fn open_store(&self) -> Outcome<Store> {
         let options = Options {
             dir: self.data.clone(),
             host: self.hostname.clone(),
             domain: self.domain.clone(),
             clock: None,
-            database: store::options::Database::Sqlite,
+            database: self.rows.database(),
             contents: store::options::Contents::Segments,
             ground: store::disk::Ground::default(),
         };
-        Store::open(options).map_err(|e| Failure::file(&self.data, &e))
+        Store::open(options).map_err(|error| match (&self.rows, &error) {
+            // The error names the database itself.
+            (Rows::Postgres { .. }, StoreError::Unavailable(_) | StoreError::Invalid(_)) => {
+                Failure::from(error)
+            }
+            _ => Failure::file(&self.data, &error),
+        })
     }
 
     /// What differs from `running` and is read at the start only, by its key.
@@ -177,7 +188,10 @@ impl Config {
             ("listen", self.listen != running.listen),
             ("log", self.log != running.log),
             ("timestamp", self.timestamp != running.timestamp),
-            ("store", self.data != running.data),
+            (
+                "store",
+                self.data != running.data || self.rows != running.rows,
+            ),
             ("relay", self.relay != running.relay),
         ];
         differs

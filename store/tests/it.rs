@@ -14,11 +14,17 @@ mod log;
 mod mailboxes;
 #[path = "it/matrix.rs"]
 mod matrix;
+#[path = "it/pairing.rs"]
+mod pairing;
 #[path = "it/post.rs"]
 mod post;
+#[path = "../../tests/harness/postgres.rs"]
+mod postgres;
 #[path = "it/processes.rs"]
 mod processes;
 #[path = "it/reading.rs"]
 mod reading;
 #[path = "it/samples.rs"]
 mod samples;
+#[path = "it/server.rs"]
+mod server;
