@@ -16,6 +16,8 @@ mod log;
 mod mailboxes;
 #[path = "it/objects.rs"]
 mod objects;
+#[path = "it/matrix.rs"]
+mod matrix;
 #[path = "it/post.rs"]
 mod post;
 #[path = "it/processes.rs"]
@@ -26,3 +28,5 @@ mod reading;
 mod relay;
 #[path = "../../tests/harness/s3.rs"]
 mod s3;
+#[path = "it/samples.rs"]
+mod samples;

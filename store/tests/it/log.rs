@@ -13,13 +13,13 @@ use store::{Options, Store};
 
 use crate::post::{Post, letter, open, operator};
 
-struct Signer {
+pub struct Signer {
     key: SigningKey,
     last: Option<SignedCheckpoint>,
 }
 
 impl Signer {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             key: SigningKey::from_seed("post.test/log", &[7; 32]).unwrap(),
             last: None,
