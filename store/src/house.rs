@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::commit::{Act, Group, Queue, Syncs, Ticket, Told};
 use crate::content::{Content, Place};
 use crate::mint::Minter;
+use crate::objects::Objects;
 use crate::options::{Contents, Database, Options};
 use crate::originals::OctetsCache;
 use crate::placing::{Octets, Placer};
@@ -353,7 +354,7 @@ fn content(options: &Options) -> Result<Arc<dyn Content>, StoreError> {
                 &options.dir.join("content"),
             )?))
         }
-        Contents::S3(_) => Err(StoreError::Invalid("S3 is not built yet".into())),
+        Contents::S3(at) => Ok(Arc::new(Objects::open(at)?)),
     }
 }
 

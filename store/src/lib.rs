@@ -29,6 +29,7 @@
 //! | [`mailboxes`] | a holder's folders |
 //! | [`view`] | what a mailbox holds and what changed in it |
 //! | [`reading`] | log-in, listing, disclosure, hand-over |
+//! | [`objects`] | content in an S3-compatible object store |
 //! | `originals` | the accepted octets of letters |
 //! | [`amend`] | flags |
 //! | [`placements`] | copy, move, expunge |
@@ -54,6 +55,7 @@ pub mod evidence;
 pub mod log;
 pub mod mailboxes;
 pub mod mint;
+pub mod objects;
 pub mod options;
 pub mod outbound;
 pub mod placements;
