@@ -133,7 +133,10 @@ impl Post {
             }
         }
         let text = std::fs::read_to_string(node.config()).unwrap();
-        let text = text.replace(&format!("\"{}:", self.address), &format!("\"{}:", node.address));
+        let text = text.replace(
+            &format!("\"{}:", self.address),
+            &format!("\"{}:", node.address),
+        );
         std::fs::write(node.config(), text).unwrap();
         node
     }
