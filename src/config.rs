@@ -5,6 +5,8 @@
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
 //! | [`file`] | the file as it is written, and reading values with their place |
+//! | [`secret`] | files that hold one secret |
+//! | [`signer`] | the `[signer]` table |
 //! | [`template`] | the file as `init` writes it |
 //! | [`timestamps`] | the `[timestamp]` table |
 //! | [`trust`] | the `[[trust]]` tables with the files they name |
@@ -12,6 +14,8 @@
 pub mod content;
 pub mod database;
 pub mod file;
+pub mod secret;
+pub mod signer;
 pub mod template;
 pub mod timestamps;
 pub mod trust;
@@ -26,6 +30,7 @@ use store::{Options, Store, StoreError};
 use crate::failure::{Failure, Outcome};
 use content::Content;
 use database::Rows;
+use signer::Signer;
 use timestamps::Timestamps;
 use trust::TrustTable;
 
@@ -52,11 +57,13 @@ pub struct Config {
     pub seal: Seal,
     /// The log's key and pace.
     pub log: Log,
+    /// Who holds the keys of log and seal.
+    pub signer: Signer,
     /// The operator's own authority, for device certificates.
     pub authority: KeyPair,
     /// Who dates the log's checkpoints, and how often.
     pub timestamp: Timestamps,
-    /// The data directory.
+    /// The data directory: this node's own.
     pub data: PathBuf,
     /// Where rows are.
     pub rows: Rows,
@@ -192,6 +199,7 @@ impl Config {
             ("hostname", self.hostname != running.hostname),
             ("listen", self.listen != running.listen),
             ("log", self.log != running.log),
+            ("signer", self.signer != running.signer),
             ("timestamp", self.timestamp != running.timestamp),
             (
                 "store",

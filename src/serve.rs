@@ -28,7 +28,11 @@ use tokio::time::timeout;
 use webd::{Figures, Webd};
 
 use crate::chores::{
-    Chores, publish::Publish, receipts::Receipts, relay::Outward, stamp::TimeStamp,
+    Chores,
+    publish::{Follow, Publish},
+    receipts::Receipts,
+    relay::Outward,
+    stamp::TimeStamp,
 };
 use crate::cli;
 use crate::config::Config;
@@ -91,7 +95,7 @@ pub fn run(config: Config, wanted: &cli::Serve) -> Outcome {
 }
 
 /// Logs go to standard error; `KNIK_LOG` says more or less (`debug`, `warn`, `smtpd=debug`).
-fn start_logging() {
+pub fn start_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("KNIK_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let started = tracing_subscriber::fmt()
@@ -126,6 +130,9 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
     let mut chores = Vec::new();
     if roles.has(Role::Chores) {
         chores = start_chores(&config, &post.store, &failed, &watching, &mut figures)?;
+    } else if roles.has(Role::Webd) {
+        let follow = Follow::new(&config, &post.store);
+        chores = vec![Chores::start(vec![Box::new(follow)], &failed)?];
     }
     if roles.has(Role::Webd) {
         post.open_web(&config, &material, figures);
@@ -137,7 +144,7 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
     }
     let pid_file = pid_file.map(PidFile::write).transpose()?;
     println!("{ready}");
-    tracing::info!("{ready}");
+    tracing::info!(node = %post.store.node(), "{ready}");
     supervisor::notify("READY=1");
     let ended = post.watch(config, &mut signals, &failed, &mut tasks).await;
     supervisor::notify("STOPPING=1");
@@ -181,7 +188,7 @@ fn start_chores(
     threads.push(Chores::start(vec![Box::new(time_stamp)], failed)?);
     let receipts = Receipts::new(config, store);
     threads.push(Chores::start(vec![Box::new(receipts)], failed)?);
-    let publish = Publish::new(config, store);
+    let publish = Publish::new(config, store, shutdown);
     threads.push(Chores::start(vec![Box::new(publish)], failed)?);
     Ok(threads)
 }
@@ -347,14 +354,20 @@ impl Post {
 }
 
 /// The signals that mean something here.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+pub struct Signals {
+    /// SIGTERM.
+    pub terminate: Signal,
+    /// SIGINT.
+    pub interrupt: Signal,
     hang_up: Signal,
 }
 
 impl Signals {
-    fn new() -> Outcome<Self> {
+    /// Their handlers stand from now on.
+    ///
+    /// # Errors
+    /// When the system refuses one.
+    pub fn new() -> Outcome<Self> {
         let listen = |kind| signal(kind).map_err(|e| Failure::doing("listening for signals", &e));
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,

@@ -13,7 +13,7 @@ use smtpd::relay::Destination;
 use toml::Spanned;
 
 use super::trust::{self, TrustTable};
-use super::{Config, KeyPair, Limits, Listen, Log, Seal, content, database, timestamps};
+use super::{Config, KeyPair, Limits, Listen, Log, Seal, content, database, signer, timestamps};
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
 /// be called prompt.
@@ -40,6 +40,7 @@ tables! {
         tls: PairTable,
         seal: SealTable,
         log: LogTable,
+        signer: SignerTable,
         authority: PairTable,
         imap: ImapTable,
         timestamp: TimestampTable,
@@ -53,6 +54,7 @@ tables! {
     PairTable { certificate: Text, key: Text, }
     SealTable { certificate: Text, key: Text, issuer: Text, anchors: Text, }
     LogTable { origin: Text, key: Text, state: Text, merge_delay: Text, }
+    SignerTable { socket: Text, users: Vec<Spanned<String>>, }
     ImapTable { append: Option<Spanned<bool>>, }
     TimestampTable { urls: Vec<Spanned<String>>, anchors: Text, interval: Text, }
     RelayTable { smarthost: Text, }
@@ -118,6 +120,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
             anchors: place.file(&file.seal.anchors, "anchors.toml"),
         },
         log: log(&place, &file.log, &domain)?,
+        signer: signer::read(&place, &file.signer)?,
         authority: pair(&place, &file.authority, "pki/ca"),
         timestamp: timestamps::read(&place, &file.timestamp)?,
         data: place.file(&file.store.dir, "data"),
@@ -411,11 +414,11 @@ mod tests {
             ),
             (
                 "domain = 'a.test'\n[store]\nengine = 'postgres'\n",
-                "etc/knik.toml:3: store.engine: \"postgres\" is not available",
+                "etc/knik.toml:3: store.connection: is empty, and store.engine is",
             ),
             (
                 "domain = 'a.test'\n[store]\nengine = 'mysql'\n",
-                "etc/knik.toml:3: store.engine: \"mysql\" is not \"sqlite\"",
+                "etc/knik.toml:3: store.engine: \"mysql\" is not \"sqlite\" or",
             ),
             (
                 "domain = 'a.test'\n[content]\nkind = 's3'\n",
@@ -428,6 +431,10 @@ mod tests {
             (
                 "domain = 'a.test'\n[log]\nmerge_delay = '1ms'\n",
                 "etc/knik.toml:3: log.merge_delay: must be 100ms to 1h",
+            ),
+            (
+                "domain = 'a.test'\n[signer]\nusers = ['knik', '']\n",
+                "etc/knik.toml:3: signer.users: is empty",
             ),
             (
                 "domain = 'a.test'\n[timestamp]\ninterval = 'x'\n",

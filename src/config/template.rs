@@ -117,6 +117,8 @@ mod tests {
             "https",
             "certificate",
             "key",
+            "socket",
+            "users",
             "append",
             "urls",
             "anchors",

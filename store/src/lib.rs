@@ -38,6 +38,8 @@
 //! | [`stamps`] | checkpoints that an outside clock has dated |
 //! | [`evidence`] | evidence looked up |
 //! | [`log`] | pending → integrated → published |
+//! | [`head`] | the newest signed checkpoint, for all nodes |
+//! | [`lease`] | what only one node may do at a time |
 //! | [`audit`] | the whole store against the laws and the log |
 //! | `trusted` | TLS to the servers that the store leans on |
 //! | [`watch`] | who is told when an account changes |
@@ -52,6 +54,8 @@ pub mod contracts;
 pub mod deposit;
 pub mod disk;
 pub mod evidence;
+pub mod head;
+pub mod lease;
 pub mod log;
 pub mod mailboxes;
 pub mod mint;

@@ -16,6 +16,8 @@ mod log;
 mod mailboxes;
 #[path = "it/matrix.rs"]
 mod matrix;
+#[path = "it/nodes.rs"]
+mod nodes;
 #[path = "it/objects.rs"]
 mod objects;
 #[path = "it/pairing.rs"]

@@ -32,7 +32,7 @@ const TOKIO: [&str; 13] = [
 ];
 
 /// Where a thread, a task or a process may be started, each with what it runs.
-const SPAWNS: [(&str, &str); 16] = [
+const SPAWNS: [(&str, &str); 17] = [
     (
         "store/src/objects/group.rs",
         "one task per object of a group",
@@ -61,6 +61,10 @@ const SPAWNS: [(&str, &str); 16] = [
     ("imapd/src/serve.rs", "one task per connection"),
     ("webd/src/serve.rs", "one task per connection"),
     ("src/serve.rs", "one task per listener"),
+    (
+        "src/signer/serve.rs",
+        "one task per connection of a node or a command",
+    ),
     ("src/chores.rs", "the one thread of the chores"),
     ("src/chores/relay.rs", "one task per letter on its way out"),
     (
