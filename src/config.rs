@@ -2,12 +2,14 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
 //! | [`file`] | the file as it is written, and reading values with their place |
 //! | [`template`] | the file as `init` writes it |
 //! | [`timestamps`] | the `[timestamp]` table |
 //! | [`trust`] | the `[[trust]]` tables with the files they name |
 
+pub mod content;
 pub mod database;
 pub mod file;
 pub mod template;
@@ -22,6 +24,7 @@ use smtpd::relay::Destination;
 use store::{Options, Store, StoreError};
 
 use crate::failure::{Failure, Outcome};
+use content::Content;
 use database::Rows;
 use timestamps::Timestamps;
 use trust::TrustTable;
@@ -57,6 +60,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where rows are.
     pub rows: Rows,
+    /// Where the octets of messages are.
+    pub content: Content,
     /// Whom outbound mail is handed to; `None`: it waits.
     pub relay: Option<Destination>,
     /// What peers may use up.
@@ -168,7 +173,7 @@ impl Config {
             domain: self.domain.clone(),
             clock: None,
             database: self.rows.database(),
-            contents: store::options::Contents::Segments,
+            contents: self.content.open()?,
             ground: store::disk::Ground::default(),
         };
         Store::open(options).map_err(|error| match (&self.rows, &error) {
@@ -192,6 +197,7 @@ impl Config {
                 "store",
                 self.data != running.data || self.rows != running.rows,
             ),
+            ("content", self.content != running.content),
             ("relay", self.relay != running.relay),
         ];
         differs

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::commit::{Act, Group, Queue, Syncs, Ticket, Told};
 use crate::content::{Content, Place};
 use crate::mint::Minter;
+use crate::objects::Objects;
 use crate::options::{Contents, Database, Options};
 use crate::originals::OctetsCache;
 use crate::placing::{Octets, Placer};
@@ -259,6 +260,10 @@ impl Store {
         Arc::clone(&self.0.budget)
     }
 
+    pub(crate) fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.0.health)
+    }
+
     pub(crate) fn watchers(&self) -> Arc<Watchers> {
         Arc::clone(&self.0.watchers)
     }
@@ -333,11 +338,8 @@ impl Drop for Inner {
 fn engine(options: &Options) -> Result<Arc<dyn Engine>, StoreError> {
     match &options.database {
         Database::Sqlite => {
-            let vfs = options.ground.sqlite_vfs.clone();
-            Ok(Arc::new(Sqlite::open_on(
-                &options.dir.join("knik.db"),
-                vfs,
-            )?))
+            let path = options.dir.join("knik.db");
+            Ok(Arc::new(Sqlite::open_on(&path, &options.ground)?))
         }
         Database::Postgres(at) => Ok(Arc::new(Postgres::open(at)?)),
     }
@@ -352,7 +354,7 @@ fn content(options: &Options) -> Result<Arc<dyn Content>, StoreError> {
                 &options.dir.join("content"),
             )?))
         }
-        Contents::S3(_) => Err(StoreError::Invalid("S3 is not built yet".into())),
+        Contents::S3(at) => Ok(Arc::new(Objects::open(at)?)),
     }
 }
 

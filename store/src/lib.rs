@@ -21,6 +21,7 @@
 //! | [`contracts`] | senders under contract |
 //! | [`register`] | holders' accounts and enrolled certificates |
 //! | `placing` | letters' octets made durable ahead of the act that refers to them |
+//! | `squeeze` | small octets kept small |
 //! | [`reserve`] | room kept for reading when the disk is nearly full |
 //! | [`staging`] | octets on their way in: [`Staging`], [`Sealed`] |
 //! | [`deposit`] | a submission becomes placements and evidence |
@@ -28,6 +29,7 @@
 //! | [`mailboxes`] | a holder's folders |
 //! | [`view`] | what a mailbox holds and what changed in it |
 //! | [`reading`] | log-in, listing, disclosure, hand-over |
+//! | [`objects`] | content in an S3-compatible object store |
 //! | `originals` | the accepted octets of letters |
 //! | [`amend`] | flags |
 //! | [`placements`] | copy, move, expunge |
@@ -53,6 +55,7 @@ pub mod evidence;
 pub mod log;
 pub mod mailboxes;
 pub mod mint;
+pub mod objects;
 pub mod options;
 pub mod outbound;
 pub mod placements;
@@ -74,6 +77,7 @@ mod error;
 mod house;
 mod originals;
 mod placing;
+mod squeeze;
 mod trusted;
 
 pub use commit::Ticket;

@@ -149,6 +149,14 @@ fn configuration_is_looked_for_and_its_faults_are_named() {
             "database \"knik\" at /nowhere",
         ),
         (
+            good.replace("kind = \"segments\"", "kind = \"s3\""),
+            "content.endpoint",
+        ),
+        (
+            good.replace("kind = \"segments\"", "kind = \"tape\""),
+            "content.kind",
+        ),
+        (
             good.replace("[store]\n", "[store]\nengin = \"sqlite\"\n"),
             "engin",
         ),

@@ -21,13 +21,13 @@ every_pairing! {
     an_earlier_stamped_checkpoint_still_proves_what_is_under_it,
 }
 
-struct Signer {
+pub struct Signer {
     key: SigningKey,
     last: Option<SignedCheckpoint>,
 }
 
 impl Signer {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             key: SigningKey::from_seed("post.test/log", &[7; 32]).unwrap(),
             last: None,
