@@ -10,6 +10,7 @@ mod hostile;
 mod http;
 mod interfaces;
 mod mail_clients;
+mod postgres;
 mod receipts;
 mod smoke;
 mod stamps;
