@@ -11,6 +11,7 @@ mod http;
 mod interfaces;
 mod mail_clients;
 mod nodes;
+mod postgres;
 mod receipts;
 mod signer;
 mod smoke;
