@@ -1,5 +1,7 @@
 //! The embedded engine: SQLite in WAL mode, synchronous FULL, one writer and a few read connections.
 
+mod checkpoint;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -7,6 +9,8 @@ use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
+
+use checkpoint::Checkpointer;
 
 use crate::StoreError;
 use crate::disk::Ground;
@@ -25,9 +29,13 @@ const IDLE_READERS_MAX: usize = 8;
 /// Statements cached per connection: all that the store has, with room to spare.
 const STATEMENTS_CACHED: usize = 128;
 
-/// Pages (4 KiB) after which the WAL is copied back into the database: 16 MiB. Large enough to fold many commits
-/// that touch the same pages into one copy, small enough to recover in well under a second.
-const WAL_PAGES: i64 = 4096;
+/// Octets of a page. A deposit touches a handful of pages at random (the mailbox, its placements, the accounts of
+/// recipients, Message-IDs), each of which goes to the WAL whole: small pages are four times cheaper than SQLite's usual
+/// ones, and squeezed rows fit them.
+const PAGE_BYTES: i64 = 1024;
+
+/// Pages after which the writer copies the WAL back by itself: only if the checkpointing thread cannot keep up.
+const WAL_PAGES_MAX: i64 = 4 * checkpoint::WAL_BYTES / PAGE_BYTES;
 
 /// SQLite behind the [`Engine`] seam.
 pub struct Sqlite {
@@ -59,7 +67,7 @@ impl Sqlite {
         let at = At {
             path: path.to_owned(),
             vfs: ground.sqlite_vfs.clone(),
-            wal_pages: ground.checkpoint_pages.unwrap_or(WAL_PAGES),
+            wal_pages: ground.checkpoint_pages.unwrap_or(WAL_PAGES_MAX),
         };
         // The writer's open makes the file and its journal mode; readers need both to exist.
         drop(at.connect(true)?);
@@ -98,8 +106,14 @@ impl Engine for Sqlite {
     }
 
     fn writer(&self) -> Result<Box<dyn Writer>, StoreError> {
+        let connection = self.at.connect(true)?;
+        let checkpointer = match self.at.vfs {
+            None => Some(Checkpointer::start(&self.at)?),
+            Some(_) => None,
+        };
         Ok(Box::new(SqliteWriter {
-            session: Owned(self.at.connect(true)?),
+            session: Owned(connection),
+            checkpointer,
         }))
     }
 
@@ -150,6 +164,8 @@ impl At {
                 .map_err(sql_error)
         };
         if write {
+            // Takes effect in a new file only.
+            set("page_size", &PAGE_BYTES)?;
             let mode: String = connection
                 .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
                 .map_err(sql_error)?;
@@ -296,6 +312,7 @@ impl Sql for Owned {
 
 struct SqliteWriter {
     session: Owned,
+    checkpointer: Option<Checkpointer>,
 }
 
 impl SqliteWriter {
@@ -311,6 +328,9 @@ impl SqliteWriter {
 
 impl Writer for SqliteWriter {
     fn begin(&mut self) -> Result<(), StoreError> {
+        if let Some(checkpointer) = &self.checkpointer {
+            checkpointer.help(&self.session.0)?;
+        }
         self.batch("BEGIN IMMEDIATE")
     }
 
