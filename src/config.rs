@@ -24,6 +24,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use smtpd::relay::Destination;
 use store::{Options, Store, StoreError};
 
@@ -92,6 +93,8 @@ pub struct Listen {
     pub http: Option<SocketAddr>,
     /// People and interfaces.
     pub https: Option<SocketAddr>,
+    /// Whose PROXY header is believed, and must be there.
+    pub balancers: Vec<IpNet>,
 }
 
 /// A certificate (or chain) and its key, PEM files.

@@ -1,5 +1,6 @@
 //! The tests of the whole: the house's own rules, and the program from outside.
 
+mod balancer;
 mod clients;
 mod clock;
 mod crash;

@@ -115,6 +115,7 @@ mod tests {
             "imaps_preauth",
             "http",
             "https",
+            "balancers",
             "certificate",
             "key",
             "socket",
