@@ -10,6 +10,8 @@
 //! | `smtp` | an agency's side |
 //! | `imap` | a holder's side |
 //! | `letters` | messages of many sizes that are known again |
+//! | `postgres` | a PostgreSQL of a test's own |
+//! | `s3` | an S3 server of a test's own |
 //! | `tools` | stock tools: found, run, or their absence said |
 
 pub mod channel;
@@ -17,7 +19,6 @@ pub mod imap;
 pub mod letters;
 pub mod pki;
 pub mod post;
-#[allow(dead_code, reason = "the store's own tests use the rest")]
 pub mod postgres;
 #[allow(dead_code, reason = "the store's own tests use the rest")]
 pub mod s3;

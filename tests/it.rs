@@ -1,6 +1,7 @@
 //! The tests of the whole: the house's own rules, and the program from outside.
 
 mod backup;
+mod balancer;
 mod clients;
 mod clock;
 mod crash;
@@ -12,6 +13,8 @@ mod http;
 mod interfaces;
 mod mail_clients;
 mod migrate;
+mod nodes;
+mod postgres;
 mod receipts;
 mod signer;
 mod smoke;

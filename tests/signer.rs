@@ -17,7 +17,7 @@ use crate::harness::{Credential, Post, eventually, tools};
 use crate::receipts::sink::Sink;
 
 #[path = "signer/apart.rs"]
-mod apart;
+pub mod apart;
 #[path = "signer/wire.rs"]
 mod wire;
 

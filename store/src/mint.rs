@@ -27,6 +27,7 @@ use crate::commit::Act;
 use crate::held::Held;
 use crate::register::{Account, AccountId};
 use crate::sql::{Param, Sql};
+use crate::squeeze::squeeze;
 
 pub use chain::{Chain, ChainKind};
 
@@ -544,7 +545,7 @@ impl Act<'_> {
                 subject,
                 number,
                 Param::Int(event.seq as i64),
-                (&canonical).into(),
+                (&squeeze(&canonical)).into(),
                 salt.as_bytes().into(),
                 leaf.as_bytes().into(),
             ],

@@ -20,6 +20,8 @@ mod log;
 mod mailboxes;
 #[path = "it/migrate.rs"]
 mod migrate;
+#[path = "it/matrix.rs"]
+mod matrix;
 #[path = "it/nodes.rs"]
 mod nodes;
 #[path = "it/objects.rs"]
@@ -40,3 +42,7 @@ mod relay;
 mod resume;
 #[path = "../../tests/harness/s3.rs"]
 mod s3;
+#[path = "it/samples.rs"]
+mod samples;
+#[path = "it/server.rs"]
+mod server;

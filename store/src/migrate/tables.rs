@@ -260,6 +260,7 @@ pub const MESSAGE: Table = Table {
             ("ret", Text),
             ("envid", Text),
             ("erased", Int),
+            ("served", Int),
         ],
     )
 };
