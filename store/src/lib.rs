@@ -25,6 +25,7 @@
 //! | [`mailboxes`] | a holder's folders |
 //! | [`view`] | what a mailbox holds and what changed in it |
 //! | [`reading`] | log-in, listing, disclosure, hand-over |
+//! | [`search`] | the search index: searched texts and marks, per letter |
 //! | `originals` | the accepted octets of letters |
 //! | [`amend`] | flags |
 //! | [`placements`] | copy, move, expunge |
@@ -57,6 +58,7 @@ pub mod refuse;
 pub mod register;
 pub mod reserve;
 pub mod schema;
+pub mod search;
 pub mod segments;
 pub mod sql;
 pub mod sqlite;

@@ -7,6 +7,7 @@ use crate::sql::Engine;
 const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("schema/0001_spine.sql")),
     (2, include_str!("schema/0002_agenda.sql")),
+    (4, include_str!("schema/0004_search.sql")),
 ];
 
 /// Brings the database to the newest schema.

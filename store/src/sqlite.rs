@@ -128,6 +128,8 @@ fn connect(path: &Path, write: bool) -> Result<Connection, StoreError> {
         // FULL: the WAL is synced before COMMIT returns. Nothing less may stand behind a 250.
         set("synchronous", &"FULL")?;
         set("wal_autocheckpoint", &WAL_PAGES)?;
+        // What is deleted is content now and then (the search index): it is written over, not only unlinked.
+        set("secure_delete", &true)?;
     } else {
         set("query_only", &true)?;
     }

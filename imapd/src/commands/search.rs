@@ -1,4 +1,4 @@
-//! SEARCH (RFC 3501 §6.4.4): window by window; the result is one untagged response.
+//! SEARCH (RFC 3501 §6.4.4): step by step; the result is one untagged response.
 
 use std::sync::Arc;
 
@@ -59,18 +59,18 @@ fn advance(session: &mut Session, mut progress: Progress) -> Reply {
         output.put("\r\n");
         return Reply::ok("SEARCH completed");
     }
-    let end = (progress.begin + progress.question.window()).min(progress.candidates.len());
     let window = Window {
         mailbox: view.mailbox,
         question: Arc::clone(&progress.question),
         candidates: Arc::clone(&progress.candidates),
-        range: progress.begin..end,
+        begin: progress.begin,
     };
     Reply::act(Act::Search(Box::new(window)), move |session, done| {
-        if let Done::Found(found) = done {
-            progress.found.extend(found);
-        }
-        progress.begin = end;
+        let Done::Found(judged) = done else {
+            return Reply::out_of_state();
+        };
+        progress.found.extend(judged.found);
+        progress.begin = judged.end;
         advance(session, progress)
     })
 }
