@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use webd::{Figures, Webd};
 
 use crate::chores::{
-    Chores, publish::Publish, receipts::Receipts, relay::Outward, stamp::TimeStamp,
+    Chores, index::Index, publish::Publish, receipts::Receipts, relay::Outward, stamp::TimeStamp,
 };
 use crate::cli;
 use crate::config::Config;
@@ -179,6 +179,8 @@ fn start_chores(
     }
     let time_stamp = TimeStamp::new(config, store, shutdown);
     threads.push(Chores::start(vec![Box::new(time_stamp)], failed)?);
+    let index = Index::new(store, shutdown);
+    threads.push(Chores::start(vec![Box::new(index)], failed)?);
     let receipts = Receipts::new(config, store);
     threads.push(Chores::start(vec![Box::new(receipts)], failed)?);
     let publish = Publish::new(config, store);

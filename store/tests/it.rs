@@ -18,3 +18,5 @@ mod post;
 mod processes;
 #[path = "it/reading.rs"]
 mod reading;
+#[path = "it/search.rs"]
+mod search;
