@@ -45,6 +45,11 @@ pub fn by_peer(socket: &impl AsFd) -> Option<bool> {
     (info.state != CLOSED).then_some(info.unacked == 0 && info.notsent_octets == 0)
 }
 
+/// Whether the connection is known to have been reset: nobody will take what is written.
+pub fn is_reset(socket: &impl AsFd) -> bool {
+    getsockopt(socket, Info).is_ok_and(|info| info.state == CLOSED)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

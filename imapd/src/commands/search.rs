@@ -12,8 +12,13 @@ struct Progress {
     question: Arc<Question>,
     candidates: Arc<[Candidate]>,
     begin: usize,
+    steps: u32,
     found: Vec<u32>,
 }
+
+/// Steps after which a client is told that it is not forgotten: about ten seconds. Some give a server up that says nothing,
+/// and one that has gone away is noticed by what it does not take.
+const STEPS_IN_SILENCE_MAX: u32 = 200;
 
 /// See the module's words.
 pub fn apply(session: &mut Session, body: Body<'_>) -> Reply {
@@ -42,6 +47,7 @@ pub fn apply(session: &mut Session, body: Body<'_>) -> Reply {
             question: Arc::new(question),
             candidates,
             begin: 0,
+            steps: 0,
             found: Vec::new(),
         },
     )
@@ -58,6 +64,10 @@ fn advance(session: &mut Session, mut progress: Progress) -> Reply {
         }
         output.put("\r\n");
         return Reply::ok("SEARCH completed");
+    }
+    progress.steps += 1;
+    if progress.steps.is_multiple_of(STEPS_IN_SILENCE_MAX) {
+        output.put("* OK Still searching\r\n");
     }
     let window = Window {
         mailbox: view.mailbox,
