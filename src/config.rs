@@ -164,6 +164,7 @@ impl Config {
             clock: None,
             database: store::options::Database::Sqlite,
             contents: store::options::Contents::Segments,
+            ground: store::disk::Ground::default(),
         };
         Store::open(options).map_err(|e| Failure::file(&self.data, &e))
     }

@@ -118,5 +118,6 @@ mod tests {
         drop(far);
         std::thread::sleep(Duration::from_millis(100));
         assert_eq!(by_peer(&near), None);
+        assert!(is_reset(&near));
     }
 }

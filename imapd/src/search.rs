@@ -213,6 +213,8 @@ impl Chunk<'_> {
                 tracing::error!(%what, "a letter cannot be searched");
                 None
             }
+            // Its octets were erased.
+            Err(StoreError::NotFound(_)) => None,
             found => found?,
         };
         Ok(found.map(|letter| searched_text(&letter.trace, &letter.octets, &letter.structure)))

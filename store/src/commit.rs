@@ -1,18 +1,20 @@
-//! Group commit: one thread writes; whatever waits when a sync ends shares the next one.
+//! Group commit: one thread writes the index; whatever waits when a commit ends shares the next one.
 //!
-//! The order of one group is the whole of durability, so it is in one function, [`Group::run`]:
-//! every act in a savepoint of one transaction → content synced → transaction committed (synced) → the callers told →
-//! watchers told. A lone act never waits for company.
+//! An act that brings a letter comes here by way of [`placing`](crate::placing), with the letter's octets durable. The order
+//! of one group is the rest of durability, so it is in one function, [`Group::run`]: every act in a savepoint of one
+//! transaction → transaction committed (synced) → the callers told → watchers told. A lone act never waits for company.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::thread;
 
-use crate::content::ContentWriter;
+use crate::content::Place;
 use crate::mint::Minter;
+use crate::placing::{Letter, Placer, Turn};
 use crate::register::AccountId;
 use crate::reserve::Reserve;
 use crate::sql::{Sql, Writer};
@@ -22,10 +24,9 @@ use crate::{StoreError, house::Health};
 /// Acts in one group at most: bounds how long the first of them waits for the last.
 const GROUP_ACTS_MAX: usize = 512;
 
-/// What one act works with: the open transaction, the content's end, the mint, and what to tell afterwards.
+/// What one act works with: the open transaction, the mint, and what to tell afterwards.
 pub(crate) struct Act<'a> {
     pub(crate) sql: &'a mut dyn Sql,
-    pub(crate) content: &'a mut dyn ContentWriter,
     pub(crate) minter: &'a mut Minter,
     pub(crate) told: &'a mut Told,
 }
@@ -52,12 +53,12 @@ impl Act<'_> {
 }
 
 /// Tells the caller how it ended; given the commit's failure, if it failed.
-type Answer = Box<dyn FnOnce(Option<StoreError>) + Send>;
+pub(crate) type Answer = Box<dyn FnOnce(Option<StoreError>) + Send>;
 /// One act, run inside the group's transaction.
-type Job = Box<dyn FnOnce(&mut Act<'_>) -> (Ending, Answer) + Send>;
+pub(crate) type Job = Box<dyn FnOnce(&mut Act<'_>) -> (Ending, Answer) + Send>;
 
 /// How one act ended.
-enum Ending {
+pub(crate) enum Ending {
     /// Its changes are part of the group.
     Done,
     /// It failed by itself: only its own changes are taken back.
@@ -70,7 +71,7 @@ impl Ending {
     fn of<T>(result: &Result<T, StoreError>) -> Self {
         match result {
             Ok(_) => Self::Done,
-            Err(failure @ (StoreError::Full | StoreError::Failed)) => {
+            Err(failure @ (StoreError::Full | StoreError::Failed | StoreError::Unavailable(_))) => {
                 Self::GroupFails(copy_of(failure))
             }
             Err(_) => Self::TakenBack,
@@ -122,26 +123,51 @@ impl<T> Future for Answered<T> {
     }
 }
 
-/// The queue in front of the writer thread.
+/// How often the store has made something durable, and for how many.
+#[derive(Debug, Default)]
+pub struct Syncs {
+    /// Groups committed to the index.
+    pub commits: AtomicU64,
+    /// Acts in them.
+    pub acts: AtomicU64,
+    /// Syncs of letters' octets that were placed together.
+    pub contents: AtomicU64,
+    /// Letters in them.
+    pub letters: AtomicU64,
+}
+
+/// The queues in front of the two threads that write: letters go to the placer first, everything else straight to the
+/// index.
 ///
 /// Unbounded, because every caller has at most one act under way and callers are bounded by the daemons' limits on
 /// connections.
 pub(crate) struct Queue {
+    letters: Mutex<Option<Sender<Letter>>>,
     jobs: Mutex<Option<Sender<Job>>>,
-    thread: Mutex<Option<thread::JoinHandle<()>>>,
+    threads: Mutex<Vec<thread::JoinHandle<()>>>,
 }
 
 impl Queue {
-    /// Starts the writer thread.
-    pub(crate) fn start(mut group: Group) -> Result<Self, StoreError> {
+    /// Starts the threads.
+    pub(crate) fn start(mut group: Group, mut placer: Placer) -> Result<Self, StoreError> {
         let (jobs, waiting) = channel();
-        let thread = thread::Builder::new()
+        let (letters, coming) = channel();
+        let placed = jobs.clone();
+        let turn = Arc::clone(&group.turn);
+        let failed = |e| StoreError::io("starting a writer thread", e);
+        let index = thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || group.serve(&waiting))
-            .map_err(|e| StoreError::io("starting the writer thread", e))?;
+            .map_err(failed)?;
+        let content = thread::Builder::new()
+            .name("store-content".into())
+            .spawn(move || placer.serve(&coming, &placed, &turn))
+            .map_err(failed)?;
         Ok(Self {
+            letters: Mutex::new(Some(letters)),
             jobs: Mutex::new(Some(jobs)),
-            thread: Mutex::new(Some(thread)),
+            // The order in which they end: what is placed is still written.
+            threads: Mutex::new(vec![content, index]),
         })
     }
 
@@ -151,57 +177,93 @@ impl Queue {
         act: impl FnOnce(&mut Act<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Ticket<T> {
         let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |scene| {
-            let result = act(scene);
-            let answer: (Ending, Answer) = (
-                Ending::of(&result),
-                Box::new(move |failure| {
-                    // A caller that has gone away no longer wants to know.
-                    let _ = sender.send(match failure {
-                        Some(failure) if result.is_ok() => Err(failure),
-                        _ => result,
-                    });
-                }),
-            );
-            answer
-        });
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(jobs) = jobs.as_ref() {
             // If the thread has ended the job is dropped, and with it the sender: the ticket says `Failed`.
-            let _ = jobs.send(job);
+            let _ = jobs.send(job(act, sender));
+        }
+        Ticket(receiver)
+    }
+
+    /// Has a letter's octets placed and synced, then hands the act to the writer with their place; with none when
+    /// `octets` says that they are not needed.
+    pub(crate) fn submit_letter<T: Send + 'static>(
+        &self,
+        octets: crate::placing::Octets,
+        act: impl FnOnce(&mut Act<'_>, Option<Place>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Ticket<T> {
+        let (sender, receiver) = oneshot::channel();
+        let letter = Letter {
+            octets,
+            then: Box::new(move |placed| match placed {
+                Ok(place) => Some(job(move |scene: &mut Act<'_>| act(scene, place), sender)),
+                Err(failure) => {
+                    // A caller that has gone away no longer wants to know.
+                    let _ = sender.send(Err(failure));
+                    None
+                }
+            }),
+        };
+        let letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(letters) = letters.as_ref() {
+            // As in `submit`.
+            let _ = letters.send(letter);
         }
         Ticket(receiver)
     }
 
     /// Lets the writer finish what waits, then ends it.
     pub(crate) fn stop(&self) {
-        drop(
-            self.jobs
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
-        let thread = self
-            .thread
+        drop(take(&self.letters));
+        let threads: Vec<_> = self
+            .threads
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
-            tracing::error!("the store's writer thread panicked");
+            .drain(..)
+            .collect();
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a writer thread of the store panicked");
+            }
+            // The placer has ended: nobody else hands acts over any more.
+            drop(take(&self.jobs));
         }
     }
+}
+
+fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+fn job<T: Send + 'static>(
+    act: impl FnOnce(&mut Act<'_>) -> Result<T, StoreError> + Send + 'static,
+    sender: oneshot::Sender<Result<T, StoreError>>,
+) -> Job {
+    Box::new(move |scene| {
+        let result = act(scene);
+        let answer: (Ending, Answer) = (
+            Ending::of(&result),
+            Box::new(move |failure| {
+                // A caller that has gone away no longer wants to know.
+                let _ = sender.send(match failure {
+                    Some(failure) if result.is_ok() => Err(failure),
+                    _ => result,
+                });
+            }),
+        );
+        answer
+    })
 }
 
 /// The writer thread's own.
 pub(crate) struct Group {
     pub(crate) writer: Box<dyn Writer>,
-    pub(crate) content: Box<dyn ContentWriter>,
     pub(crate) minter: Minter,
     pub(crate) watchers: Arc<Watchers>,
     pub(crate) health: Arc<Health>,
     pub(crate) reserve: Reserve,
+    pub(crate) turn: Arc<Turn>,
+    pub(crate) syncs: Arc<Syncs>,
 }
 
 impl Group {
@@ -213,13 +275,16 @@ impl Group {
             {
                 jobs.push(job);
             }
+            self.turn.busy();
             self.run(jobs);
+            self.turn.free();
         }
     }
 
     /// One group, from its acts to its answers.
     fn run(&mut self, jobs: Vec<Job>) {
         self.reserve.tend();
+        let acts = jobs.len() as u64;
         let mut answers = Vec::with_capacity(jobs.len());
         let mut told = Told::default();
         let committed = if self.health.failed() {
@@ -231,6 +296,10 @@ impl Group {
         let failure = committed.err();
         if let Some(failure) = &failure {
             self.stop_or_heal(failure);
+        }
+        if failure.is_none() {
+            self.syncs.commits.fetch_add(1, Ordering::Relaxed);
+            self.syncs.acts.fetch_add(acts, Ordering::Relaxed);
         }
         if failure.is_none() && told.revised {
             self.watchers.revised();
@@ -256,7 +325,6 @@ impl Group {
             let before = (self.minter.position(), told.accounts.len(), told.revised);
             let (ending, answer) = job(&mut Act {
                 sql: self.writer.sql(),
-                content: self.content.as_mut(),
                 minter: &mut self.minter,
                 told,
             });
@@ -272,14 +340,16 @@ impl Group {
                 Ending::GroupFails(failure) => return Err(failure),
             }
         }
-        self.content.sync()?;
+        // From here on the disk is what is waited for: the next group's letters may be synced meanwhile.
+        self.turn.free();
         self.writer.commit()
     }
 
-    /// A full disk is over when there is room again. Anything else that went wrong while committing leaves the
+    /// A full disk is over when there is room again, a database that cannot be reached when it can. Anything else that went wrong while committing leaves the
     /// outcome unknown: the store stops, and recovery decides from what the disk holds.
     fn stop_or_heal(&mut self, failure: &StoreError) {
-        let healed = matches!(failure, StoreError::Full) && self.writer.rollback().is_ok();
+        let passes = matches!(failure, StoreError::Full | StoreError::Unavailable(_));
+        let healed = passes && self.writer.rollback().is_ok();
         if !healed {
             self.health.fail(failure);
         }
@@ -287,9 +357,10 @@ impl Group {
 }
 
 /// Every caller of a failed group gets the same answer.
-fn copy_of(failure: &StoreError) -> StoreError {
+pub(crate) fn copy_of(failure: &StoreError) -> StoreError {
     match failure {
         StoreError::Full => StoreError::Full,
+        StoreError::Unavailable(why) => StoreError::Unavailable(why.clone()),
         _ => StoreError::Failed,
     }
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use mail::address::ReversePath;
+use mail::digest::Digest;
 use mail::structure::Structure;
 use mail::trace::Trace;
 use receipts::actor::Actor;
@@ -14,8 +15,9 @@ use crate::content::Place;
 use crate::contracts::words;
 use crate::mailboxes::{INBOX, mailbox_named};
 use crate::mint::{MessageFacts, Minted, RecipientFacts};
+use crate::placing::Octets;
 use crate::register::{Account, AccountId, AccountState, account_by_id};
-use crate::sql::Param;
+use crate::sql::{Param, Sql};
 use crate::staging::Sealed;
 use crate::{Store, StoreError};
 
@@ -151,17 +153,86 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Full`] (answer 452) or [`StoreError::Failed`] (answer 451): nothing was deposited.
-    pub fn deposit(&self, submission: Submission) -> Ticket<Accepted> {
+    pub fn deposit(&self, mut submission: Submission) -> Ticket<Accepted> {
         let host = self.host().to_owned();
         let structure = submission.structure.to_bytes();
-        self.act(move |act| {
-            let accepted = act.deposit(&submission, &structure, &host)?;
+        let held = submission.sealed.take_held();
+        let key = EarlierKey::of(&submission);
+        let wanted: Vec<AccountId> = submission
+            .recipients
+            .iter()
+            .map(|to| to.account.id)
+            .collect();
+        let act = move |act: &mut Act<'_>, place: Option<Place>| {
+            let accepted = act.deposit(&submission, place, &structure, &host)?;
             if !accepted.repeated {
                 // Kept before the commit: if the commit fails the file stays, unreferenced, for the next sweep.
                 submission.sealed.keep();
             }
             Ok(accepted)
-        })
+        };
+        match held {
+            Some(held) => {
+                let store = self.clone();
+                let digest = key.digest;
+                let needed = Box::new(move || store.read(|sql| key.any_lacks(sql, &wanted)));
+                let octets = Octets {
+                    held,
+                    digest,
+                    needed,
+                };
+                self.act_with_letter(octets, act)
+            }
+            None => self.act(move |scene| act(scene, None)),
+        }
+    }
+}
+
+/// By what an earlier submission of the same message is found (law 7).
+struct EarlierKey {
+    contract: ContractId,
+    field: Option<String>,
+    digest: Digest,
+}
+
+impl EarlierKey {
+    fn of(submission: &Submission) -> Self {
+        Self {
+            contract: submission.contract,
+            field: message_id_field(&submission.structure).cloned(),
+            digest: submission.sealed.digest(),
+        }
+    }
+
+    /// Who has this very message from an earlier submission under the same contract. No Message-ID: nobody (law 7).
+    fn earlier(&self, sql: &mut dyn Sql) -> Result<Vec<Earlier>, StoreError> {
+        let Some(field) = &self.field else {
+            return Ok(Vec::new());
+        };
+        sql.all(
+            "SELECT recipient.account, message.ulid FROM message JOIN recipient ON recipient.message = message.id \
+             WHERE message.message_id_field = $1 AND message.digest = $2 AND message.contract = $3 \
+             ORDER BY message.id",
+            &[
+                field.into(),
+                self.digest.as_bytes().into(),
+                (&self.contract.to_bytes()).into(),
+            ],
+            |row| {
+                Ok(Earlier {
+                    account: AccountId(row.int(0)?),
+                    message: MessageId::from_bytes(row.array(1)?),
+                })
+            },
+        )
+    }
+
+    /// Whether any of these accounts does not have it yet.
+    fn any_lacks(&self, sql: &mut dyn Sql, wanted: &[AccountId]) -> Result<bool, StoreError> {
+        let earlier = self.earlier(sql)?;
+        Ok(wanted
+            .iter()
+            .any(|account| earlier.iter().all(|one| one.account != *account)))
     }
 }
 
@@ -169,11 +240,12 @@ impl Act<'_> {
     fn deposit(
         &mut self,
         submission: &Submission,
+        place: Option<Place>,
         structure: &[u8],
         host: &str,
     ) -> Result<Accepted, StoreError> {
         let addressees = once_each(&submission.recipients);
-        let earlier = self.earlier(submission)?;
+        let earlier = EarlierKey::of(submission).earlier(self.sql)?;
         let (already, fresh): (Vec<&Addressee>, Vec<&Addressee>) = addressees
             .into_iter()
             .partition(|to| earlier.iter().any(|one| one.account == to.account.id));
@@ -184,9 +256,12 @@ impl Act<'_> {
         {
             return self.repeat(old.message);
         }
+        let place = place.or(submission.sealed.place()).ok_or_else(|| {
+            StoreError::Unavailable("the same letter, deposited earlier, has just gone".into())
+        })?;
 
         let facts = self.facts(submission)?;
-        let row = self.insert_message(submission, &facts, structure, host)?;
+        let row = self.insert_message(submission, &facts, (place, structure), host)?;
         let placed = numbered(&fresh);
         let minted = self.submission_accepted(
             &submission.actor,
@@ -219,29 +294,6 @@ impl Act<'_> {
             repeated: false,
             placed: count,
         })
-    }
-
-    /// Who has this very message from an earlier submission under the same contract. No Message-ID: nobody (law 7).
-    fn earlier(&mut self, submission: &Submission) -> Result<Vec<Earlier>, StoreError> {
-        let Some(field) = message_id_field(&submission.structure) else {
-            return Ok(Vec::new());
-        };
-        self.sql.all(
-            "SELECT recipient.account, message.ulid FROM message JOIN recipient ON recipient.message = message.id \
-             WHERE message.message_id_field = $1 AND message.digest = $2 AND message.contract = $3 \
-             ORDER BY message.id",
-            &[
-                field.into(),
-                submission.sealed.digest().as_bytes().into(),
-                (&submission.contract.to_bytes()).into(),
-            ],
-            |row| {
-                Ok(Earlier {
-                    account: AccountId(row.int(0)?),
-                    message: MessageId::from_bytes(row.array(1)?),
-                })
-            },
-        )
     }
 
     fn repeat(&mut self, message: MessageId) -> Result<Accepted, StoreError> {
@@ -279,10 +331,9 @@ impl Act<'_> {
         &mut self,
         submission: &Submission,
         facts: &MessageFacts,
-        structure: &[u8],
+        (Place { file, offset }, structure): (Place, &[u8]),
         host: &str,
     ) -> Result<i64, StoreError> {
-        let Place { file, offset } = submission.sealed.place(self.content)?;
         let trace = Trace {
             return_path: &submission.envelope.from,
             helo: &submission.envelope.helo,

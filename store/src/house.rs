@@ -9,11 +9,12 @@ use std::time::Duration;
 use mail::time::Timestamp;
 
 use crate::clock::Clock;
-use crate::commit::{Act, Group, Queue, Ticket};
-use crate::content::Content;
+use crate::commit::{Act, Group, Queue, Syncs, Ticket};
+use crate::content::{Content, Place};
 use crate::mint::Minter;
 use crate::options::{Contents, Database, Options};
 use crate::originals::OctetsCache;
+use crate::placing::{Octets, Placer};
 use crate::reserve::Reserve;
 use crate::schema;
 use crate::segments::Segments;
@@ -44,6 +45,7 @@ struct Inner {
     budget: Arc<Budget>,
     revision: AtomicU64,
     cache: OctetsCache,
+    syncs: Arc<Syncs>,
     ending: Arc<Ending>,
 }
 
@@ -102,25 +104,33 @@ impl Store {
         let clock = Arc::new(Clock::new(options.clock.clone()));
         let watchers = Arc::new(Watchers::default());
         let health = Arc::new(Health::default());
+        let syncs = Arc::new(Syncs::default());
+        let placer = Placer {
+            content: content.writer(&|file| end_of_content(engine.as_ref(), file))?,
+            health: Arc::clone(&health),
+            syncs: Arc::clone(&syncs),
+        };
         let group = Group {
             writer: engine.writer()?,
-            content: content.writer(&|file| end_of_content(engine.as_ref(), file))?,
             minter: Minter::new(options.host.clone(), Arc::clone(&clock)),
             watchers: Arc::clone(&watchers),
             health: Arc::clone(&health),
             reserve: Reserve::open(&options.dir),
+            turn: Arc::default(),
+            syncs: Arc::clone(&syncs),
         };
         let store = Self(Arc::new(Inner {
             options,
             engine,
             content,
             clock,
-            queue: Queue::start(group)?,
+            queue: Queue::start(group, placer)?,
             watchers,
             health,
             budget: Arc::default(),
             revision: AtomicU64::new(0),
             cache: OctetsCache::default(),
+            syncs,
             ending: Arc::default(),
         }));
         store.refresh_revision()?;
@@ -224,6 +234,20 @@ impl Store {
         self.0.queue.submit(act)
     }
 
+    /// Has a letter's octets made durable where they will stay, then hands the act to the writer.
+    pub(crate) fn act_with_letter<T: Send + 'static>(
+        &self,
+        octets: Octets,
+        act: impl FnOnce(&mut Act<'_>, Option<Place>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Ticket<T> {
+        self.0.queue.submit_letter(octets, act)
+    }
+
+    /// How often something was made durable since the store was opened, and for how many.
+    pub fn syncs(&self) -> &Syncs {
+        &self.0.syncs
+    }
+
     pub(crate) fn content(&self) -> Arc<dyn Content> {
         Arc::clone(&self.0.content)
     }
@@ -286,14 +310,26 @@ impl Drop for Inner {
 
 fn engine(options: &Options) -> Result<Arc<dyn Engine>, StoreError> {
     match &options.database {
-        Database::Sqlite => Ok(Arc::new(Sqlite::open(&options.dir.join("knik.db"))?)),
+        Database::Sqlite => {
+            let vfs = options.ground.sqlite_vfs.clone();
+            Ok(Arc::new(Sqlite::open_on(
+                &options.dir.join("knik.db"),
+                vfs,
+            )?))
+        }
         Database::Postgres(_) => Err(StoreError::Invalid("PostgreSQL is not built yet".into())),
     }
 }
 
 fn content(options: &Options) -> Result<Arc<dyn Content>, StoreError> {
     match &options.contents {
-        Contents::Segments => Ok(Arc::new(Segments::open(&options.dir.join("content"))?)),
+        Contents::Segments => {
+            let disk = Arc::clone(&options.ground.disk);
+            Ok(Arc::new(Segments::open_on(
+                disk,
+                &options.dir.join("content"),
+            )?))
+        }
         Contents::S3(_) => Err(StoreError::Invalid("S3 is not built yet".into())),
     }
 }
@@ -323,11 +359,11 @@ fn end_of_content(engine: &dyn Engine, file: i64) -> Result<Option<u64>, StoreEr
     let mut end = None;
     engine.read(&mut |sql| {
         end = sql.first(
-            "SELECT content_offset + size FROM (SELECT id, content_file, content_offset, size FROM message \
-             ORDER BY id DESC LIMIT $2) AS newest WHERE content_file = $1 ORDER BY id DESC LIMIT 1",
+            "SELECT MAX(content_offset + size) FROM (SELECT content_file, content_offset, size FROM message \
+             ORDER BY id DESC LIMIT $2) AS newest WHERE content_file = $1",
             &[Param::Int(file), Param::Int(TAIL_ROWS)],
-            |row| row.number(0),
-        )?;
+            |row| row.optional(0, |r, c| r.number(c)),
+        )?.flatten();
         Ok(())
     })?;
     Ok(end)

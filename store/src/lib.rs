@@ -13,11 +13,13 @@
 //! | [`schema`] | numbered migrations |
 //! | [`content`] | the content seam: where message octets live |
 //! | [`segments`] | content in local append-only segment files |
+//! | [`disk`] | the disk seam: what content files ask of a file system |
 //! | [`clock`] | event time and its clock state |
 //! | [`commit`] | group commit: the writer thread and [`Ticket`] |
 //! | [`mint`] | the only place where events are made |
 //! | [`contracts`] | senders under contract |
 //! | [`register`] | holders' accounts and enrolled certificates |
+//! | `placing` | letters' octets made durable ahead of the act that refers to them |
 //! | [`reserve`] | room kept for reading when the disk is nearly full |
 //! | [`staging`] | octets on their way in: [`Staging`], [`Sealed`] |
 //! | [`deposit`] | a submission becomes placements and evidence |
@@ -46,6 +48,7 @@ pub mod commit;
 pub mod content;
 pub mod contracts;
 pub mod deposit;
+pub mod disk;
 pub mod evidence;
 pub mod log;
 pub mod mailboxes;
@@ -70,6 +73,7 @@ pub mod watch;
 mod error;
 mod house;
 mod originals;
+mod placing;
 mod trusted;
 
 pub use commit::Ticket;

@@ -29,7 +29,7 @@ const WAL_PAGES: i64 = 4096;
 
 /// SQLite behind the [`Engine`] seam.
 pub struct Sqlite {
-    path: PathBuf,
+    at: At,
     idle: Mutex<Vec<Connection>>,
     version: Mutex<Connection>,
 }
@@ -40,18 +40,30 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError::Sql`] if the library is older than 3.51.3 or the file cannot be opened.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_on(path, None)
+    }
+
+    /// As [`open`](Self::open), on the file system registered with SQLite under the name `vfs`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); also when no file system has that name.
+    pub fn open_on(path: &Path, vfs: Option<String>) -> Result<Self, StoreError> {
         if rusqlite::version_number() < SQLITE_VERSION_MIN {
             return Err(StoreError::Sql(format!(
                 "SQLite {} is too old: 3.51.3 or later is needed",
                 rusqlite::version()
             )));
         }
-        // The writer's open makes the file and its journal mode; readers need both to exist.
-        drop(connect(path, true)?);
-        Ok(Self {
+        let at = At {
             path: path.to_owned(),
+            vfs,
+        };
+        // The writer's open makes the file and its journal mode; readers need both to exist.
+        drop(at.connect(true)?);
+        Ok(Self {
+            version: Mutex::new(at.connect(false)?),
             idle: Mutex::new(Vec::new()),
-            version: Mutex::new(connect(path, false)?),
+            at,
         })
     }
 }
@@ -68,7 +80,7 @@ impl Engine for Sqlite {
             .pop();
         let connection = match spare {
             Some(connection) => connection,
-            None => connect(&self.path, false)?,
+            None => self.at.connect(false)?,
         };
         connection.execute_batch("BEGIN").map_err(sql_error)?;
         let result = work(&mut Session(&connection));
@@ -82,7 +94,7 @@ impl Engine for Sqlite {
 
     fn writer(&self) -> Result<Box<dyn Writer>, StoreError> {
         Ok(Box::new(SqliteWriter {
-            session: Owned(connect(&self.path, true)?),
+            session: Owned(self.at.connect(true)?),
         }))
     }
 
@@ -103,40 +115,53 @@ impl Engine for Sqlite {
     }
 }
 
-fn connect(path: &Path, write: bool) -> Result<Connection, StoreError> {
-    let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    flags |= if write {
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
-    } else {
-        OpenFlags::SQLITE_OPEN_READ_WRITE
-    };
-    let connection = Connection::open_with_flags(path, flags).map_err(sql_error)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(sql_error)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
-    let set = |name: &str, value: &dyn ToSql| {
-        connection
-            .pragma_update(None, name, value)
-            .map_err(sql_error)
-    };
-    if write {
-        let mode: String = connection
-            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
-            .map_err(sql_error)?;
-        if mode != "wal" {
-            return Err(StoreError::Sql(format!("journal mode is {mode}, not WAL")));
+/// Where the database is.
+struct At {
+    path: PathBuf,
+    /// The file system registered with SQLite; `None`: the operating system's.
+    vfs: Option<String>,
+}
+
+impl At {
+    fn connect(&self, write: bool) -> Result<Connection, StoreError> {
+        let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        flags |= if write {
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
+        } else {
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+        };
+        let connection = match self.vfs.as_deref() {
+            Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs),
+            None => Connection::open_with_flags(&self.path, flags),
         }
-        // FULL: the WAL is synced before COMMIT returns. Nothing less may stand behind a 250.
-        set("synchronous", &"FULL")?;
-        set("wal_autocheckpoint", &WAL_PAGES)?;
-        // What is deleted is content now and then (the search index): it is written over, not only unlinked.
-        set("secure_delete", &true)?;
-    } else {
-        set("query_only", &true)?;
+        .map_err(sql_error)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(sql_error)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+        let set = |name: &str, value: &dyn ToSql| {
+            connection
+                .pragma_update(None, name, value)
+                .map_err(sql_error)
+        };
+        if write {
+            let mode: String = connection
+                .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+                .map_err(sql_error)?;
+            if mode != "wal" {
+                return Err(StoreError::Sql(format!("journal mode is {mode}, not WAL")));
+            }
+            // FULL: the WAL is synced before COMMIT returns. Nothing less may stand behind a 250.
+            set("synchronous", &"FULL")?;
+            set("wal_autocheckpoint", &WAL_PAGES)?;
+            // What is deleted is content now and then (the search index): it is written over, not only unlinked.
+            set("secure_delete", &true)?;
+        } else {
+            set("query_only", &true)?;
+        }
+        // Each connection caches up to 32 MiB of pages for the writer, 4 MiB for a reader (negative: KiB).
+        set("cache_size", &if write { -32_768_i64 } else { -4_096 })?;
+        set("temp_store", &"MEMORY")?;
+        Ok(connection)
     }
-    // Each connection caches up to 32 MiB of pages for the writer, 4 MiB for a reader (negative: KiB).
-    set("cache_size", &if write { -32_768_i64 } else { -4_096 })?;
-    set("temp_store", &"MEMORY")?;
-    Ok(connection)
 }
 
 /// An error of the engine, sorted: a full disk heals, a failed write does not.

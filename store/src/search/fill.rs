@@ -175,6 +175,8 @@ impl Indexer {
                 tracing::error!(%what, "a letter cannot be indexed");
                 None
             }
+            // Its octets were erased.
+            Err(StoreError::NotFound(_)) => None,
             text => text?,
         };
         Ok(Entry {
