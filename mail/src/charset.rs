@@ -28,9 +28,10 @@ pub(crate) fn decode<'a>(octets: &'a [u8], charset: Option<&str>) -> Cow<'a, str
     match (decoder, std::str::from_utf8(octets)) {
         (Some(decode), _) => decode(octets).into(),
         (None, Ok(text)) => text.into(),
-        (None, Err(_)) => {
-            charset_decoder(b"windows-1251").map_or_else(|| String::from_utf8_lossy(octets), |decode| decode(octets).into())
-        }
+        (None, Err(_)) => charset_decoder(b"windows-1251").map_or_else(
+            || String::from_utf8_lossy(octets),
+            |decode| decode(octets).into(),
+        ),
     }
 }
 

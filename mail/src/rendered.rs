@@ -3,8 +3,8 @@
 //!
 //! There is no style sheet here: what a style hides is text all the same. Never slower than linear.
 
-use memchr::{memchr, memchr2, memmem};
 use mail_parser::decoders::html::add_html_token;
+use memchr::{memchr, memchr2, memmem};
 
 /// Elements within a line (HTML §4.5 and what mail programs add); sorted.
 const WITHIN_A_LINE: [&str; 36] = [
@@ -43,9 +43,7 @@ fn markup<'a>(here: &'a str, text: &mut String) -> &'a str {
     let after = here.get(1..).unwrap_or_default();
     if let Some(comment) = after.strip_prefix("!--") {
         // `<!-->` and `<!--->` are whole comments.
-        let short = ["->", ">"]
-            .iter()
-            .find_map(|end| comment.strip_prefix(end));
+        let short = ["->", ">"].iter().find_map(|end| comment.strip_prefix(end));
         return short.unwrap_or_else(|| behind(memmem::find(here.as_bytes(), b"-->"), 3));
     }
     if after.starts_with(['!', '?']) {
@@ -167,8 +165,14 @@ mod tests {
             ("a<script>var b = '<p>';</script>c", "a\n\nc"),
             ("<STYLE type=x>p { }</Style >a", "\n\na"),
             ("a<script>never closed", "a\n"),
-            ("<!-- x > y -->a<!--[if mso]>b<![endif]-->c<!-->d<!doctype html>e", "acde"),
-            ("&amp;&lt;&#1344;&#x561;&nbsp;&#150;&eacute;&bogus;&", "&<Հա\u{a0}–é&bogus;&"),
+            (
+                "<!-- x > y -->a<!--[if mso]>b<![endif]-->c<!-->d<!doctype html>e",
+                "acde",
+            ),
+            (
+                "&amp;&lt;&#1344;&#x561;&nbsp;&#150;&eacute;&bogus;&",
+                "&<Հա\u{a0}–é&bogus;&",
+            ),
             ("a&nbsp b &ampc", "a\u{a0} b &ampc"),
             ("1 < 2 <3", "1 < 2 <3"),
             ("a<", "a<"),

@@ -175,7 +175,10 @@ fn part_text(original: &[u8], part: &Part, mime: Option<&ContentType>) -> String
         Some(octets) => octets.into(),
         None => body.into(),
     };
-    let parameter = |name| mime.and_then(|mime| mime.parameter(name)).unwrap_or_default();
+    let parameter = |name| {
+        mime.and_then(|mime| mime.parameter(name))
+            .unwrap_or_default()
+    };
     match part.media_subtype.as_str() {
         "html" | "x-html" | "xhtml" => {
             let charset = part.charset.clone().or_else(|| charset_within(&octets));
@@ -245,7 +248,8 @@ fn charset_within(html: &[u8]) -> Option<String> {
     let head = String::from_utf8_lossy(head).to_ascii_lowercase();
     let (_, after) = head.split_once("charset=")?;
     let name = after.trim_start_matches(['"', '\'', ' ']);
-    let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':')));
+    let end =
+        name.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':')));
     let name = name.get(..end.unwrap_or(name.len()))?;
     (!name.is_empty()).then(|| name.to_owned())
 }

@@ -190,7 +190,10 @@ mod tests {
     #[test]
     fn encoded_words() {
         let vectors = [
-            (" =?utf-8?Q?=D5=80=D5=A1?=\r\n =?utf-8?Q?=D5=B5?= x\r\n", "Հայ x"),
+            (
+                " =?utf-8?Q?=D5=80=D5=A1?=\r\n =?utf-8?Q?=D5=B5?= x\r\n",
+                "Հայ x",
+            ),
             // Cut within a character.
             ("=?utf-8?Q?=D5=80=D5?= =?UTF-8?B?oQ==?=", "Հա"),
             ("a =?koi8-r?B?8NLJ18XU?= b", "a Привет b"),
@@ -198,7 +201,10 @@ mod tests {
             ("\"=?utf-8?Q?=D5=80=5F_x?=\" <a@b>", "\"Հ_ x\" <a@b>"),
             ("(=?utf-8*hy?Q?=D5=80?=)", "(Հ)"),
             ("=?utf-8?Q?with space?=", "with space"),
-            ("=?utf-8?X?abc?= =?utf-8?Q?open", "=?utf-8?X?abc?= =?utf-8?Q?open"),
+            (
+                "=?utf-8?X?abc?= =?utf-8?Q?open",
+                "=?utf-8?X?abc?= =?utf-8?Q?open",
+            ),
             ("=??Q?a?= =?u v?Q?a?=", "=??Q?a?= =?u v?Q?a?="),
             ("=?=?utf-8?Q?=D5=80?=", "=?Հ"),
             ("=?klingon?Q?=D5=80?=", "Հ"),
@@ -216,7 +222,10 @@ mod tests {
     fn parameters() {
         let vectors = [
             ("a/b; name*=utf-8'hy'%D5%80%D5%A1.pdf", "Հա.pdf"),
-            ("a/b; name*1*=%A1; name*0*=utf-8''%D5%80%D5; name*2=\".p%20df\"", "Հա.p%20df"),
+            (
+                "a/b; name*1*=%A1; name*0*=utf-8''%D5%80%D5; name*2=\".p%20df\"",
+                "Հա.p%20df",
+            ),
             ("a/b; name=\"=?utf-8?Q?=D5=80?=.pdf\"", "Հ.pdf"),
             ("a/b; name=plain.pdf; NAME*=koi8-r''%F0", "П"),
             ("a/b; name*0=two; name*1=parts", "twoparts"),
@@ -224,10 +233,16 @@ mod tests {
         ];
         for (value, want) in vectors {
             let parameters = ContentType::parse(value.as_bytes()).unwrap().parameters;
-            assert_eq!(parameter(&parameters, "name").as_deref(), Some(want), "{value}");
+            assert_eq!(
+                parameter(&parameters, "name").as_deref(),
+                Some(want),
+                "{value}"
+            );
             assert_eq!(parameter(&parameters, "nam"), None);
         }
-        let parameters = ContentType::parse(b"a/b; x=1; name*=utf-8''%41; y*0=2").unwrap().parameters;
+        let parameters = ContentType::parse(b"a/b; x=1; name*=utf-8''%41; y*0=2")
+            .unwrap()
+            .parameters;
         assert_eq!(extended_parameters(&parameters), ["A", "2"]);
     }
 }

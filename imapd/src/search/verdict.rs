@@ -127,7 +127,8 @@ impl Test {
     /// `None`: more has to be known.
     pub fn verdict(&self, known: &Known<'_>) -> Option<bool> {
         let candidate = known.candidate;
-        let described = |judge: &dyn Fn(&Description) -> bool| Some(known.description?.is_some_and(judge));
+        let described =
+            |judge: &dyn Fn(&Description) -> bool| Some(known.description?.is_some_and(judge));
         match self {
             Self::All => Some(true),
             Self::Numbers(ranges) => Some(ranges.contains(candidate.number)),

@@ -59,14 +59,22 @@ impl Chance {
             2 => {
                 let mut body = String::new();
                 for (at, octet) in wrapped.bytes().enumerate() {
-                    let _ = write!(body, "={octet:02X}{}", if at % 24 == 23 { "=\r\n" } else { "" });
+                    let _ = write!(
+                        body,
+                        "={octet:02X}{}",
+                        if at % 24 == 23 { "=\r\n" } else { "" }
+                    );
                 }
                 typed("plain", "quoted-printable", body)
             }
             3 => {
                 let middle = text.floor_char_boundary(text.len() / 2);
                 let (one, other) = text.split_at(middle);
-                typed("html", "8bit", format!("<p>{one}<b class=aba>{other}</b></p>"))
+                typed(
+                    "html",
+                    "8bit",
+                    format!("<p>{one}<b class=aba>{other}</b></p>"),
+                )
             }
             _ => format!(
                 "{head}Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/csv; charset=utf-8\r\n\r\n\
@@ -127,7 +135,8 @@ impl Asked {
                 Self {
                     key: format!("({word}({}) ({}))", one.key, other.key),
                     holds: Box::new(move |subject, text| {
-                        let (one, other) = ((one.holds)(subject, text), (other.holds)(subject, text));
+                        let (one, other) =
+                            ((one.holds)(subject, text), (other.holds)(subject, text));
                         if both { one && other } else { one || other }
                     }),
                 }
@@ -188,7 +197,10 @@ fn index_and_scan_agree_with_the_plain_texts() {
             some += usize::from(!want.is_empty() && want.len() < letters.len());
             assert_eq!(search(reader, &one.key), want, "{when}: {}", one.key);
         }
-        assert!(some > asked.len() / 3, "only {some} queries tell letters apart");
+        assert!(
+            some > asked.len() / 3,
+            "only {some} queries tell letters apart"
+        );
     };
     compare(&mut reader, &letters, "by scan");
     let mut indexer = Indexer::new(&post.store);
@@ -224,14 +236,22 @@ fn search_of_ten_thousand() {
     let mut post = Post::new("e-citizen.example", "localhost").unwrap();
     post.add_account(LOCAL, Kind::Person).unwrap();
     let mut chance = Chance(7);
-    let vocabulary: Vec<Vec<String>> = ["աբգդեզէըթժիլխծկհձղճմյնշոչպջռսվտրցփքօֆ", "абвгдежзийклмнопрстуфхцчшщыэюя", "abcdefghijklmnopqrstuvwxyz"]
-        .iter()
-        .map(|letters| {
-            let letters: Vec<char> = letters.chars().collect();
-            let word = |chance: &mut Chance| (0..3 + chance.below(8)).map(|_| *chance.of(&letters)).collect();
-            (0..15_000).map(|_| word(&mut chance)).collect()
-        })
-        .collect();
+    let vocabulary: Vec<Vec<String>> = [
+        "աբգդեզէըթժիլխծկհձղճմյնշոչպջռսվտրցփքօֆ",
+        "абвгдежзийклмнопрстуфхцчшщыэюя",
+        "abcdefghijklmnopqrstuvwxyz",
+    ]
+    .iter()
+    .map(|letters| {
+        let letters: Vec<char> = letters.chars().collect();
+        let word = |chance: &mut Chance| {
+            (0..3 + chance.below(8))
+                .map(|_| *chance.of(&letters))
+                .collect()
+        };
+        (0..15_000).map(|_| word(&mut chance)).collect()
+    })
+    .collect();
     let (mut octets, total) = (0, 10_000);
     for number in 0..total {
         let words = chance.of(&vocabulary).clone();
@@ -242,7 +262,9 @@ fn search_of_ten_thousand() {
             text += &words[word];
             text.push_str(if at % 10 == 0 { "\r\n" } else { " " });
         }
-        let letter = format!("From: a@sender.example\r\nSubject: notice {number}\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{text}\r\n");
+        let letter = format!(
+            "From: a@sender.example\r\nSubject: notice {number}\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{text}\r\n"
+        );
         octets += letter.len();
         post.deposit(&[LOCAL], letter.as_bytes()).unwrap();
     }
@@ -264,7 +286,11 @@ fn search_of_ten_thousand() {
             for _ in 0..2 {
                 let began = Instant::now();
                 let found = search(&mut reader, key).len();
-                println!("{when}: {found:>6} found in {:>8.1} ms: {}", began.elapsed().as_secs_f64() * 1e3, key.replace("\r\n", " "));
+                println!(
+                    "{when}: {found:>6} found in {:>8.1} ms: {}",
+                    began.elapsed().as_secs_f64() * 1e3,
+                    key.replace("\r\n", " ")
+                );
             }
         }
         let began = Instant::now();

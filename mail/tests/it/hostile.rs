@@ -18,7 +18,10 @@ fn in_time(what: &str, message: &[u8]) -> Structure {
         "{what}: {} octets took {taken:?}",
         message.len()
     );
-    assert!(text.header.len() + text.body.len() <= message.len() * 20 + 1024, "{what}");
+    assert!(
+        text.header.len() + text.body.len() <= message.len() * 20 + 1024,
+        "{what}"
+    );
     let stored = structure.to_bytes().len();
     assert!(
         stored <= message.len() * 12 + 600_000,

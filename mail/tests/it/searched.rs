@@ -63,7 +63,11 @@ fn bodies() {
     for (header, body, needle, want) in vectors {
         let searched = searched(&with_part(header, body));
         let needle = Needle::new(needle);
-        assert_eq!(searched.body_has(&needle), want, "{needle:?} in {searched:?} of {header}");
+        assert_eq!(
+            searched.body_has(&needle),
+            want,
+            "{needle:?} in {searched:?} of {header}"
+        );
         assert_eq!(searched.has(&needle), want, "{header}");
     }
 }

@@ -76,7 +76,8 @@ impl Store {
     pub fn search_backlog(&self) -> Result<u64, StoreError> {
         self.read(|sql| {
             let done = done(sql)?;
-            let letters = sql.integer("SELECT COUNT(*) FROM message WHERE id > $1", &[done.into()])?;
+            let letters =
+                sql.integer("SELECT COUNT(*) FROM message WHERE id > $1", &[done.into()])?;
             let indexed = sql.integer(
                 "SELECT COUNT(*) FROM search_mark WHERE message > $1 AND form = $2",
                 &[done.into(), FORM.into()],
@@ -211,10 +212,14 @@ impl Indexer {
                     again: false,
                 });
             }
-            Some(Round { through, again: true, .. }) => {
+            Some(Round {
+                through,
+                again: true,
+                ..
+            }) => {
                 self.round = None;
                 self.at = self.at.max(through);
-                self.settle(through)?;
+                self.settle(settled, through)?;
             }
             Some(ref mut round) if round.ended.elapsed() >= self.settled_after => {
                 round.again = true;
@@ -226,9 +231,10 @@ impl Indexer {
         Ok(Step::Nothing)
     }
 
-    fn settle(&self, through: i64) -> Result<(), StoreError> {
+    fn settle(&self, settled: i64, through: i64) -> Result<(), StoreError> {
         self.store
             .act(move |act| {
+                act.forget_all_unplaced(settled, through)?;
                 let name = done_name();
                 act.sql.run(
                     "INSERT INTO setting (name, value) VALUES ($1, 0) ON CONFLICT (name) DO NOTHING",
@@ -271,6 +277,18 @@ impl Act<'_> {
                     (&text.body).into(),
                 ],
             )?;
+        }
+        Ok(())
+    }
+
+    /// On another node a letter's last placement may have gone while it was being indexed here.
+    fn forget_all_unplaced(&mut self, after: i64, through: i64) -> Result<(), StoreError> {
+        for table in ["search_text", "search_mark"] {
+            let statement = format!(
+                "DELETE FROM {table} WHERE message > $1 AND message <= $2 AND NOT EXISTS (SELECT 1 FROM recipient \
+                 JOIN placement ON placement.recipient = recipient.id WHERE recipient.message = {table}.message)"
+            );
+            self.sql.run(&statement, &[after.into(), through.into()])?;
         }
         Ok(())
     }

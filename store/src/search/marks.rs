@@ -120,7 +120,10 @@ mod tests {
 
     #[test]
     fn marks_exclude_what_is_not_there() {
-        let text = searched("subject: ծանուցում", "Հարգելի քաղաքացի, уважаемый гражданин");
+        let text = searched(
+            "subject: ծանուցում",
+            "Հարգելի քաղաքացի, уважаемый гражданин",
+        );
         let marks = Marks::of(&text);
         for phrase in ["ԾԱՆՈՒ", "гражданин", "ցում", "ab", "", "ւցու"] {
             assert!(
@@ -128,7 +131,8 @@ mod tests {
                 "{phrase}"
             );
         }
-        for phrase in ["nothing of this kind", "заявление", "դատարանի որոշում"] {
+        for phrase in ["nothing of this kind", "заявление", "դատարանի որոշում"]
+        {
             assert!(
                 !marks.may_have(&Probe::new(&Needle::new(phrase))),
                 "{phrase}"

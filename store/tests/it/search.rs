@@ -141,3 +141,66 @@ fn nothing_is_left_of_a_letter_that_lies_in_no_mailbox() {
     // Nor does the index take it in again.
     assert_eq!(index_all(&post.store), 0);
 }
+
+/// `cargo test --release -p store -- --ignored --nocapture deposits_beside_the_index`
+#[test]
+#[ignore = "measures; half a minute"]
+fn deposits_beside_the_index() {
+    const SENDERS: usize = 50;
+    const RUN: Duration = Duration::from_secs(5);
+    for (indexed, what) in [
+        (false, "without"),
+        (true, "with"),
+        (false, "without"),
+        (true, "with"),
+    ] {
+        let post = Post::new();
+        let holders: Vec<_> = (0..SENDERS)
+            .map(|number| post.account(&format!("25038512{number:02}")))
+            .collect();
+        let over = std::sync::atomic::AtomicBool::new(false);
+        let over = &over;
+        let is_over = move || over.load(std::sync::atomic::Ordering::Relaxed);
+        let (deposited, filled) = std::thread::scope(|scope| {
+            let senders: Vec<_> = holders
+                .iter()
+                .enumerate()
+                .map(|(sender, holder)| {
+                    let post = &post;
+                    scope.spawn(move || {
+                        let mut count = 0_usize;
+                        while !is_over() {
+                            let octets = letter(&format!("{sender}.{count}"), 4096);
+                            post.deposit(&octets, &[holder]).unwrap();
+                            count += 1;
+                        }
+                        count
+                    })
+                })
+                .collect();
+            let store = post.store.clone();
+            // As the chore does: half a second of work, half a second of rest.
+            let filler = scope.spawn(move || {
+                let (mut indexer, mut count) = (Indexer::new(&store), 0);
+                while indexed && !is_over() {
+                    let begin = std::time::Instant::now();
+                    while begin.elapsed() < RUN / 10
+                        && let Step::Indexed(more) = indexer.step().unwrap()
+                    {
+                        count += more;
+                    }
+                    std::thread::sleep(RUN / 10);
+                }
+                count
+            });
+            std::thread::sleep(RUN);
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            let deposited: usize = senders.into_iter().map(|one| one.join().unwrap()).sum();
+            (deposited, filler.join().unwrap())
+        });
+        let rate = deposited as f64 / RUN.as_secs_f64();
+        println!(
+            "{what} the index: {rate:.0} letters of 4 KiB deposited a second, {filled} indexed meanwhile"
+        );
+    }
+}
