@@ -63,6 +63,8 @@ struct Waiting {
     place: Place,
     size: u64,
     digest: Digest,
+    /// Milliseconds since 1970.
+    submitted: i64,
 }
 
 /// What goes into the index of one letter; without marks it is scanned.
@@ -72,17 +74,16 @@ struct Entry {
 }
 
 impl Store {
-    /// Letters that are not in the index yet. Counts what is not settled: seconds old letters, when the index keeps up.
+    /// About how many letters are not in the index yet: exact where the numbers of letters have no gaps. Cheap.
     pub fn search_backlog(&self) -> Result<u64, StoreError> {
         self.read(|sql| {
             let done = done(sql)?;
-            let letters =
-                sql.integer("SELECT COUNT(*) FROM message WHERE id > $1", &[done.into()])?;
+            let newest = sql.integer("SELECT MAX(id) FROM message", &[])?;
             let indexed = sql.integer(
                 "SELECT COUNT(*) FROM search_mark WHERE message > $1 AND form = $2",
                 &[done.into(), FORM.into()],
             )?;
-            Ok(u64::try_from(letters - indexed).unwrap_or(0))
+            Ok(u64::try_from(newest - done - indexed).unwrap_or(0))
         })
     }
 }
@@ -117,25 +118,35 @@ impl Indexer {
             self.began = true;
         }
         let waiting = self.waiting()?;
-        let Some(last) = waiting.last().map(|letter| letter.id) else {
+        if waiting.is_empty() {
             return self.end_round();
-        };
-        let (mut entries, mut octets, mut through) = (Vec::new(), 0, last);
+        }
+        let (mut entries, mut octets) = (Vec::new(), 0);
+        let (mut through, mut submitted) = (self.at, 0);
         for letter in waiting {
             let entry = self.entry(&letter)?;
+            (through, submitted) = (letter.id, letter.submitted);
             octets += entry
                 .text
                 .as_ref()
                 .map_or(0, |(_, text)| text.header.len() + text.body.len());
             entries.push(entry);
             if octets >= BATCH_OCTETS_MAX {
-                through = letter.id;
                 break;
             }
         }
-        let count = entries.len();
+        let (count, before) = (entries.len(), self.at);
+        let age = self.store.now().as_millis().saturating_sub(submitted);
+        let is_settled = u128::try_from(age).is_ok_and(|age| age >= SETTLED_AFTER.as_millis());
         self.store
-            .act(move |act| entries.iter().try_for_each(|entry| act.index(entry)))
+            .act(move |act| {
+                entries.iter().try_for_each(|entry| act.index(entry))?;
+                // Catching up after a long time, or with an old store, goes on from here after a crash.
+                if is_settled {
+                    act.settle(before, through)?;
+                }
+                Ok(())
+            })
             .wait()?;
         self.at = through;
         Ok(Step::Indexed(count))
@@ -146,7 +157,7 @@ impl Indexer {
         self.store.read(|sql| {
             sql.all(
                 "SELECT message.id, message.trace, message.structure, message.content_file, message.content_offset, \
-                 message.size, message.digest FROM message \
+                 message.size, message.digest, message.submitted FROM message \
                  LEFT JOIN search_mark ON search_mark.message = message.id AND search_mark.form = $2 \
                  WHERE message.id > $1 AND search_mark.message IS NULL AND EXISTS (SELECT 1 FROM recipient \
                  JOIN placement ON placement.recipient = recipient.id WHERE recipient.message = message.id) \
@@ -163,6 +174,7 @@ impl Indexer {
                         },
                         size: row.number(5)?,
                         digest: Digest::from_bytes(row.array(6)?),
+                        submitted: row.int(7)?,
                     })
                 },
             )
@@ -219,7 +231,9 @@ impl Indexer {
             }) => {
                 self.round = None;
                 self.at = self.at.max(through);
-                self.settle(settled, through)?;
+                self.store
+                    .act(move |act| act.settle(settled, through))
+                    .wait()?;
             }
             Some(ref mut round) if round.ended.elapsed() >= self.settled_after => {
                 round.again = true;
@@ -229,24 +243,6 @@ impl Indexer {
             Some(_) => {}
         }
         Ok(Step::Nothing)
-    }
-
-    fn settle(&self, settled: i64, through: i64) -> Result<(), StoreError> {
-        self.store
-            .act(move |act| {
-                act.forget_all_unplaced(settled, through)?;
-                let name = done_name();
-                act.sql.run(
-                    "INSERT INTO setting (name, value) VALUES ($1, 0) ON CONFLICT (name) DO NOTHING",
-                    &[(&name).into()],
-                )?;
-                act.sql.run(
-                    "UPDATE setting SET value = $2 WHERE name = $1 AND value < $2",
-                    &[(&name).into(), through.into()],
-                )
-            })
-            .wait()
-            .map(drop)
     }
 }
 
@@ -278,6 +274,22 @@ impl Act<'_> {
                 ],
             )?;
         }
+        Ok(())
+    }
+
+    /// What was settled up to `settled` is settled up to `through`.
+    fn settle(&mut self, settled: i64, through: i64) -> Result<(), StoreError> {
+        self.forget_all_unplaced(settled, through)?;
+        let name = done_name();
+        self.sql.run(
+            "INSERT INTO setting (name, value) VALUES ($1, 0) ON CONFLICT (name) DO NOTHING",
+            &[(&name).into()],
+        )?;
+        // Only on from there: what lies between was looked at when it was new, and has to be once more.
+        self.sql.run(
+            "UPDATE setting SET value = $3 WHERE name = $1 AND value = $2",
+            &[(&name).into(), settled.into(), through.into()],
+        )?;
         Ok(())
     }
 
