@@ -36,5 +36,7 @@ mod relay;
 mod s3;
 #[path = "it/samples.rs"]
 mod samples;
+#[path = "it/search.rs"]
+mod search;
 #[path = "it/server.rs"]
 mod server;
