@@ -34,6 +34,7 @@ use webd::{Figures, Webd};
 use crate::chores::{
     Chores,
     erase::Erase,
+    index::Index,
     publish::{Follow, Publish},
     receipts::Receipts,
     relay::Outward,
@@ -200,6 +201,8 @@ fn start_chores(
     threads.push(Chores::start(vec![Box::new(time_stamp)], failed)?);
     let erase = Erase::new(config.retention.rules, store);
     threads.push(Chores::start(vec![Box::new(erase)], failed)?);
+    let index = Index::new(store, shutdown);
+    threads.push(Chores::start(vec![Box::new(index)], failed)?);
     let receipts = Receipts::new(config, store);
     threads.push(Chores::start(vec![Box::new(receipts)], failed)?);
     let publish = Publish::new(config, store, shutdown);

@@ -31,6 +31,7 @@
 //! | [`mailboxes`] | a holder's folders |
 //! | [`view`] | what a mailbox holds and what changed in it |
 //! | [`reading`] | log-in, listing, disclosure, hand-over |
+//! | [`search`] | the search index: searched texts and marks, per letter |
 //! | [`objects`] | content in an S3-compatible object store |
 //! | `originals` | the accepted octets of letters |
 //! | [`amend`] | flags |
@@ -79,6 +80,7 @@ pub mod register;
 pub mod reserve;
 pub mod resume;
 pub mod schema;
+pub mod search;
 pub mod segments;
 pub mod sql;
 pub mod sqlite;

@@ -44,5 +44,7 @@ mod resume;
 mod s3;
 #[path = "it/samples.rs"]
 mod samples;
+#[path = "it/search.rs"]
+mod search;
 #[path = "it/server.rs"]
 mod server;
