@@ -141,14 +141,17 @@ fn after_an_old_backup_the_log_goes_on_without_a_fork() {
         path_text(&zip),
         "--with-original",
     ]);
-    let size = look(&post);
     let uid_validity = |post: &Post| {
         let mut imap = post.imap(&devices[0]).unwrap();
         let answer = imap.ok("STATUS INBOX (UIDVALIDITY)").unwrap();
         answer.untagged[0].text.clone()
     };
     let before = uid_validity(&post);
+    look(&post);
     post.stop();
+    let size = post.json(&["log", "status"])[0]["published"]
+        .as_u64()
+        .unwrap();
 
     lose_data(&post, true);
     post.must(&["restore", path_text(&to)]);

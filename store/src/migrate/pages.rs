@@ -97,6 +97,8 @@ impl Span {
                 .map(|name| format!("'{name}'"))
                 .collect();
             conditions.push(format!("name NOT IN ({})", own.join(", ")));
+            // How far the search index has come: it is not moved.
+            conditions.push("name NOT LIKE 'search_done%'".to_owned());
         }
         for (bound, sign) in [(&self.after, ">"), (&self.upto, "<=")] {
             let Some(values) = bound else { continue };
