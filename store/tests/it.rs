@@ -18,6 +18,8 @@ mod mailboxes;
 mod objects;
 #[path = "it/matrix.rs"]
 mod matrix;
+#[path = "it/outage.rs"]
+mod outage;
 #[path = "it/post.rs"]
 mod post;
 #[path = "it/processes.rs"]
