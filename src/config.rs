@@ -3,12 +3,14 @@
 //! | module | what |
 //! |---|---|
 //! | [`content`] | the `[content]` table |
+//! | [`database`] | the `[store]` table: where rows are |
 //! | [`file`] | the file as it is written, and reading values with their place |
 //! | [`template`] | the file as `init` writes it |
 //! | [`timestamps`] | the `[timestamp]` table |
 //! | [`trust`] | the `[[trust]]` tables with the files they name |
 
 pub mod content;
+pub mod database;
 pub mod file;
 pub mod template;
 pub mod timestamps;
@@ -19,10 +21,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use smtpd::relay::Destination;
-use store::{Options, Store};
+use store::{Options, Store, StoreError};
 
 use crate::failure::{Failure, Outcome};
 use content::Content;
+use database::Rows;
 use timestamps::Timestamps;
 use trust::TrustTable;
 
@@ -55,6 +58,8 @@ pub struct Config {
     pub timestamp: Timestamps,
     /// The data directory.
     pub data: PathBuf,
+    /// Where rows are.
+    pub rows: Rows,
     /// Where the octets of messages are.
     pub content: Content,
     /// Whom outbound mail is handed to; `None`: it waits.
@@ -160,18 +165,25 @@ impl Config {
     /// Opens the store this configuration names.
     ///
     /// # Errors
-    /// As [`Store::open`], with the directory's name.
+    /// As [`Store::open`], with the name of the directory, the database or the bucket.
     pub fn open_store(&self) -> Outcome<Store> {
         let options = Options {
             dir: self.data.clone(),
             host: self.hostname.clone(),
             domain: self.domain.clone(),
             clock: None,
-            database: store::options::Database::Sqlite,
+            database: self.rows.database(),
             contents: self.content.open()?,
             ground: store::disk::Ground::default(),
         };
-        Store::open(options).map_err(|e| Failure::file(&self.data, &e))
+        let has_server = self.rows != Rows::Sqlite || self.content != Content::Segments;
+        Store::open(options).map_err(|error| match &error {
+            // The error names the database or the bucket itself.
+            StoreError::Unavailable(_) | StoreError::Invalid(_) if has_server => {
+                Failure::from(error)
+            }
+            _ => Failure::file(&self.data, &error),
+        })
     }
 
     /// What differs from `running` and is read at the start only, by its key.
@@ -182,7 +194,10 @@ impl Config {
             ("listen", self.listen != running.listen),
             ("log", self.log != running.log),
             ("timestamp", self.timestamp != running.timestamp),
-            ("store", self.data != running.data),
+            (
+                "store",
+                self.data != running.data || self.rows != running.rows,
+            ),
             ("content", self.content != running.content),
             ("relay", self.relay != running.relay),
         ];

@@ -13,7 +13,7 @@ use smtpd::relay::Destination;
 use toml::Spanned;
 
 use super::trust::{self, TrustTable};
-use super::{Config, KeyPair, Limits, Listen, Log, Seal, content, timestamps};
+use super::{Config, KeyPair, Limits, Listen, Log, Seal, content, database, timestamps};
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
 /// be called prompt.
@@ -56,7 +56,7 @@ tables! {
     ImapTable { append: Option<Spanned<bool>>, }
     TimestampTable { urls: Vec<Spanned<String>>, anchors: Text, interval: Text, }
     RelayTable { smarthost: Text, }
-    StoreTable { engine: Text, dir: Text, }
+    StoreTable { engine: Text, dir: Text, connection: Text, connection_file: Text, anchors: Text, }
     ContentTable {
         kind: Text,
         endpoint: Text,
@@ -121,6 +121,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         authority: pair(&place, &file.authority, "pki/ca"),
         timestamp: timestamps::read(&place, &file.timestamp)?,
         data: place.file(&file.store.dir, "data"),
+        rows: database::read(&place, &file.store)?,
         content: content::read(&place, &file.content)?,
         relay: relay(&place, &file.relay)?,
         limits: limits(&place, &file.limits)?,
@@ -135,16 +136,6 @@ fn refuse_unbuilt(place: &Place<'_>, file: &File) -> Result<(), String> {
     if let Some(append) = file.imap.append.as_ref().filter(|append| *append.get_ref()) {
         let why = "true is not available in this version: holders cannot APPEND; set it to false";
         return Err(place.fault(&append.span(), "imap.append", why));
-    }
-    for (key, value, only, other) in [("store.engine", &file.store.engine, "sqlite", "postgres")] {
-        let given = text_or(value, only);
-        if given == other {
-            let why = format!("\"{other}\" is not available in this version; use \"{only}\"");
-            return Err(place.fault_at(value, key, why));
-        }
-        if given != only {
-            return Err(place.fault_at(value, key, format!("\"{given}\" is not \"{only}\"")));
-        }
     }
     Ok(())
 }

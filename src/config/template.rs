@@ -123,6 +123,8 @@ mod tests {
             "interval",
             "smarthost",
             "engine",
+            "connection",
+            "connection_file",
             "kind",
             "endpoint",
             "bucket",

@@ -37,6 +37,17 @@ pub struct Task {
     pub attempts: u32,
 }
 
+impl Task {
+    /// Its number, and what it is about: the number of a task that is done may be another's by now.
+    fn params(&self) -> [Param<'_>; 3] {
+        [
+            self.id.into(),
+            Param::Int(self.evidence as i64),
+            self.duty.as_str().into(),
+        ]
+    }
+}
+
 impl Store {
     /// The tasks that are due, oldest first, at most `limit`.
     pub fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Task>, StoreError> {
@@ -58,9 +69,10 @@ impl Store {
     /// already (the task was done before a crash) stays as it was first made.
     pub fn settle(&self, task: Task, letters: Vec<NewLetter>) -> Ticket<()> {
         self.act(move |act| {
-            let gone = act
-                .sql
-                .run("DELETE FROM task WHERE id = $1", &[task.id.into()])?;
+            let gone = act.sql.run(
+                "DELETE FROM task WHERE id = $1 AND evidence = $2 AND kind = $3",
+                &task.params(),
+            )?;
             if gone == 0 {
                 return Ok(()); // Another node was first.
             }
@@ -74,12 +86,11 @@ impl Store {
     /// The task could not be done now: it is due again at `due`.
     pub fn postpone(&self, task: Task, due: Timestamp) -> Ticket<()> {
         self.act(move |act| {
-            act.sql
-                .run(
-                    "UPDATE task SET due = $2, attempts = attempts + 1 WHERE id = $1",
-                    &[task.id.into(), due.as_millis().into()],
-                )
-                .map(drop)
+            let [id, evidence, kind] = task.params();
+            act.sql.put(
+                "UPDATE task SET due = $4, attempts = attempts + 1 WHERE id = $1 AND evidence = $2 AND kind = $3",
+                &[id, evidence, kind, due.as_millis().into()],
+            )
         })
     }
 }
@@ -151,28 +162,32 @@ impl Act<'_> {
         self.owe(Duty::Later, contract, event)
     }
 
+    /// Nobody waits for the contract's profile: the statement looks at it itself.
     fn owe(&mut self, duty: Duty, contract: ContractId, event: Minted) -> Result<(), StoreError> {
-        let profile = self.sql.first(
-            "SELECT profile FROM contract WHERE id = $1",
-            &[(&contract.to_bytes()).into()],
-            |row| row.string(0),
-        )?;
-        if profile.as_deref() == Some(Profile::Pull.as_str()) {
-            return Ok(());
-        }
-        self.write_task(duty, event)
+        self.sql.put(
+            "INSERT INTO task (id, kind, evidence, due, attempts) \
+             SELECT (SELECT COALESCE(MAX(id), 0) + 1 FROM task), $1, $2, $3, 0 \
+             WHERE NOT EXISTS (SELECT 1 FROM contract WHERE id = $4 AND profile = $5)",
+            &[
+                duty.as_str().into(),
+                Param::Int(event.ordinal as i64),
+                event.time.as_millis().into(),
+                (&contract.to_bytes()).into(),
+                Profile::Pull.as_str().into(),
+            ],
+        )
     }
 
     fn write_task(&mut self, duty: Duty, event: Minted) -> Result<(), StoreError> {
-        self.sql.run(
-            "INSERT INTO task (kind, evidence, due, attempts) VALUES ($1, $2, $3, 0)",
+        self.sql.put(
+            "INSERT INTO task (id, kind, evidence, due, attempts) \
+             VALUES ((SELECT COALESCE(MAX(id), 0) + 1 FROM task), $1, $2, $3, 0)",
             &[
                 duty.as_str().into(),
                 Param::Int(event.ordinal as i64),
                 event.time.as_millis().into(),
             ],
-        )?;
-        Ok(())
+        )
     }
 }
 

@@ -9,13 +9,15 @@ use std::time::Duration;
 use mail::time::Timestamp;
 
 use crate::clock::Clock;
-use crate::commit::{Act, Group, Queue, Syncs, Ticket};
+use crate::commit::{Act, Group, Queue, Syncs, Ticket, Told};
 use crate::content::{Content, Place};
 use crate::mint::Minter;
 use crate::objects::Objects;
 use crate::options::{Contents, Database, Options};
 use crate::originals::OctetsCache;
 use crate::placing::{Octets, Placer};
+use crate::postgres::Postgres;
+use crate::register::AccountId;
 use crate::reserve::Reserve;
 use crate::schema;
 use crate::segments::Segments;
@@ -136,6 +138,7 @@ impl Store {
         }));
         store.refresh_revision()?;
         store.look_after_others()?;
+        store.listen_to_others()?;
         Ok(store)
     }
 
@@ -293,6 +296,25 @@ impl Store {
             .map_err(|e| StoreError::io("starting a thread", e))
     }
 
+    /// Has the engine pass on what other nodes announce: sooner than the look, and naming whose mailboxes changed.
+    fn listen_to_others(&self) -> Result<(), StoreError> {
+        let watchers = self.watchers();
+        self.0.engine.listen(Box::new(move |news| {
+            if news.revised {
+                watchers.revised();
+            }
+            if news.everything {
+                watchers.tell_all();
+            } else {
+                let accounts = news.accounts.into_iter().map(AccountId).collect();
+                watchers.tell(&Told {
+                    accounts,
+                    revised: news.revised,
+                });
+            }
+        }))
+    }
+
     fn notice_others(&self, seen: &mut i64) {
         // A failure here shows in the acts themselves; the next look tries again.
         if let Ok(version) = self.0.engine.data_version()
@@ -319,7 +341,7 @@ fn engine(options: &Options) -> Result<Arc<dyn Engine>, StoreError> {
             let path = options.dir.join("knik.db");
             Ok(Arc::new(Sqlite::open_on(&path, &options.ground)?))
         }
-        Database::Postgres(_) => Err(StoreError::Invalid("PostgreSQL is not built yet".into())),
+        Database::Postgres(at) => Ok(Arc::new(Postgres::open(at)?)),
     }
 }
 

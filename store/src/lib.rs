@@ -10,6 +10,7 @@
 //! | `error` | why the store could not do what it was asked |
 //! | [`sql`] | the SQL seam: what both engines must speak |
 //! | [`sqlite`] | the embedded engine |
+//! | [`postgres`] | PostgreSQL, shared by several nodes |
 //! | [`schema`] | numbered migrations |
 //! | [`content`] | the content seam: where message octets live |
 //! | [`segments`] | content in local append-only segment files |
@@ -58,6 +59,7 @@ pub mod objects;
 pub mod options;
 pub mod outbound;
 pub mod placements;
+pub mod postgres;
 pub mod reading;
 pub mod refuse;
 pub mod register;

@@ -202,20 +202,18 @@ impl Act<'_> {
             return Ok(());
         }
         let now = self.minter.now().as_millis();
-        self.sql
-            .run(
-                "INSERT INTO outbound (letter, contract, evidence, recipient, octets, state, created, due, attempts) \
-                 VALUES ($1, $2, $3, $4, $5, 'queued', $6, $6, 0)",
-                &[
-                    (&new.letter).into(),
-                    (&new.contract.to_bytes()).into(),
-                    (&new.evidence.to_bytes()).into(),
-                    (&new.recipient.to_string()).into(),
-                    (&new.octets).into(),
-                    now.into(),
-                ],
-            )
-            .map(drop)
+        self.sql.put(
+            "INSERT INTO outbound (id, letter, contract, evidence, recipient, octets, state, created, due, attempts) \
+             VALUES ((SELECT COALESCE(MAX(id), 0) + 1 FROM outbound), $1, $2, $3, $4, $5, 'queued', $6, $6, 0)",
+            &[
+                (&new.letter).into(),
+                (&new.contract.to_bytes()).into(),
+                (&new.evidence.to_bytes()).into(),
+                (&new.recipient.to_string()).into(),
+                (&new.octets).into(),
+                now.into(),
+            ],
+        )
     }
 
     fn change_letter(
@@ -226,6 +224,8 @@ impl Act<'_> {
         reply: &str,
     ) -> Result<(), StoreError> {
         let due = due.unwrap_or(self.minter.now());
+        // What another system says is shown to people; no text of a database holds NUL.
+        let reply = crate::reading::cut(reply, REPLY_BYTES_MAX).replace('\0', " ");
         self.sql
             .run(
                 "UPDATE outbound SET state = $2, due = $3, attempts = attempts + 1, reply = $4 WHERE id = $1",
@@ -233,7 +233,7 @@ impl Act<'_> {
                     id.0.into(),
                     state.as_str().into(),
                     due.as_millis().into(),
-                    crate::reading::cut(reply, REPLY_BYTES_MAX).as_str().into(),
+                    (&reply).into(),
                 ],
             )
             .map(drop)

@@ -14,14 +14,18 @@ mod full;
 mod log;
 #[path = "it/mailboxes.rs"]
 mod mailboxes;
-#[path = "it/objects.rs"]
-mod objects;
 #[path = "it/matrix.rs"]
 mod matrix;
+#[path = "it/objects.rs"]
+mod objects;
 #[path = "it/outage.rs"]
 mod outage;
+#[path = "it/pairing.rs"]
+mod pairing;
 #[path = "it/post.rs"]
 mod post;
+#[path = "../../tests/harness/postgres.rs"]
+mod postgres;
 #[path = "it/processes.rs"]
 mod processes;
 #[path = "it/reading.rs"]
@@ -32,3 +36,5 @@ mod relay;
 mod s3;
 #[path = "it/samples.rs"]
 mod samples;
+#[path = "it/server.rs"]
+mod server;

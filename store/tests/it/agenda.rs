@@ -5,7 +5,15 @@ use store::contracts::Profile;
 use store::outbound::{LetterId, LetterState, NewLetter};
 use store::reading::{Acknowledged, Wanted};
 
+use crate::pairing::{Pairing, every_pairing};
 use crate::post::{Post, letter, new_contract, operator};
+
+every_pairing! {
+    a_sender_is_owed_its_outcome_and_the_later_events,
+    a_sender_that_fetches_its_evidence_is_owed_nothing,
+    a_task_is_settled_once_and_its_letter_stays_as_first_made,
+    a_letter_is_deferred_sent_and_no_longer_turned,
+}
 
 /// The names of the events that tasks are about, with what is owed.
 fn owed(post: &Post) -> Vec<(Duty, EventName)> {
@@ -24,17 +32,16 @@ fn soon(post: &Post) -> Timestamp {
     Timestamp::from_millis(post.store.now().as_millis() + 1_000)
 }
 
-fn with_profile(profile: Profile) -> Post {
-    let mut post = Post::new();
+fn with_profile(pairing: Pairing, profile: Profile) -> Post {
+    let mut post = Post::new(pairing);
     let mut new = new_contract("With receipts", "127.0.0.9/32");
     new.profile = profile;
     post.contract = post.store.add_contract(operator(), new).wait().unwrap().0;
     post
 }
 
-#[test]
-fn a_sender_is_owed_its_outcome_and_the_later_events() {
-    let post = with_profile(Profile::Both);
+fn a_sender_is_owed_its_outcome_and_the_later_events(pairing: Pairing) {
+    let post = with_profile(pairing, Profile::Both);
     let account = post.account("1111111111");
     let octets = letter("owed", 500);
     post.deposit(&octets, &[&account]).unwrap();
@@ -74,17 +81,15 @@ fn a_sender_is_owed_its_outcome_and_the_later_events() {
     );
 }
 
-#[test]
-fn a_sender_that_fetches_its_evidence_is_owed_nothing() {
-    let post = with_profile(Profile::Pull);
+fn a_sender_that_fetches_its_evidence_is_owed_nothing(pairing: Pairing) {
+    let post = with_profile(pairing, Profile::Pull);
     let account = post.account("1111111111");
     post.deposit(&letter("pull", 500), &[&account]).unwrap();
     assert_eq!(owed(&post), []);
 }
 
-#[test]
-fn a_task_is_settled_once_and_its_letter_stays_as_first_made() {
-    let post = with_profile(Profile::Signed);
+fn a_task_is_settled_once_and_its_letter_stays_as_first_made(pairing: Pairing) {
+    let post = with_profile(pairing, Profile::Signed);
     let account = post.account("1111111111");
     let accepted = post.deposit(&letter("settled", 500), &[&account]).unwrap();
     let task = post.store.due(soon(&post), 1).unwrap().remove(0);
@@ -110,9 +115,8 @@ fn a_task_is_settled_once_and_its_letter_stays_as_first_made() {
     );
 }
 
-#[test]
-fn a_letter_is_deferred_sent_and_no_longer_turned() {
-    let post = with_profile(Profile::Signed);
+fn a_letter_is_deferred_sent_and_no_longer_turned(pairing: Pairing) {
+    let post = with_profile(pairing, Profile::Signed);
     let account = post.account("1111111111");
     let accepted = post.deposit(&letter("sent", 500), &[&account]).unwrap();
     let task = post.store.due(soon(&post), 1).unwrap().remove(0);

@@ -6,24 +6,18 @@ use store::options::Contents;
 use store::{Options, Store, StoreError};
 
 use crate::objects::at;
-use crate::post::{DOMAIN, Post, letter, new_contract, operator};
+use crate::pairing::{Home, Pairing};
+use crate::post::{Post, letter};
 use crate::relay::{Fate, Relay};
 use crate::s3::S3;
 
 fn post(relay: &Relay) -> Post {
-    let dir = tempfile::tempdir().unwrap();
+    let home = Home::new(Pairing::SqliteSegments);
     let store = Store::open(Options {
         contents: Contents::S3(at(relay.endpoint())),
-        ..Options::embedded(dir.path().join("data"), "mx.post.test", DOMAIN)
+        ..home.options()
     });
-    let store = store.unwrap();
-    let new = new_contract("Agency", "127.0.0.2/32");
-    let (contract, _) = store.add_contract(operator(), new).wait().unwrap();
-    Post {
-        store,
-        contract,
-        dir,
-    }
+    Post::over(home, store.unwrap())
 }
 
 #[test]
@@ -49,13 +43,21 @@ fn letters_wait_while_the_object_store_is_away_and_all_is_well_after() {
         assert!(!post.store.failed(), "the post goes on");
 
         // The letter is done, and its answer lost: tried again, it is there once.
-        relay.judge(|number, _| if number == 0 { Fate::AnswerLost } else { Fate::Passes });
+        relay.judge(|number, _| {
+            if number == 0 {
+                Fate::AnswerLost
+            } else {
+                Fate::Passes
+            }
+        });
         post.deposit(&again, &[&account]).unwrap();
         relay.judge(|_, _| Fate::Passes);
         assert!(post.deposit(&again, &[&account]).unwrap().repeated);
     }
     let deposited = post.events(&account);
-    let deposited = deposited.iter().filter(|event| **event == EventName::Deposited);
+    let deposited = deposited
+        .iter()
+        .filter(|event| **event == EventName::Deposited);
     assert_eq!(deposited.count(), 6);
     assert_eq!(post.store.audit().unwrap().messages, 6);
     post.store.close();
