@@ -26,7 +26,7 @@ const TOKIO: [&str; 9] = [
 ];
 
 /// Where a thread, a task or a process may be started, each with what it runs.
-const SPAWNS: [(&str, &str); 13] = [
+const SPAWNS: [(&str, &str); 14] = [
     ("store/src/commit.rs", "the one writer"),
     (
         "store/src/house.rs",
@@ -35,7 +35,11 @@ const SPAWNS: [(&str, &str); 13] = [
     ("smtpd/src/serve.rs", "one task per connection"),
     ("imapd/src/serve.rs", "one task per connection"),
     ("webd/src/serve.rs", "one task per connection"),
-    ("src/serve.rs", "one task per listener"),
+    ("src/serve.rs", "two tasks per listener"),
+    (
+        "src/serve/door.rs",
+        "one task per header of a balancer that is awaited",
+    ),
     (
         "src/signer/serve.rs",
         "one task per connection of a node or a command",
