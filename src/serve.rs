@@ -32,7 +32,11 @@ use tokio::time::timeout;
 use webd::{Figures, Webd};
 
 use crate::chores::{
-    Chores, publish::Publish, receipts::Receipts, relay::Outward, stamp::TimeStamp,
+    Chores,
+    publish::{Follow, Publish},
+    receipts::Receipts,
+    relay::Outward,
+    stamp::TimeStamp,
 };
 use crate::cli;
 use crate::config::Config;
@@ -133,6 +137,9 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
     let mut chores = Vec::new();
     if roles.has(Role::Chores) {
         chores = start_chores(&config, &post.store, &failed, &watching, &mut figures)?;
+    } else if roles.has(Role::Webd) {
+        let follow = Follow::new(&config, &post.store);
+        chores = vec![Chores::start(vec![Box::new(follow)], &failed)?];
     }
     if roles.has(Role::Webd) {
         post.open_web(&config, &material, figures);
@@ -144,7 +151,7 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
     }
     let pid_file = pid_file.map(PidFile::write).transpose()?;
     println!("{ready}");
-    tracing::info!("{ready}");
+    tracing::info!(node = %post.store.node(), "{ready}");
     supervisor::notify("READY=1");
     let ended = post.watch(config, &mut signals, &failed, &mut tasks).await;
     supervisor::notify("STOPPING=1");
@@ -188,7 +195,7 @@ fn start_chores(
     threads.push(Chores::start(vec![Box::new(time_stamp)], failed)?);
     let receipts = Receipts::new(config, store);
     threads.push(Chores::start(vec![Box::new(receipts)], failed)?);
-    let publish = Publish::new(config, store);
+    let publish = Publish::new(config, store, shutdown);
     threads.push(Chores::start(vec![Box::new(publish)], failed)?);
     Ok(threads)
 }

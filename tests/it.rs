@@ -11,6 +11,8 @@ mod hostile;
 mod http;
 mod interfaces;
 mod mail_clients;
+mod nodes;
+mod postgres;
 mod receipts;
 mod signer;
 mod smoke;

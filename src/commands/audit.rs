@@ -57,7 +57,7 @@ pub fn run(config: &Config, out: &mut Output) -> Outcome {
 
 /// The published checkpoint is one that this log's key signed.
 fn check_signature(config: &Config, store: &Store) -> Outcome {
-    let Some((note, _)) = LogFiles::of(store).checkpoint()? else {
+    let Some((note, _)) = LogFiles::current(store)?.checkpoint()? else {
         return Ok(());
     };
     let key = signer::log_key(config)?;

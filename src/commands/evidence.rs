@@ -148,7 +148,7 @@ pub fn record(store: &Store, id: EvidenceId) -> Outcome<Record> {
 /// # Errors
 /// When the checkpoint cannot be read.
 pub fn published(store: &Store) -> Outcome<u64> {
-    Ok(LogFiles::of(store)
+    Ok(LogFiles::current(store)?
         .checkpoint()?
         .map_or(0, |(_, checkpoint)| checkpoint.size))
 }

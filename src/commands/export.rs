@@ -136,12 +136,14 @@ fn original(store: &Store, records: &[Record]) -> Outcome<Vec<u8>> {
         .ok_or_else(|| Failure::is_false(format!("the content of message {message} is not kept")))
 }
 
-/// Waits for the publishing chore; where no `serve` holds the signer, publishes.
+/// Waits for the publishing chore of whichever node integrates; where none does, publishes.
 fn wait_until_published(config: &Config, store: &Store, newest: u64) -> Outcome {
     let end = Instant::now() + PUBLISHED_WITHIN;
     while published(store)? <= newest {
-        if let Some(mut signer) = signer::open(config, store)? {
-            let mut log = Log::open(store);
+        let mut log = Log::open(store);
+        if log.lead()?
+            && let Some(mut signer) = signer::open(config, store)?
+        {
             while published(store)? <= newest && log.advance(signer.as_mut())?.is_some() {}
         }
         if Instant::now() >= end {

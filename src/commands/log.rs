@@ -90,7 +90,7 @@ fn last_stamp(config: &Config, store: &Store) -> Outcome<Option<(Value, String)>
 }
 
 fn checkpoint(store: &Store, out: &mut Output) -> Outcome {
-    let (note, checkpoint) = LogFiles::of(store)
+    let (note, checkpoint) = LogFiles::current(store)?
         .checkpoint()?
         .ok_or_else(|| Failure::is_false("nothing has been published yet"))?;
     let json = json!({
@@ -105,7 +105,7 @@ fn checkpoint(store: &Store, out: &mut Output) -> Outcome {
 fn proof(store: &Store, id: EvidenceId, out: &mut Output) -> Outcome {
     let record = record(store, id)?;
     let index = record.log_index();
-    let proof = match LogFiles::of(store).proof(index) {
+    let proof = match LogFiles::current(store)?.proof(index) {
         Err(LogError::Beyond { published, .. }) => {
             return Err(Failure::is_false(format!(
                 "evidence {id} is pending: it is entry {index} and {published} are published"

@@ -14,7 +14,7 @@ use smtpd::relay::Destination;
 use toml::Spanned;
 
 use super::trust::{self, TrustTable};
-use super::{Config, KeyPair, Limits, Listen, Log, Seal, signer, timestamps};
+use super::{Config, KeyPair, Limits, Listen, Log, Seal, content, database, signer, timestamps};
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
 /// be called prompt.
@@ -59,8 +59,17 @@ tables! {
     ImapTable { append: Option<Spanned<bool>>, }
     TimestampTable { urls: Vec<Spanned<String>>, anchors: Text, interval: Text, }
     RelayTable { smarthost: Text, }
-    StoreTable { engine: Text, dir: Text, }
-    ContentTable { kind: Text, }
+    StoreTable { engine: Text, dir: Text, connection: Text, connection_file: Text, anchors: Text, }
+    ContentTable {
+        kind: Text,
+        endpoint: Text,
+        bucket: Text,
+        prefix: Text,
+        region: Text,
+        access_key: Text,
+        secret_key_file: Text,
+        anchors: Text,
+    }
     LimitsTable {
         message_bytes_max: Number,
         recipients_max: Number,
@@ -116,6 +125,8 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         authority: pair(&place, &file.authority, "pki/ca"),
         timestamp: timestamps::read(&place, &file.timestamp)?,
         data: place.file(&file.store.dir, "data"),
+        rows: database::read(&place, &file.store)?,
+        content: content::read(&place, &file.content)?,
         relay: relay(&place, &file.relay)?,
         limits: limits(&place, &file.limits)?,
         trust: trusts(&place, &file.trust)?,
@@ -129,19 +140,6 @@ fn refuse_unbuilt(place: &Place<'_>, file: &File) -> Result<(), String> {
     if let Some(append) = file.imap.append.as_ref().filter(|append| *append.get_ref()) {
         let why = "true is not available in this version: holders cannot APPEND; set it to false";
         return Err(place.fault(&append.span(), "imap.append", why));
-    }
-    for (key, value, only, other) in [
-        ("store.engine", &file.store.engine, "sqlite", "postgres"),
-        ("content.kind", &file.content.kind, "segments", "s3"),
-    ] {
-        let given = text_or(value, only);
-        if given == other {
-            let why = format!("\"{other}\" is not available in this version; use \"{only}\"");
-            return Err(place.fault_at(value, key, why));
-        }
-        if given != only {
-            return Err(place.fault_at(value, key, format!("\"{given}\" is not \"{only}\"")));
-        }
     }
     Ok(())
 }
@@ -448,15 +446,15 @@ mod tests {
             ),
             (
                 "domain = 'a.test'\n[store]\nengine = 'postgres'\n",
-                "etc/knik.toml:3: store.engine: \"postgres\" is not available",
+                "etc/knik.toml:3: store.connection: is empty, and store.engine is",
             ),
             (
                 "domain = 'a.test'\n[store]\nengine = 'mysql'\n",
-                "etc/knik.toml:3: store.engine: \"mysql\" is not \"sqlite\"",
+                "etc/knik.toml:3: store.engine: \"mysql\" is not \"sqlite\" or",
             ),
             (
                 "domain = 'a.test'\n[content]\nkind = 's3'\n",
-                "etc/knik.toml:3: content.kind: \"s3\" is not available",
+                "etc/knik.toml:3: content.endpoint: is empty, and content.kind is",
             ),
             (
                 "domain = 'a.test'\n[log]\nmerge_delay = '1'\n",

@@ -13,12 +13,22 @@ pub struct Place {
     pub offset: u64,
 }
 
-/// What appends content. One per store; the writer thread owns it.
+/// What appends content. One per store; the placing thread owns it.
 pub trait ContentWriter: Send {
-    /// Appends one message; not durable before [`sync`](Self::sync).
+    /// Says that messages of so many octets together follow before the next [`sync`](Self::sync), so that they can be
+    /// laid where that many cost least; takes back what was appended before and not synced. Saying nothing is right too:
+    /// each is then laid by its own size.
+    fn begin_batch(&mut self, _octets: u64) {}
+    /// Appends one message; neither readable nor durable before [`sync`](Self::sync). After an error that sync fails too:
+    /// a batch is there whole or not.
     fn append(&mut self, octets: &[u8], digest: &Digest) -> Result<Place, StoreError>;
-    /// Makes everything appended durable. After an error nothing appended since the last success may be believed.
+    /// Makes everything appended durable. After an error nothing appended since the last success is there; after
+    /// [`StoreError::Failed`] nothing more may be promised, after any other it may be tried again.
     fn sync(&mut self) -> Result<(), StoreError>;
+    /// Whether a sync competes with the index for one disk, so that it is worth its while to wait until the index waits.
+    fn shares_disk(&self) -> bool {
+        true
+    }
 }
 
 /// One large message on its way to a file of its own. Dropped without [`finish`](Self::finish), it leaves nothing.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use mail::address::ReversePath;
+use mail::digest::Digest;
 use mail::structure::Structure;
 use mail::trace::Trace;
 use receipts::actor::Actor;
@@ -12,10 +13,12 @@ use serde_json::json;
 use crate::commit::{Act, Ticket};
 use crate::content::Place;
 use crate::contracts::words;
-use crate::mailboxes::{INBOX, mailbox_named};
+use crate::mailboxes::{INBOX, MailboxId, Room};
 use crate::mint::{MessageFacts, Minted, RecipientFacts};
-use crate::register::{Account, AccountId, AccountState, account_by_id};
-use crate::sql::Param;
+use crate::placing::Octets;
+use crate::register::{Account, AccountId, AccountState};
+use crate::sql::{Param, Sql};
+use crate::squeeze::squeeze;
 use crate::staging::Sealed;
 use crate::{Store, StoreError};
 
@@ -137,6 +140,12 @@ pub struct Accepted {
     pub placed: u32,
 }
 
+/// The numbers that the next rows get.
+struct NextRows {
+    message: i64,
+    recipient: i64,
+}
+
 /// A recipient who has the same message from an earlier submission.
 struct Earlier {
     account: AccountId,
@@ -151,17 +160,86 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Full`] (answer 452) or [`StoreError::Failed`] (answer 451): nothing was deposited.
-    pub fn deposit(&self, submission: Submission) -> Ticket<Accepted> {
+    pub fn deposit(&self, mut submission: Submission) -> Ticket<Accepted> {
         let host = self.host().to_owned();
         let structure = submission.structure.to_bytes();
-        self.act(move |act| {
-            let accepted = act.deposit(&submission, &structure, &host)?;
+        let held = submission.sealed.take_held();
+        let key = EarlierKey::of(&submission);
+        let wanted: Vec<AccountId> = submission
+            .recipients
+            .iter()
+            .map(|to| to.account.id)
+            .collect();
+        let act = move |act: &mut Act<'_>, place: Option<Place>| {
+            let accepted = act.deposit(&submission, place, &structure, &host)?;
             if !accepted.repeated {
                 // Kept before the commit: if the commit fails the file stays, unreferenced, for the next sweep.
                 submission.sealed.keep();
             }
             Ok(accepted)
-        })
+        };
+        match held {
+            Some(held) => {
+                let store = self.clone();
+                let digest = key.digest;
+                let needed = Box::new(move || store.read(|sql| key.any_lacks(sql, &wanted)));
+                let octets = Octets {
+                    held,
+                    digest,
+                    needed,
+                };
+                self.act_with_letter(octets, act)
+            }
+            None => self.act(move |scene| act(scene, None)),
+        }
+    }
+}
+
+/// By what an earlier submission of the same message is found (law 7).
+struct EarlierKey {
+    contract: ContractId,
+    field: Option<String>,
+    digest: Digest,
+}
+
+impl EarlierKey {
+    fn of(submission: &Submission) -> Self {
+        Self {
+            contract: submission.contract,
+            field: message_id_field(&submission.structure).cloned(),
+            digest: submission.sealed.digest(),
+        }
+    }
+
+    /// Who has this very message from an earlier submission under the same contract. No Message-ID: nobody (law 7).
+    fn earlier(&self, sql: &mut dyn Sql) -> Result<Vec<Earlier>, StoreError> {
+        let Some(field) = &self.field else {
+            return Ok(Vec::new());
+        };
+        sql.all(
+            "SELECT recipient.account, message.ulid FROM message JOIN recipient ON recipient.message = message.id \
+             WHERE message.message_id_field = $1 AND message.digest = $2 AND message.contract = $3 \
+             ORDER BY message.id",
+            &[
+                field.into(),
+                self.digest.as_bytes().into(),
+                (&self.contract.to_bytes()).into(),
+            ],
+            |row| {
+                Ok(Earlier {
+                    account: AccountId(row.int(0)?),
+                    message: MessageId::from_bytes(row.array(1)?),
+                })
+            },
+        )
+    }
+
+    /// Whether any of these accounts does not have it yet.
+    fn any_lacks(&self, sql: &mut dyn Sql, wanted: &[AccountId]) -> Result<bool, StoreError> {
+        let earlier = self.earlier(sql)?;
+        Ok(wanted
+            .iter()
+            .any(|account| earlier.iter().all(|one| one.account != *account)))
     }
 }
 
@@ -169,11 +247,12 @@ impl Act<'_> {
     fn deposit(
         &mut self,
         submission: &Submission,
+        place: Option<Place>,
         structure: &[u8],
         host: &str,
     ) -> Result<Accepted, StoreError> {
         let addressees = once_each(&submission.recipients);
-        let earlier = self.earlier(submission)?;
+        let earlier = EarlierKey::of(submission).earlier(self.sql)?;
         let (already, fresh): (Vec<&Addressee>, Vec<&Addressee>) = addressees
             .into_iter()
             .partition(|to| earlier.iter().any(|one| one.account == to.account.id));
@@ -184,9 +263,13 @@ impl Act<'_> {
         {
             return self.repeat(old.message);
         }
+        let place = place.or(submission.sealed.place()).ok_or_else(|| {
+            StoreError::Unavailable("the same letter, deposited earlier, has just gone".into())
+        })?;
 
         let facts = self.facts(submission)?;
-        let row = self.insert_message(submission, &facts, structure, host)?;
+        let mut next = self.next_rows()?;
+        self.insert_message(submission, (next.message, &facts), (place, structure), host)?;
         let placed = numbered(&fresh);
         let minted = self.submission_accepted(
             &submission.actor,
@@ -207,7 +290,7 @@ impl Act<'_> {
                 address,
                 ordinal,
             };
-            count += u32::from(self.place(submission, row, to, &who, minted)?);
+            count += u32::from(self.place(submission, &mut next, to, &who, minted)?);
         }
         let next = fresh.len() as u32 + 1;
         self.refuse_recipients(&submission.actor, &facts, &submission.refused, next, minted)?;
@@ -219,29 +302,6 @@ impl Act<'_> {
             repeated: false,
             placed: count,
         })
-    }
-
-    /// Who has this very message from an earlier submission under the same contract. No Message-ID: nobody (law 7).
-    fn earlier(&mut self, submission: &Submission) -> Result<Vec<Earlier>, StoreError> {
-        let Some(field) = message_id_field(&submission.structure) else {
-            return Ok(Vec::new());
-        };
-        self.sql.all(
-            "SELECT recipient.account, message.ulid FROM message JOIN recipient ON recipient.message = message.id \
-             WHERE message.message_id_field = $1 AND message.digest = $2 AND message.contract = $3 \
-             ORDER BY message.id",
-            &[
-                field.into(),
-                submission.sealed.digest().as_bytes().into(),
-                (&submission.contract.to_bytes()).into(),
-            ],
-            |row| {
-                Ok(Earlier {
-                    account: AccountId(row.int(0)?),
-                    message: MessageId::from_bytes(row.array(1)?),
-                })
-            },
-        )
     }
 
     fn repeat(&mut self, message: MessageId) -> Result<Accepted, StoreError> {
@@ -275,14 +335,26 @@ impl Act<'_> {
         })
     }
 
+    fn next_rows(&mut self) -> Result<NextRows, StoreError> {
+        let last = self.sql.first(
+            "SELECT (SELECT COALESCE(MAX(id), 0) FROM message), (SELECT COALESCE(MAX(id), 0) FROM recipient)",
+            &[],
+            |row| Ok((row.int(0)?, row.int(1)?)),
+        )?;
+        let (message, recipient) = last.unwrap_or_default();
+        Ok(NextRows {
+            message: message + 1,
+            recipient: recipient + 1,
+        })
+    }
+
     fn insert_message(
         &mut self,
         submission: &Submission,
-        facts: &MessageFacts,
-        structure: &[u8],
+        (row, facts): (i64, &MessageFacts),
+        (Place { file, offset }, structure): (Place, &[u8]),
         host: &str,
-    ) -> Result<i64, StoreError> {
-        let Place { file, offset } = submission.sealed.place(self.content)?;
+    ) -> Result<(), StoreError> {
         let trace = Trace {
             return_path: &submission.envelope.from,
             helo: &submission.envelope.helo,
@@ -293,12 +365,12 @@ impl Act<'_> {
             time: facts.submitted,
             digest: submission.sealed.digest(),
             octets: submission.sealed.size(),
-        };
-        let row = self.sql.integer("SELECT MAX(id) FROM message", &[])? + 1;
-        self.sql.run(
+        }
+        .to_octets();
+        self.sql.put(
             "INSERT INTO message (id, ulid, contract, digest, size, message_id_field, sender, submitted, sent, trace, \
-             structure, content_file, content_offset, ret, envid) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+             structure, content_file, content_offset, ret, envid, served) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
             &[
                 row.into(),
                 (&facts.message.to_bytes()).into(),
@@ -309,56 +381,53 @@ impl Act<'_> {
                 (&facts.sender).into(),
                 facts.submitted.as_millis().into(),
                 submission.structure.date.map(|date| date.as_millis()).into(),
-                (&trace.to_octets()).into(),
-                structure.into(),
+                (&squeeze(&trace)).into(),
+                (&squeeze(structure)).into(),
                 file.into(),
                 Param::Int(offset as i64),
                 submission.envelope.dsn.ret.map(Ret::as_str).into(),
                 submission.envelope.dsn.envid.as_deref().into(),
+                Param::Int((submission.sealed.size() + trace.len() as u64) as i64),
             ],
-        )?;
-        Ok(row)
+        )
     }
 
     /// Places the message into one INBOX; `false` if the account was closed since RCPT (D.2).
     fn place(
         &mut self,
         submission: &Submission,
-        message: i64,
+        next: &mut NextRows,
         to: &Addressee,
         who: &RecipientFacts,
         minted: Minted,
     ) -> Result<bool, StoreError> {
         let account = &to.account;
-        let open = account_by_id(self.sql, account.id)?
-            .is_some_and(|account| account.state == AccountState::Active);
-        if !open {
+        let Some(inbox) = self.open_inbox(account.id)? else {
             self.deposit_failed(&submission.actor, who, "the account is closed", minted)?;
             return Ok(false);
-        }
-        let recipient = self.sql.integer("SELECT MAX(id) FROM recipient", &[])? + 1;
-        self.sql.run(
+        };
+        let recipient = next.recipient;
+        next.recipient += 1;
+        self.sql.put(
             "INSERT INTO recipient (id, message, ordinal, account, facts, notify, orcpt) \
              VALUES ($1, $2, $3, $4, 0, $5, $6)",
             &[
                 recipient.into(),
-                message.into(),
+                next.message.into(),
                 who.ordinal.into(),
                 account.id.0.into(),
                 to.notify.map(|notify| i64::from(notify.0)).into(),
                 to.orcpt.as_deref().into(),
             ],
         )?;
-        let inbox = mailbox_named(self.sql, account.id, INBOX)?
-            .ok_or_else(|| StoreError::damaged("an account without INBOX"))?;
-        let (uid, modseq) = self.next_uids(inbox.id, 1)?;
-        self.sql.run(
+        let (uid, modseq) = self.take_uids(&inbox, 1)?;
+        self.sql.put(
             "INSERT INTO placement (mailbox, uid, message, recipient, modseq, flags, keywords) \
              VALUES ($1, $2, $3, $4, $5, 0, $6)",
             &[
                 inbox.id.0.into(),
                 uid.into(),
-                message.into(),
+                next.message.into(),
                 recipient.into(),
                 Param::Int(modseq as i64),
                 DEPOSIT_KEYWORDS.into(),
@@ -367,6 +436,29 @@ impl Act<'_> {
         self.told.accounts.push(account.id);
         self.deposited(&submission.actor, who, minted)?;
         Ok(true)
+    }
+
+    /// The INBOX of an account, if letters are taken for it.
+    fn open_inbox(&mut self, account: AccountId) -> Result<Option<Room>, StoreError> {
+        let found = self.sql.first(
+            "SELECT account.state, mailbox.id, mailbox.uid_next, mailbox.modseq FROM account \
+             LEFT JOIN mailbox ON mailbox.account = account.id AND mailbox.name = $2 WHERE account.id = $1",
+            &[account.0.into(), INBOX.into()],
+            |row| {
+                let state: AccountState = row.text(0)?.parse()?;
+                let id = row.optional(1, |row, column| row.int(column))?;
+                let Some(id) = id else {
+                    return Err(StoreError::damaged("an account without INBOX"));
+                };
+                let room = Room {
+                    id: MailboxId(id),
+                    uid_next: row.number(2)?,
+                    modseq: row.number(3)?,
+                };
+                Ok((state == AccountState::Active).then_some(room))
+            },
+        )?;
+        Ok(found.flatten())
     }
 
     /// Records the refused recipients with the outcome; their numbers follow the accepted ones'.
@@ -429,10 +521,15 @@ fn notes(structure: &Structure) -> Option<Vec<String>> {
 }
 
 /// The Message-ID by which a submission is found again. A field longer than a line may be (RFC 5322 §2.1.1) is not
-/// used: it would not fit into evidence, and no client makes one.
+/// used: it would not fit into evidence, and no client makes one. Nor is one with NUL, which no text of a database holds.
 fn message_id_field(structure: &Structure) -> Option<&String> {
     structure
         .message_id
         .as_ref()
-        .filter(|field| field.len() <= MESSAGE_ID_BYTES_MAX)
+        .filter(|field| is_usable_field(field))
+}
+
+/// Whether a Message-ID field may stand in a row.
+pub(crate) fn is_usable_field(field: &str) -> bool {
+    field.len() <= MESSAGE_ID_BYTES_MAX && !field.contains('\0')
 }

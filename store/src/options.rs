@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::clock::TimeSource;
+use crate::disk::Ground;
 
 /// With what a store is opened.
 #[derive(Clone)]
@@ -20,6 +21,8 @@ pub struct Options {
     pub database: Database,
     /// Where the octets of messages are.
     pub contents: Contents,
+    /// What the embedded engine and segments lie on: the operating system's files, unless a test says otherwise.
+    pub ground: Ground,
 }
 
 impl Options {
@@ -32,6 +35,7 @@ impl Options {
             clock: None,
             database: Database::Sqlite,
             contents: Contents::Segments,
+            ground: Ground::default(),
         }
     }
 }

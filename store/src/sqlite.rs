@@ -1,5 +1,8 @@
 //! The embedded engine: SQLite in WAL mode, synchronous FULL, one writer and a few read connections.
 
+mod checkpoint;
+
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -7,8 +10,11 @@ use std::time::Duration;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 
+use checkpoint::Checkpointer;
+
 use crate::StoreError;
-use crate::sql::{EachRow, Engine, Flow, Param, Row, Sql, Writer};
+use crate::disk::Ground;
+use crate::sql::{EachRow, Engine, Flow, Param, Row, Sql, Writer, spelled};
 
 /// The WAL-reset corruption bug was fixed in 3.51.3; an older library must not open the store.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
@@ -23,13 +29,27 @@ const IDLE_READERS_MAX: usize = 8;
 /// Statements cached per connection: all that the store has, with room to spare.
 const STATEMENTS_CACHED: usize = 128;
 
-/// Pages (4 KiB) after which the WAL is copied back into the database: 16 MiB. Large enough to fold many commits
-/// that touch the same pages into one copy, small enough to recover in well under a second.
-const WAL_PAGES: i64 = 4096;
+/// Octets of a page. A deposit touches a handful of pages at random (the mailbox, its placements, the accounts of
+/// recipients, Message-IDs), each of which goes to the WAL whole: small pages are four times cheaper than SQLite's usual
+/// ones, and squeezed rows fit them.
+const PAGE_BYTES: i64 = 1024;
+
+/// Pages after which the writer copies the WAL back by itself: only if the checkpointing thread cannot keep up.
+const WAL_PAGES_MAX: i64 = 4 * checkpoint::WAL_BYTES / PAGE_BYTES;
+
+const DIALECT: &[(&str, &str)] = &[
+    ("{blob}", "BLOB"),
+    ("{id}", "INTEGER PRIMARY KEY"),
+    ("{int}", "INTEGER"),
+    ("{clustered}", "WITHOUT ROWID"),
+    // One writer at a time: nothing can be locked by another.
+    ("{skip_locked}", ""),
+    ("{now_ms}", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"),
+];
 
 /// SQLite behind the [`Engine`] seam.
 pub struct Sqlite {
-    path: PathBuf,
+    at: At,
     idle: Mutex<Vec<Connection>>,
     version: Mutex<Connection>,
 }
@@ -40,18 +60,31 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError::Sql`] if the library is older than 3.51.3 or the file cannot be opened.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_on(path, &Ground::default())
+    }
+
+    /// As [`open`](Self::open), on another file system than the operating system's.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); also when no file system has that name.
+    pub fn open_on(path: &Path, ground: &Ground) -> Result<Self, StoreError> {
         if rusqlite::version_number() < SQLITE_VERSION_MIN {
             return Err(StoreError::Sql(format!(
                 "SQLite {} is too old: 3.51.3 or later is needed",
                 rusqlite::version()
             )));
         }
-        // The writer's open makes the file and its journal mode; readers need both to exist.
-        drop(connect(path, true)?);
-        Ok(Self {
+        let at = At {
             path: path.to_owned(),
+            vfs: ground.sqlite_vfs.clone(),
+            wal_pages: ground.checkpoint_pages.unwrap_or(WAL_PAGES_MAX),
+        };
+        // The writer's open makes the file and its journal mode; readers need both to exist.
+        drop(at.connect(true)?);
+        Ok(Self {
+            version: Mutex::new(at.connect(false)?),
             idle: Mutex::new(Vec::new()),
-            version: Mutex::new(connect(path, false)?),
+            at,
         })
     }
 }
@@ -68,21 +101,29 @@ impl Engine for Sqlite {
             .pop();
         let connection = match spare {
             Some(connection) => connection,
-            None => connect(&self.path, false)?,
+            None => self.at.connect(false).map_err(unread)?,
         };
-        connection.execute_batch("BEGIN").map_err(sql_error)?;
+        connection
+            .execute_batch("BEGIN")
+            .map_err(|error| unread(sql_error(error)))?;
         let result = work(&mut Session(&connection));
         let ended = connection.execute_batch("COMMIT").map_err(sql_error);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if ended.is_ok() && idle.len() < IDLE_READERS_MAX {
             idle.push(connection);
         }
-        result
+        result.map_err(unread)
     }
 
     fn writer(&self) -> Result<Box<dyn Writer>, StoreError> {
+        let connection = self.at.connect(true)?;
+        let checkpointer = match self.at.vfs {
+            None => Some(Checkpointer::start(&self.at)?),
+            Some(_) => None,
+        };
         Ok(Box::new(SqliteWriter {
-            session: Owned(connect(&self.path, true)?),
+            session: Owned(connection),
+            checkpointer,
         }))
     }
 
@@ -94,47 +135,59 @@ impl Engine for Sqlite {
     }
 
     fn dialect(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("{blob}", "BLOB"),
-            ("{id}", "INTEGER PRIMARY KEY"),
-            ("{int}", "INTEGER"),
-            ("{clustered}", "WITHOUT ROWID"),
-        ]
+        DIALECT
     }
 }
 
-fn connect(path: &Path, write: bool) -> Result<Connection, StoreError> {
-    let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    flags |= if write {
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
-    } else {
-        OpenFlags::SQLITE_OPEN_READ_WRITE
-    };
-    let connection = Connection::open_with_flags(path, flags).map_err(sql_error)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(sql_error)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
-    let set = |name: &str, value: &dyn ToSql| {
-        connection
-            .pragma_update(None, name, value)
-            .map_err(sql_error)
-    };
-    if write {
-        let mode: String = connection
-            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
-            .map_err(sql_error)?;
-        if mode != "wal" {
-            return Err(StoreError::Sql(format!("journal mode is {mode}, not WAL")));
+/// Where the database is.
+struct At {
+    path: PathBuf,
+    /// The file system registered with SQLite; `None`: the operating system's.
+    vfs: Option<String>,
+    /// Pages after which the WAL is copied back.
+    wal_pages: i64,
+}
+
+impl At {
+    fn connect(&self, write: bool) -> Result<Connection, StoreError> {
+        let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        flags |= if write {
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
+        } else {
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+        };
+        let connection = match self.vfs.as_deref() {
+            Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs),
+            None => Connection::open_with_flags(&self.path, flags),
         }
-        // FULL: the WAL is synced before COMMIT returns. Nothing less may stand behind a 250.
-        set("synchronous", &"FULL")?;
-        set("wal_autocheckpoint", &WAL_PAGES)?;
-    } else {
-        set("query_only", &true)?;
+        .map_err(sql_error)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(sql_error)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+        let set = |name: &str, value: &dyn ToSql| {
+            connection
+                .pragma_update(None, name, value)
+                .map_err(sql_error)
+        };
+        if write {
+            // Takes effect in a new file only.
+            set("page_size", &PAGE_BYTES)?;
+            let mode: String = connection
+                .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+                .map_err(sql_error)?;
+            if mode != "wal" {
+                return Err(StoreError::Sql(format!("journal mode is {mode}, not WAL")));
+            }
+            // FULL: the WAL is synced before COMMIT returns. Nothing less may stand behind a 250.
+            set("synchronous", &"FULL")?;
+            set("wal_autocheckpoint", &self.wal_pages)?;
+        } else {
+            set("query_only", &true)?;
+        }
+        // Each connection caches up to 32 MiB of pages for the writer, 4 MiB for a reader (negative: KiB).
+        set("cache_size", &if write { -32_768_i64 } else { -4_096 })?;
+        set("temp_store", &"MEMORY")?;
+        Ok(connection)
     }
-    // Each connection caches up to 32 MiB of pages for the writer, 4 MiB for a reader (negative: KiB).
-    set("cache_size", &if write { -32_768_i64 } else { -4_096 })?;
-    set("temp_store", &"MEMORY")?;
-    Ok(connection)
 }
 
 /// An error of the engine, sorted: a full disk heals, a failed write does not.
@@ -146,6 +199,14 @@ fn sql_error(error: rusqlite::Error) -> StoreError {
             StoreError::Damaged(format!("database: {error}"))
         }
         _ => StoreError::Sql(error.to_string()),
+    }
+}
+
+/// A reader writes nothing: what failed it has lost nothing, and may be tried again.
+fn unread(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Failed => StoreError::io("reading the database", io::ErrorKind::Other.into()),
+        other => other,
     }
 }
 
@@ -200,7 +261,7 @@ struct Session<'a>(&'a Connection);
 
 /// SQLite counts `$1` by order of appearance; `?1` is a position, as `$1` is in PostgreSQL.
 fn positional(statement: &str) -> String {
-    statement.replace('$', "?")
+    spelled(statement, DIALECT).replace('$', "?")
 }
 
 impl Sql for Session<'_> {
@@ -256,6 +317,7 @@ impl Sql for Owned {
 
 struct SqliteWriter {
     session: Owned,
+    checkpointer: Option<Checkpointer>,
 }
 
 impl SqliteWriter {
@@ -271,6 +333,9 @@ impl SqliteWriter {
 
 impl Writer for SqliteWriter {
     fn begin(&mut self) -> Result<(), StoreError> {
+        if let Some(checkpointer) = &self.checkpointer {
+            checkpointer.help(&self.session.0)?;
+        }
         self.batch("BEGIN IMMEDIATE")
     }
 

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mail::digest::{Digest, Hasher};
 
-use crate::content::{Content, ContentWriter, Kept, Place, Single};
+use crate::content::{Content, Kept, Place, Single};
+use crate::house::Health;
 use crate::reserve::has_room;
 use crate::{Store, StoreError};
 
@@ -50,6 +51,7 @@ impl Drop for Share {
 /// A message being received. Dropping it leaves nothing behind.
 pub struct Staging {
     content: Arc<dyn Content>,
+    health: Arc<Health>,
     hasher: Hasher,
     size: u64,
     body: Body,
@@ -62,18 +64,31 @@ enum Body {
 }
 
 /// A message received whole: hashed, and synced if it has a file of its own (one in memory is synced with its group,
-/// before the index that refers to it commits). Only this can be deposited.
+/// before the act that refers to it begins). Only this can be deposited.
 pub struct Sealed {
     digest: Digest,
     size: u64,
     body: SealedBody,
     content: Arc<dyn Content>,
-    _share: Share,
 }
 
 enum SealedBody {
-    Memory(Vec<u8>),
+    Memory(Held),
     File(Box<dyn Kept>),
+    /// Its octets went to be placed.
+    Gone,
+}
+
+/// A small message's octets, with their share of the memory that all may take together.
+pub(crate) struct Held {
+    octets: Vec<u8>,
+    _share: Share,
+}
+
+impl Held {
+    pub(crate) fn octets(&self) -> &[u8] {
+        &self.octets
+    }
 }
 
 impl Store {
@@ -90,6 +105,7 @@ impl Store {
         }
         Ok(Staging {
             content: self.content(),
+            health: self.health(),
             hasher: Hasher::new(),
             size: 0,
             body: Body::Memory(Vec::new()),
@@ -138,19 +154,26 @@ impl Staging {
     /// The message is whole.
     ///
     /// # Errors
-    /// [`StoreError::Failed`] when the sync of a large message's file failed.
+    /// [`StoreError::Failed`] when the sync of a large message's file failed: the store has stopped.
     pub fn seal(self) -> Result<Sealed, StoreError> {
         let digest = self.hasher.finish();
         let body = match self.body {
-            Body::Memory(octets) => SealedBody::Memory(octets),
-            Body::File(file) => SealedBody::File(file.finish(&digest)?),
+            Body::Memory(octets) => SealedBody::Memory(Held {
+                octets,
+                _share: self.share,
+            }),
+            Body::File(file) => SealedBody::File(file.finish(&digest).inspect_err(|error| {
+                // What this sync met the next one would not see again, and would promise all the same.
+                if matches!(error, StoreError::Failed) {
+                    self.health.fail(error);
+                }
+            })?),
         };
         Ok(Sealed {
             digest,
             size: self.size,
             body,
             content: self.content,
-            _share: self.share,
         })
     }
 }
@@ -172,19 +195,31 @@ impl Sealed {
     /// [`StoreError::Io`], or [`StoreError::Damaged`] if the file does not hold what was written.
     pub fn octets(&self) -> Result<Cow<'_, [u8]>, StoreError> {
         match &self.body {
-            SealedBody::Memory(octets) => Ok(Cow::Borrowed(octets)),
+            SealedBody::Memory(held) => Ok(Cow::Borrowed(held.octets())),
             SealedBody::File(file) => self
                 .content
                 .read(file.place(), self.size, &self.digest)
                 .map(Cow::Owned),
+            SealedBody::Gone => Err(StoreError::damaged("octets that were handed over")),
         }
     }
 
-    /// Puts the octets where they will stay, as part of the group's write.
-    pub(crate) fn place(&self, writer: &mut dyn ContentWriter) -> Result<Place, StoreError> {
+    /// Takes what has yet to be placed; nothing if it has a file of its own.
+    pub(crate) fn take_held(&mut self) -> Option<Held> {
+        match std::mem::replace(&mut self.body, SealedBody::Gone) {
+            SealedBody::Memory(held) => Some(held),
+            other => {
+                self.body = other;
+                None
+            }
+        }
+    }
+
+    /// Where it is, if it has a file of its own.
+    pub(crate) fn place(&self) -> Option<Place> {
         match &self.body {
-            SealedBody::Memory(octets) => writer.append(octets, &self.digest),
-            SealedBody::File(file) => Ok(file.place()),
+            SealedBody::File(file) => Some(file.place()),
+            _ => None,
         }
     }
 
