@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`content`] | the `[content]` table |
-//! | [`database`] | the `[store]` table |
+//! | [`database`] | the `[store]` table: where rows are |
 //! | [`file`] | the file as it is written, and reading values with their place |
 //! | [`secret`] | files that hold one secret |
 //! | [`signer`] | the `[signer]` table |
@@ -24,12 +24,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use smtpd::relay::Destination;
-use store::{Options, Store};
+use store::{Options, Store, StoreError};
 
 use crate::failure::{Failure, Outcome};
 use content::Content;
-use database::Database;
+use database::Rows;
 use signer::Signer;
 use timestamps::Timestamps;
 use trust::TrustTable;
@@ -66,7 +67,7 @@ pub struct Config {
     /// The data directory: this node's own.
     pub data: PathBuf,
     /// Where rows are.
-    pub database: Database,
+    pub rows: Rows,
     /// Where the octets of messages are.
     pub content: Content,
     /// Whom outbound mail is handed to; `None`: it waits.
@@ -92,6 +93,8 @@ pub struct Listen {
     pub http: Option<SocketAddr>,
     /// People and interfaces.
     pub https: Option<SocketAddr>,
+    /// Whose PROXY header is believed, and must be there.
+    pub balancers: Vec<IpNet>,
 }
 
 /// A certificate (or chain) and its key, PEM files.
@@ -172,21 +175,23 @@ impl Config {
     /// Opens the store this configuration names.
     ///
     /// # Errors
-    /// As [`Store::open`], with the directory's name.
+    /// As [`Store::open`], with the name of the directory or the database.
     pub fn open_store(&self) -> Outcome<Store> {
         let options = Options {
             dir: self.data.clone(),
             host: self.hostname.clone(),
             domain: self.domain.clone(),
             clock: None,
-            database: self.database.open()?,
+            database: self.rows.database(),
             contents: self.content.open()?,
             ground: store::disk::Ground::default(),
         };
-        Store::open(options).map_err(|error| match self.database {
-            Database::Sqlite => Failure::file(&self.data, &error),
-            // Its errors name the server.
-            Database::Postgres(_) => error.into(),
+        Store::open(options).map_err(|error| match (&self.rows, &error) {
+            // The error names the database itself.
+            (Rows::Postgres { .. }, StoreError::Unavailable(_) | StoreError::Invalid(_)) => {
+                Failure::from(error)
+            }
+            _ => Failure::file(&self.data, &error),
         })
     }
 
@@ -201,7 +206,7 @@ impl Config {
             ("timestamp", self.timestamp != running.timestamp),
             (
                 "store",
-                self.data != running.data || self.database != running.database,
+                self.data != running.data || self.rows != running.rows,
             ),
             ("content", self.content != running.content),
             ("relay", self.relay != running.relay),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `post` | a post in a temporary directory: init, contracts, accounts, serve, kill |
 //! | `pki` | certificates that the operator did not issue, or should not have |
+//! | `postgres` | a PostgreSQL of the tests' own |
 //! | `channel` | a connection with or without TLS, read by lines and by octets |
 //! | `smtp` | an agency's side |
 //! | `imap` | a holder's side |

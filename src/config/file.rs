@@ -2,12 +2,13 @@
 //! what is wrong is named with its line.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use smtpd::relay::Destination;
 use toml::Spanned;
@@ -50,7 +51,7 @@ tables! {
         limits: LimitsTable,
         trust: Vec<Spanned<TrustFileTable>>,
     }
-    ListenTable { smtp: Text, imap: Text, imaps: Text, imaps_preauth: Text, http: Text, https: Text, }
+    ListenTable { smtp: Text, imap: Text, imaps: Text, imaps_preauth: Text, http: Text, https: Text, balancers: Vec<Spanned<String>>, }
     PairTable { certificate: Text, key: Text, }
     SealTable { certificate: Text, key: Text, issuer: Text, anchors: Text, }
     LogTable { origin: Text, key: Text, state: Text, merge_delay: Text, }
@@ -58,7 +59,7 @@ tables! {
     ImapTable { append: Option<Spanned<bool>>, }
     TimestampTable { urls: Vec<Spanned<String>>, anchors: Text, interval: Text, }
     RelayTable { smarthost: Text, }
-    StoreTable { engine: Text, dir: Text, connection: Text, password_file: Text, anchors: Text, }
+    StoreTable { engine: Text, dir: Text, connection: Text, connection_file: Text, anchors: Text, }
     ContentTable {
         kind: Text,
         endpoint: Text,
@@ -124,7 +125,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         authority: pair(&place, &file.authority, "pki/ca"),
         timestamp: timestamps::read(&place, &file.timestamp)?,
         data: place.file(&file.store.dir, "data"),
-        database: database::read(&place, &file.store)?,
+        rows: database::read(&place, &file.store)?,
         content: content::read(&place, &file.content)?,
         relay: relay(&place, &file.relay)?,
         limits: limits(&place, &file.limits)?,
@@ -161,7 +162,30 @@ fn listen(place: &Place<'_>, table: &ListenTable) -> Result<Listen, String> {
         imaps_preauth: address("listen.imaps_preauth", &table.imaps_preauth, "")?,
         http: address("listen.http", &table.http, template_port::HTTP)?,
         https: address("listen.https", &table.https, template_port::HTTPS)?,
+        balancers: balancers(place, &table.balancers)?,
     })
+}
+
+/// Networks whose word about others is believed: never all there are.
+fn balancers(place: &Place<'_>, list: &[Spanned<String>]) -> Result<Vec<IpNet>, String> {
+    let read = |given: &Spanned<String>| {
+        let text = given.get_ref();
+        let fault = |what: &str| {
+            let what = format!("\"{text}\" {what}");
+            place.fault(&given.span(), "listen.balancers", what)
+        };
+        let network: IpNet = text
+            .parse()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+            .map_err(|_| {
+                fault("is not an address or network, such as 192.0.2.1 or 192.0.2.0/24")
+            })?;
+        if network.prefix_len() == 0 {
+            return Err(fault("is everybody: anybody could claim any address"));
+        }
+        Ok(network)
+    };
+    list.iter().map(read).collect()
 }
 
 use super::template::port as template_port;
@@ -407,6 +431,14 @@ mod tests {
             (
                 "domain = 'a.test'\n[listen]\nsmtp = '127.0.0.1'\n",
                 "etc/knik.toml:3: listen.smtp: \"127.0.0.1\" is not",
+            ),
+            (
+                "domain = 'a.test'\n[listen]\nbalancers = ['::1', 'lb1']\n",
+                "etc/knik.toml:3: listen.balancers: \"lb1\" is not an address",
+            ),
+            (
+                "domain = 'a.test'\n[listen]\nbalancers = ['::/0']\n",
+                "etc/knik.toml:3: listen.balancers: \"::/0\" is everybody",
             ),
             (
                 "domain = 'a.test'\n[imap]\nappend = true\n",

@@ -18,6 +18,7 @@ use crate::mint::{MessageFacts, Minted, RecipientFacts};
 use crate::placing::Octets;
 use crate::register::{Account, AccountId, AccountState};
 use crate::sql::{Param, Sql};
+use crate::squeeze::squeeze;
 use crate::staging::Sealed;
 use crate::{Store, StoreError};
 
@@ -364,11 +365,12 @@ impl Act<'_> {
             time: facts.submitted,
             digest: submission.sealed.digest(),
             octets: submission.sealed.size(),
-        };
+        }
+        .to_octets();
         self.sql.put(
             "INSERT INTO message (id, ulid, contract, digest, size, message_id_field, sender, submitted, sent, trace, \
-             structure, content_file, content_offset, ret, envid) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+             structure, content_file, content_offset, ret, envid, served) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
             &[
                 row.into(),
                 (&facts.message.to_bytes()).into(),
@@ -379,12 +381,13 @@ impl Act<'_> {
                 (&facts.sender).into(),
                 facts.submitted.as_millis().into(),
                 submission.structure.date.map(|date| date.as_millis()).into(),
-                (&trace.to_octets()).into(),
-                structure.into(),
+                (&squeeze(&trace)).into(),
+                (&squeeze(structure)).into(),
                 file.into(),
                 Param::Int(offset as i64),
                 submission.envelope.dsn.ret.map(Ret::as_str).into(),
                 submission.envelope.dsn.envid.as_deref().into(),
+                Param::Int((submission.sealed.size() + trace.len() as u64) as i64),
             ],
         )
     }
@@ -518,10 +521,15 @@ fn notes(structure: &Structure) -> Option<Vec<String>> {
 }
 
 /// The Message-ID by which a submission is found again. A field longer than a line may be (RFC 5322 §2.1.1) is not
-/// used: it would not fit into evidence, and no client makes one.
+/// used: it would not fit into evidence, and no client makes one. Nor is one with NUL, which no text of a database holds.
 fn message_id_field(structure: &Structure) -> Option<&String> {
     structure
         .message_id
         .as_ref()
-        .filter(|field| field.len() <= MESSAGE_ID_BYTES_MAX)
+        .filter(|field| is_usable_field(field))
+}
+
+/// Whether a Message-ID field may stand in a row.
+pub(crate) fn is_usable_field(field: &str) -> bool {
+    field.len() <= MESSAGE_ID_BYTES_MAX && !field.contains('\0')
 }

@@ -275,6 +275,8 @@ impl Act<'_> {
         reply: &str,
     ) -> Result<(), StoreError> {
         let due = due.unwrap_or(self.minter.now());
+        // What another system says is shown to people; no text of a database holds NUL.
+        let reply = crate::reading::cut(reply, REPLY_BYTES_MAX).replace('\0', " ");
         self.sql
             .run(
                 "UPDATE outbound SET state = $2, due = $3, attempts = attempts + 1, reply = $4 WHERE id = $1",
@@ -282,7 +284,7 @@ impl Act<'_> {
                     id.0.into(),
                     state.as_str().into(),
                     due.as_millis().into(),
-                    crate::reading::cut(reply, REPLY_BYTES_MAX).as_str().into(),
+                    (&reply).into(),
                 ],
             )
             .map(drop)

@@ -9,9 +9,11 @@
 //! | `value` | parameters and columns |
 //! | `fault` | what the server's errors mean |
 //! | `writer` | the connection that writes: one row lock puts all nodes' groups in order |
+//! | `commits` | which commits this node knows of |
 //! | `news` | what the nodes tell each other |
 
 mod address;
+mod commits;
 mod fault;
 mod link;
 mod news;
@@ -20,11 +22,11 @@ mod value;
 mod wire;
 mod writer;
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use address::Address;
+use commits::Commits;
 use link::Link;
 use news::{Listener, NodeId};
 use writer::PostgresWriter;
@@ -67,8 +69,7 @@ struct Shared {
     node: NodeId,
     readers: Mutex<Readers>,
     freed: Condvar,
-    /// Commits that this node made or has been told of: only the others are news.
-    accounted: AtomicI64,
+    commits: Commits,
 }
 
 #[derive(Default)]
@@ -95,7 +96,7 @@ impl Postgres {
                     busy: 0,
                 }),
                 freed: Condvar::new(),
-                accounted: AtomicI64::new(0),
+                commits: Commits::default(),
             }),
             listener: Mutex::new(None),
         })
@@ -115,12 +116,12 @@ impl Engine for Postgres {
     }
 
     fn data_version(&self) -> Result<i64, StoreError> {
-        let mut commits = 0;
+        let mut newest = 0;
         self.read(&mut |sql| {
-            commits = sql.integer("SELECT value FROM setting WHERE name = 'commit'", &[])?;
+            newest = sql.integer("SELECT value FROM setting WHERE name = 'commit'", &[])?;
             Ok(())
         })?;
-        Ok(commits - self.shared.accounted.load(Ordering::Acquire))
+        Ok(self.shared.commits.look(newest))
     }
 
     fn listen(&self, heard: Heard) -> Result<(), StoreError> {

@@ -14,6 +14,8 @@ mod full;
 mod log;
 #[path = "it/mailboxes.rs"]
 mod mailboxes;
+#[path = "it/matrix.rs"]
+mod matrix;
 #[path = "it/nodes.rs"]
 mod nodes;
 #[path = "it/objects.rs"]
@@ -32,3 +34,7 @@ mod reading;
 mod relay;
 #[path = "../../tests/harness/s3.rs"]
 mod s3;
+#[path = "it/samples.rs"]
+mod samples;
+#[path = "it/server.rs"]
+mod server;

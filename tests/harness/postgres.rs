@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// The cluster's superuser, who is also whom the store connects as.
@@ -29,6 +29,8 @@ pub struct Server {
     /// Whom it runs as, when we are root: PostgreSQL refuses to.
     user: Option<(u32, u32)>,
     keeper: Child,
+    /// Which socket in the directory.
+    port: AtomicU16,
     databases: AtomicU32,
 }
 
@@ -64,6 +66,7 @@ impl Server {
             bin,
             user,
             keeper,
+            port: AtomicU16::new(5432),
             databases: AtomicU32::new(0),
         };
         server.init();
@@ -118,13 +121,23 @@ impl Server {
     }
 
     /// Ends it as a power cut does: the next start recovers from the log.
+    #[allow(dead_code)] // As `restart`.
     pub fn kill(&self) {
         self.must(self.pg_ctl("stop").args(["--mode", "immediate"]));
     }
 
     /// Stops and starts it.
+    #[allow(dead_code)] // Not every test crate that has this file needs it.
     pub fn restart(&self) {
         self.stop();
+        self.start_again();
+    }
+
+    /// Stops it, and starts it on another port, as the configuration has it by now.
+    #[allow(dead_code)] // As `restart`.
+    pub fn restart_on(&self, port: u16) {
+        self.stop();
+        self.port.store(port, Ordering::Relaxed);
         self.start_again();
     }
 
@@ -137,6 +150,7 @@ impl Server {
     }
 
     /// A copy of a database that nobody is connected to.
+    #[allow(dead_code)] // As `restart`.
     pub fn copy_of(&self, connection: &str) -> String {
         let from = connection.rsplit('=').next().unwrap();
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
@@ -158,6 +172,8 @@ impl Server {
             "--set=ON_ERROR_STOP=1",
             "--host",
             path_text(&self.dir),
+            "--port",
+            &self.port.load(Ordering::Relaxed).to_string(),
             "--username",
             USER,
             "--dbname",
@@ -169,7 +185,13 @@ impl Server {
 
     /// How to connect to a database; its name comes last.
     pub fn connection(&self, database: &str) -> String {
-        format!("host={} user={USER} dbname={database}", self.dir.display())
+        {
+            let port = self.port.load(Ordering::Relaxed);
+            format!(
+                "host={} port={port} user={USER} dbname={database}",
+                self.dir.display()
+            )
+        }
     }
 
     /// The cluster's directory.

@@ -136,6 +136,19 @@ fn configuration_is_looked_for_and_its_faults_are_named() {
             "store.connection",
         ),
         (
+            good.replace("connection_file = \"\"", "connection_file = \"absent\"")
+                .replace("engine = \"sqlite\"", "engine = \"postgres\""),
+            "store.connection_file",
+        ),
+        (
+            good.replace("engine = \"sqlite\"", "engine = \"postgres\"")
+                .replace(
+                    "connection = \"\"",
+                    "connection = \"host=/nowhere user=knik password=secret\"",
+                ),
+            "database \"knik\" at /nowhere",
+        ),
+        (
             good.replace("kind = \"segments\"", "kind = \"s3\""),
             "content.endpoint",
         ),

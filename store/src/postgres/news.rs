@@ -62,25 +62,26 @@ impl NodeId {
     }
 
     /// What another node announced; `None` for one's own words and for what is not understood.
-    fn understood(&self, payload: &str) -> Option<News> {
+    fn understood(&self, payload: &str) -> Option<(i64, News)> {
         let mut parts = payload.splitn(4, ' ');
-        let (node, _commit) = (parts.next()?, parts.next()?);
+        let (node, commit) = (parts.next()?, parts.next()?.parse().ok()?);
         let (revised, accounts) = (parts.next()?, parts.next()?);
         if node == self.0 {
             return None;
         }
-        Some(News {
+        let news = News {
             accounts: accounts.split(',').filter_map(|n| n.parse().ok()).collect(),
             revised: revised == "r",
             everything: accounts == "*",
-        })
+        };
+        Some((commit, news))
     }
 }
 
-/// The thread that listens; ends when dropped.
+/// Has the thread that listens end when dropped; nobody waits for it, because it may be connecting.
 pub(super) struct Listener {
     ending: Arc<Ending>,
-    thread: Option<thread::JoinHandle<()>>,
+    thread: thread::Thread,
 }
 
 #[derive(Default)]
@@ -100,7 +101,7 @@ impl Listener {
             .map_err(|e| StoreError::io("starting the listening thread", e))?;
         Ok(Self {
             ending,
-            thread: Some(thread),
+            thread: thread.thread().clone(),
         })
     }
 }
@@ -112,14 +113,7 @@ impl Drop for Listener {
         if let Some(interest) = &*waiting.lock().unwrap_or_else(PoisonError::into_inner) {
             interest.shut();
         }
-        let Some(thread) = self.thread.take() else {
-            return;
-        };
-        thread.thread().unpark();
-        // What is heard may hold the last reference to the store: then it is this thread that drops it.
-        if thread.thread().id() != thread::current().id() && thread.join().is_err() {
-            tracing::error!("the store's listening thread panicked");
-        }
+        self.thread.unpark();
     }
 }
 
@@ -175,9 +169,9 @@ impl Ending {
         }
         while !self.is_over() {
             for news in link.next_news(Instant::now() + LOOK_EVERY)? {
-                if let Some(news) = shared.node.understood(news.payload()) {
-                    shared.accounted.fetch_add(1, Ordering::AcqRel);
+                if let Some((commit, news)) = shared.node.understood(news.payload()) {
                     heard(news);
+                    shared.commits.know(commit);
                 }
             }
         }
@@ -200,12 +194,12 @@ mod tests {
         let said = one.payload(7, &news(vec![3, 1, 3], false));
         assert_eq!(said, format!("{} 7 r 1,3", one.0));
         assert_eq!(one.understood(&said), None);
-        assert_eq!(other.understood(&said), Some(news(vec![1, 3], false)));
+        assert_eq!(other.understood(&said), Some((7, news(vec![1, 3], false))));
         let many = one.payload(7, &news((1_000_000..1_002_000).collect(), false));
         assert!(many.len() < 8_000);
-        assert_eq!(other.understood(&many), Some(news(vec![], true)));
+        assert_eq!(other.understood(&many), Some((7, news(vec![], true))));
         let nothing = one.payload(8, &News::default());
-        assert_eq!(other.understood(&nothing), Some(News::default()));
+        assert_eq!(other.understood(&nothing), Some((8, News::default())));
         assert_eq!(other.understood("what?"), None);
     }
 }

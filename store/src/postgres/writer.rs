@@ -3,7 +3,6 @@
 //! `docs/decisions/0013-one-writer-at-a-time.md`.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::link::Link;
 use super::{Shared, fault};
@@ -109,9 +108,7 @@ impl Writer for PostgresWriter {
         link.put("COMMIT", &[])?;
         let done = link.settle();
         match &done {
-            Ok(()) => {
-                self.shared.accounted.fetch_add(1, Ordering::AcqRel);
-            }
+            Ok(()) => self.shared.commits.know(self.commit),
             // The outcome may be unknown: nothing of this connection is believed any more.
             Err(_) => self.link = None,
         }

@@ -9,6 +9,7 @@ use crate::pairing::{Pairing, every_pairing};
 use crate::post::{Post, letter};
 
 every_pairing! {
+    a_nul_in_the_message_id_is_no_message_id,
     a_letter_is_placed_with_its_evidence_and_reads_back_as_accepted,
     a_large_letter_has_a_file_of_its_own_and_survives_a_restart,
     resubmission_is_judged_per_recipient,
@@ -73,6 +74,27 @@ fn a_large_letter_has_a_file_of_its_own_and_survives_a_restart(pairing: Pairing)
     assert_eq!(again.sweep().unwrap(), 0);
     assert_eq!(again.original(accepted.message).unwrap().unwrap(), octets);
     again.audit().unwrap();
+}
+
+fn a_nul_in_the_message_id_is_no_message_id(pairing: Pairing) {
+    let post = Post::new(pairing);
+    let one = post.account("1111111111");
+    let octets = b"Message-ID: <a\0b@agency.test>\r\n\r\nbody\r\n";
+    let first = post.deposit(octets, &[&one]).unwrap();
+    assert!(!post.deposit(octets, &[&one]).unwrap().repeated);
+    assert_eq!(post.store.original(first.message).unwrap().unwrap(), octets);
+    let rejection = Rejection {
+        contract: post.contract.id,
+        actor: receipts::actor::Actor::new(receipts::actor::ActorKind::Sender),
+        envelope: post.submission(octets, &[&one]).envelope.clone(),
+        recipients: Vec::new(),
+        refused: Vec::new(),
+        content: Some((Digest::of(octets), 40, Some("<a\0b@agency.test>".into()))),
+        reason: Reason::RA05,
+        reply: "552 5.3.4 too large".into(),
+    };
+    post.store.refuse(rejection).wait().unwrap();
+    post.store.audit().unwrap();
 }
 
 /// (what is sent again, to whom) → (same id, placed): law 7.
