@@ -111,6 +111,7 @@ fn run(day: &Day, machine: &mut Machine, cell: Cell) -> Progress {
         if let (Err(error), true, Some(open)) = (&result, heals, store.as_ref())
             && !open.failed()
         {
+            eprintln!("{number} {step:?} {error:?}");
             stays_readable(day, open, number, error, &machine.disk);
             machine.disk.heal();
             result = machine.act(&mut store, &day.people, step);
@@ -328,15 +329,15 @@ fn hold(day: &Day, cells: &[Cell]) {
 }
 
 #[test]
-fn every_change_may_go_wrong_in_one_way() {
+fn a_change_may_go_wrong() {
     let day = Day::new();
     let mut cells = Vec::new();
     for (turn, (number, ways)) in matrix(&day).into_iter().enumerate() {
-        // Syncs are where promises are made: they fail in every way. The others take turns.
+        // Syncs are where promises are made: each fails in half of the ways. The others take turns, every other one.
         if matches!(day.changes[number].kind, Kind::Sync | Kind::SyncDir) {
-            cells.extend(ways);
-        } else {
-            cells.push(ways[turn % ways.len()]);
+            cells.extend(ways.into_iter().skip(turn % 2).step_by(2));
+        } else if turn % 2 == 0 {
+            cells.push(ways[turn / 2 % ways.len()]);
         }
     }
     eprintln!("{} changes, {} cells", day.changes.len(), cells.len());
@@ -377,4 +378,17 @@ fn a_read_may_fail() {
 fn every_read_may_fail() {
     let day = Day::new();
     hold(&day, &reads(&day, 1));
+}
+
+#[test]
+#[ignore = "debug"]
+fn debug_cells() {
+    let day = Day::new();
+    let cells: Vec<Cell> = (266..280)
+        .map(|at| Cell {
+            fault: Fault::ReadFails(at),
+            end: End::Cut(Loss::All),
+        })
+        .collect();
+    hold(&day, &cells);
 }
