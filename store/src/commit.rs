@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::thread;
+use std::vec;
 
 use crate::content::Place;
 use crate::mint::Minter;
@@ -54,8 +55,8 @@ impl Act<'_> {
 
 /// Tells the caller how it ended; given the commit's failure, if it failed.
 pub(crate) type Answer = Box<dyn FnOnce(Option<StoreError>) + Send>;
-/// One act, run inside the group's transaction.
-pub(crate) type Job = Box<dyn FnOnce(&mut Act<'_>) -> (Ending, Answer) + Send>;
+/// One act, run inside the group's transaction; not run at all, only answered, when the group failed before its turn.
+pub(crate) type Job = Box<dyn FnOnce(Option<&mut Act<'_>>) -> (Ending, Answer) + Send>;
 
 /// How one act ended.
 pub(crate) enum Ending {
@@ -240,18 +241,18 @@ fn job<T: Send + 'static>(
     sender: oneshot::Sender<Result<T, StoreError>>,
 ) -> Job {
     Box::new(move |scene| {
-        let result = act(scene);
-        let answer: (Ending, Answer) = (
-            Ending::of(&result),
-            Box::new(move |failure| {
-                // A caller that has gone away no longer wants to know.
-                let _ = sender.send(match failure {
-                    Some(failure) if result.is_ok() => Err(failure),
-                    _ => result,
-                });
-            }),
-        );
-        answer
+        let result = scene.map(act);
+        let ending = result.as_ref().map_or(Ending::TakenBack, Ending::of);
+        let answer: Answer = Box::new(move |failure| {
+            // A caller that has gone away no longer wants to know.
+            let _ = sender.send(match (result, failure) {
+                (Some(Err(own)), _) => Err(own),
+                (_, Some(failure)) => Err(failure),
+                (Some(Ok(done)), None) => Ok(done),
+                (None, None) => Err(StoreError::Failed),
+            });
+        });
+        (ending, answer)
     })
 }
 
@@ -286,12 +287,13 @@ impl Group {
         self.reserve.tend();
         let acts = jobs.len() as u64;
         let mut answers = Vec::with_capacity(jobs.len());
+        let mut jobs = jobs.into_iter();
         let mut told = Told::default();
         let committed = if self.health.failed() {
             // What is in memory may differ from the disk after a failed sync: nothing more is promised.
             Err(StoreError::Failed)
         } else {
-            self.transact(jobs, &mut answers, &mut told)
+            self.transact(&mut jobs, &mut answers, &mut told)
         };
         let failure = committed.err();
         if let Some(failure) = &failure {
@@ -304,6 +306,8 @@ impl Group {
         if failure.is_none() && told.revised {
             self.watchers.revised();
         }
+        // Those whose turn did not come fail with their group: after the store's health says what that means, not before.
+        answers.extend(jobs.map(|job| job(None).1));
         for answer in answers {
             answer(failure.as_ref().map(copy_of));
         }
@@ -314,7 +318,7 @@ impl Group {
 
     fn transact(
         &mut self,
-        jobs: Vec<Job>,
+        jobs: &mut vec::IntoIter<Job>,
         answers: &mut Vec<Answer>,
         told: &mut Told,
     ) -> Result<(), StoreError> {
@@ -323,11 +327,11 @@ impl Group {
         for job in jobs {
             self.writer.mark()?;
             let before = (self.minter.position(), told.accounts.len(), told.revised);
-            let (ending, answer) = job(&mut Act {
+            let (ending, answer) = job(Some(&mut Act {
                 sql: self.writer.sql(),
                 minter: &mut self.minter,
                 told,
-            });
+            }));
             answers.push(answer);
             match ending {
                 Ending::Done => self.writer.keep()?,
