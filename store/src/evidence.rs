@@ -11,6 +11,7 @@ use crate::content::Place;
 use crate::mint::Chain;
 use crate::register::AccountId;
 use crate::sql::{Param, Row, Sql};
+use crate::squeeze::restore;
 use crate::{Store, StoreError};
 
 /// Rows read at a time, so that a long list holds neither memory nor an old snapshot.
@@ -290,7 +291,7 @@ impl Conditions {
 
 fn from_row(row: &dyn Row) -> Result<Record, StoreError> {
     let ordinal = row.number(0)?;
-    let canonical = row.blob(1)?.to_vec();
+    let canonical = restore(row.blob(1)?)?.into_owned();
     let event = Event::from_canonical(&canonical)
         .map_err(|e| StoreError::damaged(format!("evidence number {ordinal}: {e}")))?;
     Ok(Record {

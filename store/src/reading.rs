@@ -23,6 +23,7 @@ use crate::mint::{MessageFacts, RecipientFacts};
 use crate::originals::Source;
 use crate::register::AccountId;
 use crate::sql::{Row, Sql};
+use crate::squeeze::restore;
 use crate::view::{Entry, Flags, Keywords, flags};
 use crate::{Store, StoreError};
 
@@ -313,7 +314,7 @@ impl Act<'_> {
             return Ok(None);
         };
         let minted = self.logged_in(by, account, &address)?;
-        self.sql.run(
+        self.sql.put(
             "UPDATE account SET login_mark = $2 WHERE id = $1",
             &[account.0.into(), newest.into()],
         )?;
@@ -413,7 +414,7 @@ impl Act<'_> {
             self.handed_over(by, who, extent)?;
             record(self.sql, row, HANDED_OVER)?;
             self.sql
-                .run("DELETE FROM coverage WHERE recipient = $1", &[row.into()])?;
+                .put("DELETE FROM coverage WHERE recipient = $1", &[row.into()])?;
             return Ok(());
         }
         let statement = if known {
@@ -421,7 +422,7 @@ impl Act<'_> {
         } else {
             "INSERT INTO coverage (recipient, person, ranges, header) VALUES ($1, $2, $3, $4)"
         };
-        self.sql.run(
+        self.sql.put(
             statement,
             &[
                 row.into(),
@@ -436,11 +437,10 @@ impl Act<'_> {
 
 /// Marks once-only facts as recorded.
 pub(crate) fn record(sql: &mut dyn Sql, recipient: i64, fact: i64) -> Result<(), StoreError> {
-    sql.run(
+    sql.put(
         "UPDATE recipient SET facts = facts | $2 WHERE id = $1",
         &[recipient.into(), fact.into()],
     )
-    .map(drop)
 }
 
 /// The newest deposit that no log-in has answered yet, with the account's address.
@@ -528,8 +528,8 @@ fn stored_content(sql: &mut dyn Sql, message: i64) -> Result<Option<StoredConten
         &[message.into()],
         |row| {
             Ok(StoredContent {
-                trace: row.blob(0)?.to_vec(),
-                structure: row.blob(1)?.to_vec(),
+                trace: restore(row.blob(0)?)?.into_owned(),
+                structure: restore(row.blob(1)?)?.into_owned(),
                 place: Place {
                     file: row.int(2)?,
                     offset: row.number(3)?,
