@@ -30,13 +30,13 @@ mod postgres;
 mod processes;
 #[path = "it/reading.rs"]
 mod reading;
-#[path = "it/search.rs"]
-mod search;
 #[path = "../../tests/harness/relay.rs"]
 mod relay;
 #[path = "../../tests/harness/s3.rs"]
 mod s3;
 #[path = "it/samples.rs"]
 mod samples;
+#[path = "it/search.rs"]
+mod search;
 #[path = "it/server.rs"]
 mod server;

@@ -9,7 +9,13 @@ use store::search::fill::{Indexer, Step};
 use store::search::marks::Probe;
 use store::view::Flags;
 
+use crate::pairing::{Pairing, every_pairing};
 use crate::post::{Post, letter};
+
+every_pairing! {
+    a_letter_is_indexed_once_however_many_do_it,
+    large_texts_come_in_several_goes_and_the_largest_are_scanned,
+}
 
 fn notice(id: &str, text: &str) -> Vec<u8> {
     let mut octets = letter(id, 0);
@@ -30,9 +36,8 @@ fn index_all(store: &Store) -> usize {
     count
 }
 
-#[test]
-fn a_letter_is_indexed_once_however_many_do_it() {
-    let post = Post::new();
+fn a_letter_is_indexed_once_however_many_do_it(pairing: Pairing) {
+    let post = Post::new(pairing);
     let holders = [post.account("2503851234"), post.account("1104911235")];
     let both: Vec<_> = holders.iter().collect();
     for number in 0..70 {
@@ -62,22 +67,17 @@ fn a_letter_is_indexed_once_however_many_do_it() {
     let headers = post.store.search_texts(inbox, &[3, 60], false).unwrap();
     let found: Vec<u32> = headers.found.iter().map(|(uid, _)| *uid).collect();
     assert_eq!(found, [3, 60]);
-    assert!(
-        headers
-            .found
-            .iter()
-            .all(|(_, text)| text.body.is_empty()
-                && text.field_has("subject", &Needle::new("NOTICE")))
-    );
+    assert!(headers.found.iter().all(|(_, text)| text.body.is_empty()
+        && text.field_has("subject", &Needle::new("NOTICE"))
+        && text.field_has("received", &Needle::new("mx.post.test"))));
     // What is settled is not looked at again; a new one is found.
     assert_eq!(index_all(&post.store), 0);
     post.deposit(&notice("new", "x"), &both).unwrap();
     assert_eq!(index_all(&post.store), 1);
 }
 
-#[test]
-fn large_texts_come_in_several_goes_and_the_largest_are_scanned() {
-    let post = Post::new();
+fn large_texts_come_in_several_goes_and_the_largest_are_scanned(pairing: Pairing) {
+    let post = Post::new(pairing);
     let holder = post.account("2503851234");
     for number in 0..8 {
         let octets = letter(&number.to_string(), 900_000);
@@ -102,7 +102,7 @@ fn large_texts_come_in_several_goes_and_the_largest_are_scanned() {
 #[test]
 fn nothing_is_left_of_a_letter_that_lies_in_no_mailbox() {
     const WORD: &str = "unmistakable-phrase";
-    let post = Post::new();
+    let post = Post::new(Pairing::SqliteSegments);
     let (one, other) = (post.account("2503851234"), post.account("1104911235"));
     post.deposit(&notice("a", WORD), &[&one, &other]).unwrap();
     post.deposit(&notice("b", "another"), &[&one]).unwrap();
@@ -117,7 +117,7 @@ fn nothing_is_left_of_a_letter_that_lies_in_no_mailbox() {
         let expunged = post.store.expunge(post.holder(account), inbox, None);
         assert_eq!(expunged.wait().unwrap(), [1]);
     };
-    let database = post.dir.path().join("data/knik.db");
+    let database = post.home.dir.path().join("data/knik.db");
     let db = rusqlite::Connection::open(&database).unwrap();
     let rows = |table: &str| -> i64 {
         let query = format!("SELECT COUNT(*) FROM {table}");
@@ -154,7 +154,7 @@ fn deposits_beside_the_index() {
         (false, "without"),
         (true, "with"),
     ] {
-        let post = Post::new();
+        let post = Post::new(Pairing::SqliteSegments);
         let holders: Vec<_> = (0..SENDERS)
             .map(|number| post.account(&format!("25038512{number:02}")))
             .collect();
