@@ -26,6 +26,8 @@ mod matrix;
 mod nodes;
 #[path = "it/objects.rs"]
 mod objects;
+#[path = "it/outage.rs"]
+mod outage;
 #[path = "it/pairing.rs"]
 mod pairing;
 #[path = "it/post.rs"]
