@@ -32,8 +32,8 @@ use store::{Options, Store, StoreError};
 
 use crate::failure::{Failure, Outcome};
 use content::Content;
-use database::Rows;
 use database::Database;
+use database::Rows;
 use retention::Retention;
 use signer::Signer;
 use timestamps::Timestamps;
@@ -184,9 +184,10 @@ impl Config {
     /// As [`Store::open`], with the name of the directory, the database or the bucket.
     pub fn open_store(&self) -> Outcome<Store> {
         let options = self.store_options()?;
-        Store::open(options).map_err(|error| match (&self.rows, &error) {
-            // The error names the database itself.
-            (Rows::Postgres { .. }, StoreError::Unavailable(_) | StoreError::Invalid(_)) => {
+        let has_server = self.rows != Rows::Sqlite || self.content != Content::Segments;
+        Store::open(options).map_err(|error| match &error {
+            // The error names the database or the bucket itself.
+            StoreError::Unavailable(_) | StoreError::Invalid(_) if has_server => {
                 Failure::from(error)
             }
             _ => Failure::file(&self.data, &error),
@@ -206,14 +207,6 @@ impl Config {
             database: self.rows.database(),
             contents: self.content.open()?,
             ground: store::disk::Ground::default(),
-        };
-        let has_server = self.rows != Rows::Sqlite || self.content != Content::Segments;
-        Store::open(options).map_err(|error| match &error {
-            // The error names the database or the bucket itself.
-            StoreError::Unavailable(_) | StoreError::Invalid(_) if has_server => {
-                Failure::from(error)
-            }
-            _ => Failure::file(&self.data, &error),
         })
     }
 

@@ -18,10 +18,10 @@ mod full;
 mod log;
 #[path = "it/mailboxes.rs"]
 mod mailboxes;
-#[path = "it/migrate.rs"]
-mod migrate;
 #[path = "it/matrix.rs"]
 mod matrix;
+#[path = "it/migrate.rs"]
+mod migrate;
 #[path = "it/nodes.rs"]
 mod nodes;
 #[path = "it/objects.rs"]

@@ -46,7 +46,10 @@ pub const NOT_MOVED: &[(&str, &str)] = &[
         "lease",
         "who may do what at this moment: nobody, when a store begins",
     ),
-    ("search_mark", "the index is filled again; meanwhile letters are scanned"),
+    (
+        "search_mark",
+        "the index is filled again; meanwhile letters are scanned",
+    ),
     ("search_text", "as search_mark"),
     (
         "stray",
