@@ -63,7 +63,7 @@ tables! {
     ImapTable { append: Option<Spanned<bool>>, }
     TimestampTable { urls: Vec<Spanned<String>>, anchors: Text, interval: Text, }
     RelayTable { smarthost: Text, }
-use super::{Config, KeyPair, Limits, Listen, Log, Seal, content, database, timestamps};
+    StoreTable { engine: Text, dir: Text, connection: Text, connection_file: Text, anchors: Text, }
     ContentTable {
         kind: Text,
         endpoint: Text,
@@ -73,6 +73,14 @@ use super::{Config, KeyPair, Limits, Listen, Log, Seal, content, database, times
         access_key: Text,
         secret_key_file: Text,
         anchors: Text,
+    }
+    RetentionTable {
+        deleted_letters_days: Days,
+        letters_days: Days,
+        evidence_days: Days,
+        rejections_days: Days,
+        receipts_days: Days,
+        backup_days: Days,
     }
     LimitsTable {
         message_bytes_max: Number,
