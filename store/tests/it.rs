@@ -20,3 +20,5 @@ mod post;
 mod processes;
 #[path = "it/reading.rs"]
 mod reading;
+#[path = "it/retention.rs"]
+mod retention;
