@@ -20,6 +20,9 @@ use store::{Options, Store};
 const RUN: Duration = Duration::from_secs(2);
 
 fn main() {
+    if let Ok(what) = std::env::var("ECONOMY") {
+        return economy(&what);
+    }
     let dir = tempfile::tempdir_in(".").unwrap();
     println!(
         "machine: {:.0} fdatasync/s over written octets, {:.0} on a growing file, SHA-256 {:.0} MB/s",
@@ -219,4 +222,82 @@ fn deposit(store: &Store, contract: receipts::id::ContractId, octets: &[u8], to:
         refused: Vec::new(),
     };
     store.deposit(submission).wait().unwrap();
+}
+
+fn economy(what: &str) {
+    let dir = tempfile::tempdir_in(".").unwrap();
+    let store = Store::open(Options::embedded(dir.path(), "mx.post.test", "post.test")).unwrap();
+    let by = || Actor::new(ActorKind::Operator);
+    let contract = NewContract {
+        name: "Agency".into(),
+        addresses: vec!["127.0.0.2/32".parse().unwrap()],
+        domains: vec!["agency.test".into()],
+        receipts_to: None,
+        profile: Profile::Pull,
+        terms: Terms::default(),
+    };
+    let contract = store.add_contract(by(), contract).wait().unwrap().0.id;
+    let n = if what == "hot" { 1 } else { 100_000 };
+    let begin = Instant::now();
+    let mut accounts: Vec<Account> = Vec::new();
+    let mut tickets = std::collections::VecDeque::new();
+    for n in 0..n {
+        let new = NewAccount {
+            address: Address::parse(&format!("{n:010}@post.test")).unwrap(),
+            name: String::new(),
+            kind: Kind::Person,
+            lang: Lang::Hy,
+        };
+        tickets.push_back(store.add_account(by(), new));
+        if tickets.len() > 500 {
+            accounts.push(tickets.pop_front().unwrap().wait().unwrap().0);
+        }
+    }
+    accounts.extend(tickets.into_iter().map(|t| t.wait().unwrap().0));
+    println!("accounts {:.1}s", begin.elapsed().as_secs_f64());
+    let letters: usize = std::env::var("LETTERS").map_or(40_000, |n| n.parse().unwrap());
+    let size: usize = std::env::var("SIZE").map_or(4096, |n| n.parse().unwrap());
+    let senders = 50;
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let load = |s: &std::sync::atomic::AtomicU64| s.load(std::sync::atomic::Ordering::Relaxed);
+    for round in 0..3 {
+    let c0 = (load(&store.syncs().commits), load(&store.syncs().contents));
+    let (before, begin) = (written_bytes(), Instant::now());
+    std::thread::scope(|scope| {
+        for sender in 0..senders {
+            let (store, accounts, next) = (&store, &accounts, &next);
+            scope.spawn(move || {
+                loop {
+                    let n = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    if n >= letters * (round + 1) {
+                        break;
+                    }
+                    let octets = letter(sender, n, size);
+                    let h = (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
+                    let to = &accounts[h as usize % accounts.len()];
+                    deposit(store, contract, &octets, to);
+                }
+            });
+        }
+    });
+    let c1 = (load(&store.syncs().commits), load(&store.syncs().contents));
+    let l = letters as f64;
+    println!(
+        "{what} round {round}: {:.0}/s, written per letter {:.2} KiB, less 1.05 size: {:.2} KiB; letters per commit {:.1}, per content sync {:.1}",
+        l / begin.elapsed().as_secs_f64(),
+        (written_bytes() - before) as f64 / 1024.0 / l,
+        ((written_bytes() - before) as f64 / l - 1.05 * size as f64) / 1024.0,
+        l / (c1.0 - c0.0) as f64, l / (c1.1 - c0.1) as f64,
+    );
+    next.store(letters * (round + 1), std::sync::atomic::Ordering::Relaxed);
+    }
+    let db = rusqlite::Connection::open(dir.path().join("knik.db")).unwrap();
+    println!("page {}", db.query_row("PRAGMA page_size", [], |r| r.get::<_, i64>(0)).unwrap());
+    for (name, bytes, cells) in db
+        .prepare("SELECT name, SUM(pgsize), SUM(ncell) FROM dbstat GROUP BY name ORDER BY 2 DESC LIMIT 16")
+        .and_then(|mut q| q.query_map([], |r| Ok((r.get::<_, String>(0)?, r.get::<_, i64>(1)?, r.get::<_, i64>(2)?)))?.collect::<Result<Vec<_>, _>>())
+        .unwrap_or_default()
+    {
+        println!("  {name:32} {:>8} KiB {cells:>9} cells", bytes / 1024);
+    }
 }
