@@ -261,38 +261,43 @@ fn economy(what: &str) {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let load = |s: &std::sync::atomic::AtomicU64| s.load(std::sync::atomic::Ordering::Relaxed);
     for round in 0..3 {
-    let c0 = (load(&store.syncs().commits), load(&store.syncs().contents));
-    let (before, begin) = (written_bytes(), Instant::now());
-    std::thread::scope(|scope| {
-        for sender in 0..senders {
-            let (store, accounts, next) = (&store, &accounts, &next);
-            scope.spawn(move || {
-                loop {
-                    let n = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    if n >= letters * (round + 1) {
-                        break;
+        let c0 = (load(&store.syncs().commits), load(&store.syncs().contents));
+        let (before, begin) = (written_bytes(), Instant::now());
+        std::thread::scope(|scope| {
+            for sender in 0..senders {
+                let (store, accounts, next) = (&store, &accounts, &next);
+                scope.spawn(move || {
+                    loop {
+                        let n = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        if n >= letters * (round + 1) {
+                            break;
+                        }
+                        let octets = letter(sender, n, size);
+                        let h = (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
+                        let to = &accounts[h as usize % accounts.len()];
+                        deposit(store, contract, &octets, to);
                     }
-                    let octets = letter(sender, n, size);
-                    let h = (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
-                    let to = &accounts[h as usize % accounts.len()];
-                    deposit(store, contract, &octets, to);
-                }
-            });
-        }
-    });
-    let c1 = (load(&store.syncs().commits), load(&store.syncs().contents));
-    let l = letters as f64;
-    println!(
-        "{what} round {round}: {:.0}/s, written per letter {:.2} KiB, less 1.05 size: {:.2} KiB; letters per commit {:.1}, per content sync {:.1}",
-        l / begin.elapsed().as_secs_f64(),
-        (written_bytes() - before) as f64 / 1024.0 / l,
-        ((written_bytes() - before) as f64 / l - 1.05 * size as f64) / 1024.0,
-        l / (c1.0 - c0.0) as f64, l / (c1.1 - c0.1) as f64,
-    );
-    next.store(letters * (round + 1), std::sync::atomic::Ordering::Relaxed);
+                });
+            }
+        });
+        let c1 = (load(&store.syncs().commits), load(&store.syncs().contents));
+        let l = letters as f64;
+        println!(
+            "{what} round {round}: {:.0}/s, written per letter {:.2} KiB, less 1.05 size: {:.2} KiB; letters per commit {:.1}, per content sync {:.1}",
+            l / begin.elapsed().as_secs_f64(),
+            (written_bytes() - before) as f64 / 1024.0 / l,
+            ((written_bytes() - before) as f64 / l - 1.05 * size as f64) / 1024.0,
+            l / (c1.0 - c0.0) as f64,
+            l / (c1.1 - c0.1) as f64,
+        );
+        next.store(letters * (round + 1), std::sync::atomic::Ordering::Relaxed);
     }
     let db = rusqlite::Connection::open(dir.path().join("knik.db")).unwrap();
-    println!("page {}", db.query_row("PRAGMA page_size", [], |r| r.get::<_, i64>(0)).unwrap());
+    println!(
+        "page {}",
+        db.query_row("PRAGMA page_size", [], |r| r.get::<_, i64>(0))
+            .unwrap()
+    );
     for (name, bytes, cells) in db
         .prepare("SELECT name, SUM(pgsize), SUM(ncell) FROM dbstat GROUP BY name ORDER BY 2 DESC LIMIT 16")
         .and_then(|mut q| q.query_map([], |r| Ok((r.get::<_, String>(0)?, r.get::<_, i64>(1)?, r.get::<_, i64>(2)?)))?.collect::<Result<Vec<_>, _>>())

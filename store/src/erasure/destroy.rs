@@ -35,8 +35,8 @@ impl Store {
                 from_row,
             )
         })?;
-        self.destroy_strays(limit)?;
         if due.is_empty() {
+            self.destroy_strays(limit)?;
             return Ok(Destroyed::default());
         }
         let mut first = None;
@@ -68,6 +68,7 @@ impl Store {
             })
             .wait()?;
         }
+        self.destroy_strays(limit)?;
         first.map_or(
             Ok(Destroyed {
                 done,

@@ -461,9 +461,31 @@ fn a_letter_that_was_placed_for_nothing_is_destroyed_too() {
         .collect();
     let placed: u32 = many.into_iter().map(|one| one.wait().unwrap().placed).sum();
     assert_eq!(placed, 1);
+    // Started again before they are destroyed: a letter of the same length must not be laid in their place.
+    let Post {
+        store,
+        dir,
+        contract,
+    } = post;
+    store.close();
+    drop(store);
+    let post = Post {
+        store: open(dir.path()),
+        contract,
+        dir,
+    };
+    let like = String::from_utf8(octets.clone())
+        .unwrap()
+        .replace("twice", "other");
+    let second = post.deposit(like.as_bytes(), &[&account]).unwrap().message;
     let message = post.store.describe(post.inbox(&account), &[1]).unwrap()[0].message;
     erase(&post, wish(message, Scope::Message));
     post.store.destroy_due(100).unwrap();
+    assert_eq!(
+        post.store.original(second).unwrap().unwrap(),
+        like.as_bytes()
+    );
+    post.store.audit().unwrap();
     assert_eq!(
         files_with(&post.dir.path().join("data"), b"Body-twice-Marker"),
         [""; 0]
