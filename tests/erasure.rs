@@ -131,7 +131,8 @@ fn a_letter_is_erased_while_its_holder_has_it_open() {
             .ok_or_else(|| format!("{left:?}"))
     });
     assert!(!files_with(&data, b"stays@ministry.example").is_empty());
-    assert_eq!(post.evidence(&["--message", &other]).len(), 2);
+    let others = post.evidence(&["--message", &other]);
+    assert!(others.len() >= 2 && others.iter().all(|event| event["erased"].is_null()));
     says(
         &post.knik(&[&erase[..], &["--yes"]].concat()),
         1,
