@@ -16,9 +16,11 @@ pub struct Place {
 /// What appends content. One per store; the placing thread owns it.
 pub trait ContentWriter: Send {
     /// Says that messages of so many octets together follow before the next [`sync`](Self::sync), so that they can be
-    /// laid where that many cost least. Saying nothing is right too: each is then laid by its own size.
+    /// laid where that many cost least; takes back what was appended before and not synced. Saying nothing is right too:
+    /// each is then laid by its own size.
     fn begin_batch(&mut self, _octets: u64) {}
-    /// Appends one message; neither readable nor durable before [`sync`](Self::sync).
+    /// Appends one message; neither readable nor durable before [`sync`](Self::sync). After an error that sync fails too:
+    /// a batch is there whole or not.
     fn append(&mut self, octets: &[u8], digest: &Digest) -> Result<Place, StoreError>;
     /// Makes everything appended durable. After an error nothing appended since the last success is there; after
     /// [`StoreError::Failed`] nothing more may be promised, after any other it may be tried again.

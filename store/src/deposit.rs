@@ -18,6 +18,7 @@ use crate::mint::{MessageFacts, Minted, RecipientFacts};
 use crate::placing::Octets;
 use crate::register::{Account, AccountId, AccountState, account_by_id};
 use crate::sql::{Param, Sql};
+use crate::squeeze::squeeze;
 use crate::staging::Sealed;
 use crate::{Store, StoreError};
 
@@ -349,12 +350,13 @@ impl Act<'_> {
             time: facts.submitted,
             digest: submission.sealed.digest(),
             octets: submission.sealed.size(),
-        };
+        }
+        .to_octets();
         let row = self.sql.integer("SELECT MAX(id) FROM message", &[])? + 1;
         self.sql.run(
             "INSERT INTO message (id, ulid, contract, digest, size, message_id_field, sender, submitted, sent, trace, \
-             structure, content_file, content_offset, ret, envid) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+             structure, content_file, content_offset, ret, envid, served) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
             &[
                 row.into(),
                 (&facts.message.to_bytes()).into(),
@@ -365,12 +367,13 @@ impl Act<'_> {
                 (&facts.sender).into(),
                 facts.submitted.as_millis().into(),
                 submission.structure.date.map(|date| date.as_millis()).into(),
-                (&trace.to_octets()).into(),
-                structure.into(),
+                (&squeeze(&trace)).into(),
+                (&squeeze(structure)).into(),
                 file.into(),
                 Param::Int(offset as i64),
                 submission.envelope.dsn.ret.map(Ret::as_str).into(),
                 submission.envelope.dsn.envid.as_deref().into(),
+                Param::Int((submission.sealed.size() + trace.len() as u64) as i64),
             ],
         )?;
         Ok(row)

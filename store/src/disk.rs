@@ -147,6 +147,8 @@ pub struct Ground {
     pub disk: Arc<dyn Disk>,
     /// The name under which another file system is registered with SQLite; `None`: the operating system's.
     pub sqlite_vfs: Option<String>,
+    /// Pages after which SQLite's write-ahead log is copied back; `None`: as many as is right for a service.
+    pub checkpoint_pages: Option<i64>,
 }
 
 impl Default for Ground {
@@ -154,6 +156,7 @@ impl Default for Ground {
         Self {
             disk: Arc::new(OsDisk),
             sqlite_vfs: None,
+            checkpoint_pages: None,
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::content::Place;
 use crate::mint::{Chain, ChainKind};
 use crate::register::AccountId;
 use crate::sql::{Param, Row, Sql};
+use crate::squeeze::restore;
 use crate::{Store, StoreError};
 
 /// Rows read at a time, so that a long list holds neither memory nor an old snapshot.
@@ -419,12 +420,12 @@ pub(crate) fn from_row(row: &dyn Row) -> Result<Entry, StoreError> {
     let damaged = |what: &dyn std::fmt::Display| {
         StoreError::damaged(format!("evidence number {ordinal}: {what}"))
     };
-    let canonical = row.blob(1)?;
+    let canonical = restore(row.blob(1)?)?;
     if !canonical.is_empty() {
         return Ok(Entry::Whole(Box::new(Record {
             ordinal,
-            event: Event::from_canonical(canonical).map_err(|e| damaged(&e))?,
-            canonical: canonical.to_vec(),
+            event: Event::from_canonical(&canonical).map_err(|e| damaged(&e))?,
+            canonical: canonical.into_owned(),
             salt: Salt::from_bytes(row.array(2)?),
             leaf,
         })));

@@ -261,6 +261,10 @@ impl Store {
         Arc::clone(&self.0.budget)
     }
 
+    pub(crate) fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.0.health)
+    }
+
     pub(crate) fn watchers(&self) -> Arc<Watchers> {
         Arc::clone(&self.0.watchers)
     }
@@ -316,11 +320,8 @@ impl Drop for Inner {
 fn engine(options: &Options) -> Result<Arc<dyn Engine>, StoreError> {
     match &options.database {
         Database::Sqlite => {
-            let vfs = options.ground.sqlite_vfs.clone();
-            Ok(Arc::new(Sqlite::open_on(
-                &options.dir.join("knik.db"),
-                vfs,
-            )?))
+            let path = options.dir.join("knik.db");
+            Ok(Arc::new(Sqlite::open_on(&path, &options.ground)?))
         }
         Database::Postgres(_) => Err(StoreError::Invalid("PostgreSQL is not built yet".into())),
     }

@@ -21,6 +21,7 @@
 //! | [`contracts`] | senders under contract |
 //! | [`register`] | holders' accounts and enrolled certificates |
 //! | `placing` | letters' octets made durable ahead of the act that refers to them |
+//! | `squeeze` | small octets kept small |
 //! | [`reserve`] | room kept for reading when the disk is nearly full |
 //! | [`staging`] | octets on their way in: [`Staging`], [`Sealed`] |
 //! | [`deposit`] | a submission becomes placements and evidence |
@@ -74,6 +75,7 @@ mod error;
 mod house;
 mod originals;
 mod placing;
+mod squeeze;
 mod trusted;
 
 pub use commit::Ticket;

@@ -103,7 +103,7 @@ impl Store {
             let counts = sql.first(
                 "SELECT COUNT(*), COALESCE(SUM(1 - (placement.flags & 1)), 0), \
                  COALESCE(SUM((placement.flags & 8) / 8), 0), \
-                 COALESCE(SUM(message.size + LENGTH(message.trace)), 0) \
+                 COALESCE(SUM(message.served), 0) \
                  FROM placement JOIN message ON message.id = placement.message WHERE placement.mailbox = $1",
                 &[mailbox.0.into()],
                 |row| Ok((row.number(0)?, row.number(1)?, row.number(2)?, row.number(3)?)),

@@ -20,6 +20,7 @@ use crate::clock::{Clock, Reading};
 use crate::commit::Act;
 use crate::register::{Account, AccountId};
 use crate::sql::{Param, Sql};
+use crate::squeeze::squeeze;
 
 /// The policy under which events are observed; named in each of them.
 pub const POLICY: &str = "knik-1";
@@ -561,7 +562,7 @@ impl Act<'_> {
                 subject,
                 number,
                 Param::Int(event.seq as i64),
-                (&canonical).into(),
+                (&squeeze(&canonical)).into(),
                 salt.as_bytes().into(),
                 leaf.as_bytes().into(),
             ],

@@ -96,6 +96,10 @@ impl Placer {
     fn place(&mut self, letters: Vec<Letter>) -> Vec<Job> {
         let mut placed = Vec::with_capacity(letters.len());
         let mut jobs = Vec::with_capacity(letters.len());
+        let octets = letters
+            .iter()
+            .map(|letter| letter.octets.held.octets().len() as u64);
+        self.content.begin_batch(octets.sum());
         for Letter { octets, then } in letters {
             match self.append(octets) {
                 Ok(place) => placed.push((place, then)),

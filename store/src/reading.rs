@@ -23,6 +23,7 @@ use crate::mint::{MessageFacts, RecipientFacts};
 use crate::originals::Source;
 use crate::register::AccountId;
 use crate::sql::{Row, Sql};
+use crate::squeeze::restore;
 use crate::view::{Entry, Flags, Keywords, flags};
 use crate::{Store, StoreError};
 
@@ -534,8 +535,8 @@ fn stored_content(sql: &mut dyn Sql, message: i64) -> Result<Option<StoredConten
         &[message.into()],
         |row| {
             Ok(StoredContent {
-                trace: row.blob(0)?.to_vec(),
-                structure: row.blob(1)?.to_vec(),
+                trace: restore(row.blob(0)?)?.into_owned(),
+                structure: restore(row.blob(1)?)?.into_owned(),
                 place: Place {
                     file: row.int(2)?,
                     offset: row.number(3)?,

@@ -13,8 +13,8 @@ use nix::sys::statvfs::statvfs;
 /// Free octets below which no new letter is taken. A reading act writes some ten KiB: thousands fit.
 pub const ROOM_BYTES_MIN: u64 = 32 << 20;
 
-/// Octets held in advance, all of them written: as much again when the disk has nothing left, a WAL of full length
-/// included.
+/// Octets held in advance, all of them written: as much again when the disk has nothing left, the WAL included, which is
+/// kept short while room is scarce.
 pub const RESERVE_BYTES: u64 = 16 << 20;
 
 /// Free octets below which the reserve is given up: what one group and one WAL checkpoint may need.

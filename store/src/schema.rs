@@ -8,6 +8,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("schema/0001_spine.sql")),
     (2, include_str!("schema/0002_agenda.sql")),
     (5, include_str!("schema/0005_retention.sql")),
+    (6, include_str!("schema/0006_economy.sql")),
 ];
 
 /// Brings the database to the newest schema.

@@ -1,5 +1,8 @@
 //! The embedded engine: SQLite in WAL mode, synchronous FULL, one writer and a few read connections.
 
+mod checkpoint;
+
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -7,7 +10,10 @@ use std::time::Duration;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 
+use checkpoint::Checkpointer;
+
 use crate::StoreError;
+use crate::disk::Ground;
 use crate::sql::{EachRow, Engine, Flow, Param, Row, Sql, Writer};
 
 /// The WAL-reset corruption bug was fixed in 3.51.3; an older library must not open the store.
@@ -23,9 +29,13 @@ const IDLE_READERS_MAX: usize = 8;
 /// Statements cached per connection: all that the store has, with room to spare.
 const STATEMENTS_CACHED: usize = 128;
 
-/// Pages (4 KiB) after which the WAL is copied back into the database: 16 MiB. Large enough to fold many commits
-/// that touch the same pages into one copy, small enough to recover in well under a second.
-const WAL_PAGES: i64 = 4096;
+/// Octets of a page. A deposit touches a handful of pages at random (the mailbox, its placements, the accounts of
+/// recipients, Message-IDs), each of which goes to the WAL whole: small pages are four times cheaper than SQLite's usual
+/// ones, and squeezed rows fit them.
+const PAGE_BYTES: i64 = 1024;
+
+/// Pages after which the writer copies the WAL back by itself: only if the checkpointing thread cannot keep up.
+const WAL_PAGES_MAX: i64 = 4 * checkpoint::WAL_BYTES / PAGE_BYTES;
 
 /// SQLite behind the [`Engine`] seam.
 pub struct Sqlite {
@@ -40,14 +50,14 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError::Sql`] if the library is older than 3.51.3 or the file cannot be opened.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_on(path, None)
+        Self::open_on(path, &Ground::default())
     }
 
-    /// As [`open`](Self::open), on the file system registered with SQLite under the name `vfs`.
+    /// As [`open`](Self::open), on another file system than the operating system's.
     ///
     /// # Errors
     /// As [`open`](Self::open); also when no file system has that name.
-    pub fn open_on(path: &Path, vfs: Option<String>) -> Result<Self, StoreError> {
+    pub fn open_on(path: &Path, ground: &Ground) -> Result<Self, StoreError> {
         if rusqlite::version_number() < SQLITE_VERSION_MIN {
             return Err(StoreError::Sql(format!(
                 "SQLite {} is too old: 3.51.3 or later is needed",
@@ -56,7 +66,8 @@ impl Sqlite {
         }
         let at = At {
             path: path.to_owned(),
-            vfs,
+            vfs: ground.sqlite_vfs.clone(),
+            wal_pages: ground.checkpoint_pages.unwrap_or(WAL_PAGES_MAX),
         };
         // The writer's open makes the file and its journal mode; readers need both to exist.
         drop(at.connect(true)?);
@@ -80,21 +91,29 @@ impl Engine for Sqlite {
             .pop();
         let connection = match spare {
             Some(connection) => connection,
-            None => self.at.connect(false)?,
+            None => self.at.connect(false).map_err(unread)?,
         };
-        connection.execute_batch("BEGIN").map_err(sql_error)?;
+        connection
+            .execute_batch("BEGIN")
+            .map_err(|error| unread(sql_error(error)))?;
         let result = work(&mut Session(&connection));
         let ended = connection.execute_batch("COMMIT").map_err(sql_error);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if ended.is_ok() && idle.len() < IDLE_READERS_MAX {
             idle.push(connection);
         }
-        result
+        result.map_err(unread)
     }
 
     fn writer(&self) -> Result<Box<dyn Writer>, StoreError> {
+        let connection = self.at.connect(true)?;
+        let checkpointer = match self.at.vfs {
+            None => Some(Checkpointer::start(&self.at)?),
+            Some(_) => None,
+        };
         Ok(Box::new(SqliteWriter {
-            session: Owned(self.at.connect(true)?),
+            session: Owned(connection),
+            checkpointer,
         }))
     }
 
@@ -130,6 +149,8 @@ struct At {
     path: PathBuf,
     /// The file system registered with SQLite; `None`: the operating system's.
     vfs: Option<String>,
+    /// Pages after which the WAL is copied back.
+    wal_pages: i64,
 }
 
 impl At {
@@ -153,6 +174,8 @@ impl At {
                 .map_err(sql_error)
         };
         if write {
+            // Takes effect in a new file only.
+            set("page_size", &PAGE_BYTES)?;
             let mode: String = connection
                 .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
                 .map_err(sql_error)?;
@@ -161,7 +184,7 @@ impl At {
             }
             // FULL: the WAL is synced before COMMIT returns. Nothing less may stand behind a 250.
             set("synchronous", &"FULL")?;
-            set("wal_autocheckpoint", &WAL_PAGES)?;
+            set("wal_autocheckpoint", &self.wal_pages)?;
             // What is deleted or overwritten is overwritten with zeros, so that erasure leaves nothing in free space.
             // Always: a cell that moved when a page was split would otherwise leave its octets where it was.
             let _: i64 = connection
@@ -186,6 +209,14 @@ fn sql_error(error: rusqlite::Error) -> StoreError {
             StoreError::Damaged(format!("database: {error}"))
         }
         _ => StoreError::Sql(error.to_string()),
+    }
+}
+
+/// A reader writes nothing: what failed it has lost nothing, and may be tried again.
+fn unread(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Failed => StoreError::io("reading the database", io::ErrorKind::Other.into()),
+        other => other,
     }
 }
 
@@ -296,6 +327,7 @@ impl Sql for Owned {
 
 struct SqliteWriter {
     session: Owned,
+    checkpointer: Option<Checkpointer>,
 }
 
 impl SqliteWriter {
@@ -311,6 +343,9 @@ impl SqliteWriter {
 
 impl Writer for SqliteWriter {
     fn begin(&mut self) -> Result<(), StoreError> {
+        if let Some(checkpointer) = &self.checkpointer {
+            checkpointer.help(&self.session.0)?;
+        }
         self.batch("BEGIN IMMEDIATE")
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use mail::digest::{Digest, Hasher};
 
 use crate::content::{Content, Kept, Place, Single};
+use crate::house::Health;
 use crate::reserve::has_room;
 use crate::{Store, StoreError};
 
@@ -50,6 +51,7 @@ impl Drop for Share {
 /// A message being received. Dropping it leaves nothing behind.
 pub struct Staging {
     content: Arc<dyn Content>,
+    health: Arc<Health>,
     hasher: Hasher,
     size: u64,
     body: Body,
@@ -103,6 +105,7 @@ impl Store {
         }
         Ok(Staging {
             content: self.content(),
+            health: self.health(),
             hasher: Hasher::new(),
             size: 0,
             body: Body::Memory(Vec::new()),
@@ -151,7 +154,7 @@ impl Staging {
     /// The message is whole.
     ///
     /// # Errors
-    /// [`StoreError::Failed`] when the sync of a large message's file failed.
+    /// [`StoreError::Failed`] when the sync of a large message's file failed: the store has stopped.
     pub fn seal(self) -> Result<Sealed, StoreError> {
         let digest = self.hasher.finish();
         let body = match self.body {
@@ -159,7 +162,12 @@ impl Staging {
                 octets,
                 _share: self.share,
             }),
-            Body::File(file) => SealedBody::File(file.finish(&digest)?),
+            Body::File(file) => SealedBody::File(file.finish(&digest).inspect_err(|error| {
+                // What this sync met the next one would not see again, and would promise all the same.
+                if matches!(error, StoreError::Failed) {
+                    self.health.fail(error);
+                }
+            })?),
         };
         Ok(Sealed {
             digest,

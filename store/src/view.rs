@@ -213,7 +213,7 @@ impl Store {
             let mut found = Vec::with_capacity(uids.len());
             for uid in uids {
                 found.extend(sql.first(
-                    "SELECT placement.uid, message.size + LENGTH(message.trace), message.submitted, message.sent, \
+                    "SELECT placement.uid, message.served, message.submitted, message.sent, \
                      placement.flags, placement.keywords, placement.modseq, message.ulid FROM placement \
                      JOIN message ON message.id = placement.message WHERE placement.mailbox = $1 AND placement.uid = $2",
                     &[mailbox.0.into(), (*uid).into()],

@@ -14,6 +14,8 @@ mod full;
 mod log;
 #[path = "it/mailboxes.rs"]
 mod mailboxes;
+#[path = "it/matrix.rs"]
+mod matrix;
 #[path = "it/post.rs"]
 mod post;
 #[path = "it/processes.rs"]
@@ -22,3 +24,5 @@ mod processes;
 mod reading;
 #[path = "it/retention.rs"]
 mod retention;
+#[path = "it/samples.rs"]
+mod samples;

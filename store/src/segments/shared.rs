@@ -159,6 +159,8 @@ pub(super) struct SharedWriter {
     bulk: Option<Open>,
     /// What the batch was announced to be.
     batch: u64,
+    /// Why an append failed since the last sync: the batch's other letters are gone with it, and the sync says so.
+    spoiled: Option<StoreError>,
 }
 
 impl SharedWriter {
@@ -175,6 +177,7 @@ impl SharedWriter {
             ready: None,
             bulk: None,
             batch: 0,
+            spoiled: None,
         };
         numbers.sort_unstable_by(|a, b| b.cmp(a));
         for number in numbers.into_iter().take(RESUME_FILES_MAX) {
@@ -235,35 +238,51 @@ impl SharedWriter {
         Ok(place)
     }
 
-    fn all_or_nothing<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        if result.is_err() {
-            for open in [&mut self.ready, &mut self.bulk].into_iter().flatten() {
-                open.forget();
-            }
+    /// Takes back all that was appended since the last sync.
+    fn forget(&mut self) {
+        for open in [&mut self.ready, &mut self.bulk].into_iter().flatten() {
+            open.forget();
         }
-        result
+    }
+}
+
+/// The same failure for the others of a batch.
+fn copy_of(failure: &StoreError) -> StoreError {
+    match failure {
+        StoreError::Full => StoreError::Full,
+        StoreError::Io { what, source } => StoreError::Io {
+            what: what.clone(),
+            source: source.kind().into(),
+        },
+        _ => StoreError::Failed,
     }
 }
 
 impl ContentWriter for SharedWriter {
     fn begin_batch(&mut self, octets: u64) {
         self.batch = octets;
+        self.spoiled = None;
+        self.forget();
     }
 
     fn append(&mut self, octets: &[u8], digest: &Digest) -> Result<Place, StoreError> {
-        let laid = self.lay(octets, digest);
-        self.all_or_nothing(laid)
+        self.lay(octets, digest).inspect_err(|failure| {
+            self.spoiled.get_or_insert_with(|| copy_of(failure));
+        })
     }
 
     fn sync(&mut self) -> Result<(), StoreError> {
         self.batch = 0;
-        let mut synced = Ok(());
+        let mut synced = self.spoiled.take().map_or(Ok(()), Err);
         for (kind, slot) in [(Kind::Ready, &mut self.ready), (Kind::Bulk, &mut self.bulk)] {
             if let (Ok(()), Some(open)) = (&synced, slot) {
                 synced = open.sync(kind);
             }
         }
-        self.all_or_nothing(synced)
+        if synced.is_err() {
+            self.forget();
+        }
+        synced
     }
 }
 
