@@ -234,6 +234,11 @@ impl Store {
         self.0.queue.submit(act)
     }
 
+    /// Something outside the writer could not be made durable: nothing more is promised.
+    pub(crate) fn stop(&self, why: &StoreError) {
+        self.0.health.fail(why);
+    }
+
     /// Has nothing left of rows that were overwritten, as [`Engine::scrub`].
     pub(crate) fn scrub(&self) -> Result<bool, StoreError> {
         self.0.engine.scrub()
