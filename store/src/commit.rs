@@ -17,7 +17,7 @@ use crate::mint::Minter;
 use crate::placing::{Letter, Placer, Turn};
 use crate::register::AccountId;
 use crate::reserve::Reserve;
-use crate::sql::{Sql, Writer};
+use crate::sql::{News, Sql, Writer};
 use crate::watch::Watchers;
 use crate::{StoreError, house::Health};
 
@@ -40,10 +40,21 @@ pub(crate) struct Told {
     pub(crate) revised: bool,
 }
 
+impl Told {
+    /// The same for other nodes.
+    fn news(&self) -> News {
+        News {
+            accounts: self.accounts.iter().map(|account| account.0).collect(),
+            revised: self.revised,
+            everything: false,
+        }
+    }
+}
+
 impl Act<'_> {
     /// Something that live sessions must look at again has changed.
     pub(crate) fn revise(&mut self) -> Result<(), StoreError> {
-        self.sql.run(
+        self.sql.put(
             "UPDATE setting SET value = value + 1 WHERE name = 'revision'",
             &[],
         )?;
@@ -54,8 +65,8 @@ impl Act<'_> {
 
 /// Tells the caller how it ended; given the commit's failure, if it failed.
 pub(crate) type Answer = Box<dyn FnOnce(Option<StoreError>) + Send>;
-/// One act, run inside the group's transaction.
-pub(crate) type Job = Box<dyn FnOnce(&mut Act<'_>) -> (Ending, Answer) + Send>;
+/// One act, run inside the group's transaction; one whose group failed before its turn is told why instead.
+pub(crate) type Job = Box<dyn FnOnce(Result<&mut Act<'_>, StoreError>) -> (Ending, Answer) + Send>;
 
 /// How one act ended.
 pub(crate) enum Ending {
@@ -63,7 +74,7 @@ pub(crate) enum Ending {
     Done,
     /// It failed by itself: only its own changes are taken back.
     TakenBack,
-    /// The disk failed it: the engine may have lost the whole transaction, so the group fails with it.
+    /// The disk or the database failed it: the engine may have lost the whole transaction, so the group fails with it.
     GroupFails(StoreError),
 }
 
@@ -240,7 +251,12 @@ fn job<T: Send + 'static>(
     sender: oneshot::Sender<Result<T, StoreError>>,
 ) -> Job {
     Box::new(move |scene| {
-        let result = act(scene);
+        // What the act sent without waiting is waited for here: an act's failure is its own.
+        let result = scene.and_then(|scene| {
+            let done = act(scene)?;
+            scene.sql.settle()?;
+            Ok(done)
+        });
         let answer: (Ending, Answer) = (
             Ending::of(&result),
             Box::new(move |failure| {
@@ -286,16 +302,18 @@ impl Group {
         self.reserve.tend();
         let acts = jobs.len() as u64;
         let mut answers = Vec::with_capacity(jobs.len());
+        let mut jobs = jobs.into_iter();
         let mut told = Told::default();
         let committed = if self.health.failed() {
             // What is in memory may differ from the disk after a failed sync: nothing more is promised.
             Err(StoreError::Failed)
         } else {
-            self.transact(jobs, &mut answers, &mut told)
+            self.transact(&mut jobs, &mut answers, &mut told)
         };
         let failure = committed.err();
         if let Some(failure) = &failure {
             self.stop_or_heal(failure);
+            answers.extend(jobs.map(|job| job(Err(copy_of(failure))).1));
         }
         if failure.is_none() {
             self.syncs.commits.fetch_add(1, Ordering::Relaxed);
@@ -314,7 +332,7 @@ impl Group {
 
     fn transact(
         &mut self,
-        jobs: Vec<Job>,
+        jobs: &mut dyn Iterator<Item = Job>,
         answers: &mut Vec<Answer>,
         told: &mut Told,
     ) -> Result<(), StoreError> {
@@ -323,11 +341,11 @@ impl Group {
         for job in jobs {
             self.writer.mark()?;
             let before = (self.minter.position(), told.accounts.len(), told.revised);
-            let (ending, answer) = job(&mut Act {
+            let (ending, answer) = job(Ok(&mut Act {
                 sql: self.writer.sql(),
                 minter: &mut self.minter,
                 told,
-            });
+            }));
             answers.push(answer);
             match ending {
                 Ending::Done => self.writer.keep()?,
@@ -340,16 +358,25 @@ impl Group {
                 Ending::GroupFails(failure) => return Err(failure),
             }
         }
+        self.writer.announce(&told.news())?;
         // From here on the disk is what is waited for: the next group's letters may be synced meanwhile.
         self.turn.free();
         self.writer.commit()
     }
 
-    /// A full disk is over when there is room again, a database that cannot be reached when it can. Anything else that went wrong while committing leaves the
-    /// outcome unknown: the store stops, and recovery decides from what the disk holds.
+    /// A full disk is over when there is room again, and a database that was lost is found again: if its commit was under
+    /// way nobody knows how it ended, but nobody was promised anything, and a repetition does no harm (law 7). Anything
+    /// else that went wrong while committing leaves open what the disk holds: the store stops, and recovery decides.
     fn stop_or_heal(&mut self, failure: &StoreError) {
         let passes = matches!(failure, StoreError::Full | StoreError::Unavailable(_));
         let healed = passes && self.writer.rollback().is_ok();
+        if healed {
+            let why = crate::error::chain(failure);
+            tracing::warn!(
+                why,
+                "a group of acts could not be written; the store goes on"
+            );
+        }
         if !healed {
             self.health.fail(failure);
         }

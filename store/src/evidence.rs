@@ -414,6 +414,22 @@ impl Conditions {
     }
 }
 
+impl ChainKind {
+    /// The kind with this stored number.
+    pub(crate) fn from_number(number: i64) -> Option<Self> {
+        [Self::Message, Self::Contract, Self::Account]
+            .into_iter()
+            .find(|kind| *kind as i64 == number)
+    }
+}
+
+impl Chain {
+    /// The message that it speaks of, if of one.
+    pub fn of_message(&self) -> Option<MessageId> {
+        (self.kind == ChainKind::Message).then(|| MessageId::from_bytes(self.subject))
+    }
+}
+
 pub(crate) fn from_row(row: &dyn Row) -> Result<Entry, StoreError> {
     let ordinal = row.number(0)?;
     let leaf = LeafData::from_bytes(row.array(3)?);

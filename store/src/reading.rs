@@ -319,7 +319,7 @@ impl Act<'_> {
             return Ok(None);
         };
         let minted = self.logged_in(by, account, &address)?;
-        self.sql.run(
+        self.sql.put(
             "UPDATE account SET login_mark = $2 WHERE id = $1",
             &[account.0.into(), newest.into()],
         )?;
@@ -420,7 +420,7 @@ impl Act<'_> {
             self.handed_over(by, who, extent)?;
             record(self.sql, row, HANDED_OVER)?;
             self.sql
-                .run("DELETE FROM coverage WHERE recipient = $1", &[row.into()])?;
+                .put("DELETE FROM coverage WHERE recipient = $1", &[row.into()])?;
             return Ok(());
         }
         let statement = if known {
@@ -428,7 +428,7 @@ impl Act<'_> {
         } else {
             "INSERT INTO coverage (recipient, person, ranges, header) VALUES ($1, $2, $3, $4)"
         };
-        self.sql.run(
+        self.sql.put(
             statement,
             &[
                 row.into(),
@@ -443,11 +443,10 @@ impl Act<'_> {
 
 /// Marks once-only facts as recorded.
 pub(crate) fn record(sql: &mut dyn Sql, recipient: i64, fact: i64) -> Result<(), StoreError> {
-    sql.run(
+    sql.put(
         "UPDATE recipient SET facts = facts | $2 WHERE id = $1",
         &[recipient.into(), fact.into()],
     )
-    .map(drop)
 }
 
 /// The newest deposit that no log-in has answered yet, with the account's address.

@@ -11,8 +11,18 @@ use store::register::Account;
 use store::{MessageId, StoreError};
 
 use crate::log::Signer;
-use crate::post::{Post, letter, open, operator};
+use crate::pairing::{Pairing, every_pairing};
+use crate::post::{Post, letter, operator};
 use crate::reading::{acknowledge, disclose};
+
+// The others look at, or alter, the files of SQLite.
+every_pairing! {
+    one_recipient_goes_and_the_other_keeps_everything,
+    whoever_is_reading_is_told_that_it_is_gone,
+    a_submission_after_the_erasure_is_a_new_message,
+    what_cannot_be_erased_is_refused_by_name,
+    a_letter_that_was_placed_for_nothing_is_destroyed_too,
+}
 
 pub fn wish(message: MessageId, scope: Scope) -> Wish {
     Wish {
@@ -101,8 +111,8 @@ struct Read {
     leaves: Vec<LeafData>,
 }
 
-fn read_letter() -> Read {
-    let post = Post::new();
+fn read_letter(on: Pairing) -> Read {
+    let post = Post::new(on);
     let account = post.account("1111111111");
     let message = post.deposit(&marked("gone"), &[&account]).unwrap().message;
     for n in 0..20 {
@@ -123,7 +133,7 @@ fn read_letter() -> Read {
 
 /// Pieces of what the rows of a message hold, as it stands in the file: squeezed, and cut where a page ends.
 fn pieces_of_rows(post: &Post, message: MessageId) -> Vec<Vec<u8>> {
-    let rows = rusqlite::Connection::open(post.dir.path().join("data/knik.db")).unwrap();
+    let rows = rusqlite::Connection::open(post.home.dir.path().join("data/knik.db")).unwrap();
     let ulid = message.to_bytes().to_vec();
     let mut pieces = Vec::new();
     for query in [
@@ -149,8 +159,8 @@ fn what_was_erased_is_nowhere_on_the_disk_and_its_leaves_stay() {
         account,
         message,
         leaves,
-    } = read_letter();
-    let data = post.dir.path().join("data");
+    } = read_letter(Pairing::SqliteSegments);
+    let data = post.home.dir.path().join("data");
     let salts: Vec<[u8; 32]> = post
         .chains(message)
         .iter()
@@ -251,7 +261,7 @@ fn what_was_erased_is_nowhere_on_the_disk_and_its_leaves_stay() {
 
 /// The rows behind the store's back, as somebody would who must not.
 fn tamper(post: &Post, statement: &str) {
-    let path = post.dir.path().join("data/knik.db");
+    let path = post.home.dir.path().join("data/knik.db");
     let changed = rusqlite::Connection::open(path)
         .unwrap()
         .execute(statement, [])
@@ -261,8 +271,8 @@ fn tamper(post: &Post, statement: &str) {
 
 #[test]
 fn a_crash_after_the_act_leaves_octets_that_the_next_start_destroys() {
-    let Read { post, message, .. } = read_letter();
-    let Post { store, dir, .. } = post;
+    let Read { post, message, .. } = read_letter(Pairing::SqliteSegments);
+    let Post { store, home, .. } = post;
     let (large, account) = {
         let account = store.account_for(&"1111111111@post.test".parse().unwrap());
         (vec![b'L'; 3 << 20], account.unwrap().unwrap())
@@ -270,7 +280,7 @@ fn a_crash_after_the_act_leaves_octets_that_the_next_start_destroys() {
     let post = Post {
         contract: store.contracts().unwrap().remove(0),
         store,
-        dir,
+        home,
     };
     let octets = [
         &b"Subject: Large-Marker\r\nMessage-ID: <large@a>\r\n\r\n"[..],
@@ -280,13 +290,13 @@ fn a_crash_after_the_act_leaves_octets_that_the_next_start_destroys() {
     let single = post.deposit(&octets, &[&account]).unwrap().message;
     erase(&post, wish(message, Scope::Message));
     erase(&post, wish(single, Scope::Message));
-    let Post { store, dir, .. } = post;
+    let Post { store, home, .. } = post;
     store.close();
     drop(store);
-    let data = dir.path().join("data");
+    let data = home.dir.path().join("data");
     assert!(!files_with(&data, b"Body-gone-Marker").is_empty());
 
-    let store = open(dir.path());
+    let store = home.open();
     assert_eq!(store.sweep().unwrap(), 0);
     assert_eq!(store.erasures_due().unwrap(), 2);
     store.audit().unwrap();
@@ -295,7 +305,7 @@ fn a_crash_after_the_act_leaves_octets_that_the_next_start_destroys() {
     let post = Post {
         contract: store.contracts().unwrap().remove(0),
         store,
-        dir,
+        home,
     };
     tamper(&post, "UPDATE erasure SET done = NULL");
     assert_eq!(post.store.destroy_due(10).unwrap().done, 2);
@@ -307,9 +317,8 @@ fn a_crash_after_the_act_leaves_octets_that_the_next_start_destroys() {
     assert_eq!(post.store.audit().unwrap().erased_messages, 2);
 }
 
-#[test]
-fn one_recipient_goes_and_the_other_keeps_everything() {
-    let post = Post::new();
+fn one_recipient_goes_and_the_other_keeps_everything(on: Pairing) {
+    let post = Post::new(on);
     let (one, two) = (post.account("1111111111"), post.account("2222222222"));
     let octets = marked("shared");
     let message = post.deposit(&octets, &[&one, &two]).unwrap().message;
@@ -361,14 +370,13 @@ fn one_recipient_goes_and_the_other_keeps_everything() {
     assert_eq!((report.erased_messages, report.messages), (1, 2));
 }
 
-#[test]
-fn whoever_is_reading_is_told_that_it_is_gone() {
+fn whoever_is_reading_is_told_that_it_is_gone(on: Pairing) {
     let Read {
         post,
         account,
         message,
         ..
-    } = read_letter();
+    } = read_letter(on);
     let inbox = post.inbox(&account);
     let disclosure = disclose(&post, &account, true);
     let listing = post
@@ -393,14 +401,13 @@ fn whoever_is_reading_is_told_that_it_is_gone() {
     post.store.audit().unwrap();
 }
 
-#[test]
-fn a_submission_after_the_erasure_is_a_new_message() {
+fn a_submission_after_the_erasure_is_a_new_message(on: Pairing) {
     let Read {
         post,
         account,
         message,
         ..
-    } = read_letter();
+    } = read_letter(on);
     assert!(post.deposit(&marked("gone"), &[&account]).unwrap().repeated);
     erase(&post, wish(message, Scope::Message));
     let anew = post.deposit(&marked("gone"), &[&account]).unwrap();
@@ -408,14 +415,13 @@ fn a_submission_after_the_erasure_is_a_new_message() {
     post.store.audit().unwrap();
 }
 
-#[test]
-fn what_cannot_be_erased_is_refused_by_name() {
+fn what_cannot_be_erased_is_refused_by_name(on: Pairing) {
     let Read {
         post,
         account,
         message,
         ..
-    } = read_letter();
+    } = read_letter(on);
     let refused = |wish: Wish| {
         post.store
             .erase(operator(), wish)
@@ -479,7 +485,7 @@ fn what_cannot_be_erased_is_refused_by_name() {
 #[test]
 fn the_audit_takes_nothing_as_erased_that_no_act_explains() {
     let finds = |statement: &str, wanted: &str| {
-        let Read { post, message, .. } = read_letter();
+        let Read { post, message, .. } = read_letter(Pairing::SqliteSegments);
         erase(&post, wish(message, Scope::Message));
         post.deposit(&letter("other", 300), &[&post.account("2222222222")])
             .unwrap();
@@ -523,9 +529,8 @@ fn the_audit_takes_nothing_as_erased_that_no_act_explains() {
     );
 }
 
-#[test]
-fn a_letter_that_was_placed_for_nothing_is_destroyed_too() {
-    let post = Post::new();
+fn a_letter_that_was_placed_for_nothing_is_destroyed_too(on: Pairing) {
+    let post = Post::new(on);
     let account = post.account("1111111111");
     let octets = marked("twice");
     let many: Vec<_> = (0..8)
@@ -536,15 +541,15 @@ fn a_letter_that_was_placed_for_nothing_is_destroyed_too() {
     // Started again before they are destroyed: a letter of the same length must not be laid in their place.
     let Post {
         store,
-        dir,
+        home,
         contract,
     } = post;
     store.close();
     drop(store);
     let post = Post {
-        store: open(dir.path()),
+        store: home.open(),
         contract,
-        dir,
+        home,
     };
     let like = String::from_utf8(octets.clone())
         .unwrap()
@@ -559,7 +564,7 @@ fn a_letter_that_was_placed_for_nothing_is_destroyed_too() {
     );
     post.store.audit().unwrap();
     assert_eq!(
-        files_with(&post.dir.path().join("data"), b"Body-twice-Marker"),
+        files_with(&post.home.dir.path().join("data"), b"Body-twice-Marker"),
         [""; 0]
     );
 }

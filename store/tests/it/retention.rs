@@ -10,7 +10,17 @@ use store::view::Flags;
 use store::{EvidenceId, MessageId};
 
 use crate::erasure::{files_with, marked, uids};
+use crate::pairing::{Pairing, every_pairing};
 use crate::post::{Post, letter, operator};
+
+every_pairing! {
+    nothing_ends_unless_a_rule_says_so,
+    the_content_of_a_deleted_letter_ends_and_its_evidence_stays,
+    the_content_of_old_letters_leaves_the_mailboxes_and_then_the_evidence_goes,
+    evidence_of_a_letter_that_lies_in_a_mailbox_is_kept,
+    what_is_held_outlives_every_rule,
+    evidence_of_rejected_submissions_ends_by_its_own_rule,
+}
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -39,8 +49,8 @@ struct Two {
     deleted: MessageId,
 }
 
-fn two() -> Two {
-    let post = Post::new();
+fn two(on: Pairing) -> Two {
+    let post = Post::new(on);
     let account = post.account("1111111111");
     let deleted = post
         .deposit(&marked("deleted"), &[&account])
@@ -63,22 +73,20 @@ fn two() -> Two {
     }
 }
 
-#[test]
-fn nothing_ends_unless_a_rule_says_so() {
-    let two = two();
+fn nothing_ends_unless_a_rule_says_so(on: Pairing) {
+    let two = two(on);
     assert_eq!(after(&two.post, 100_000, Rules::default()), (0, 0));
     assert_eq!(two.post.store.erasures_due().unwrap(), 0);
     assert_eq!(two.post.store.audit().unwrap().erased_events, 0);
 }
 
-#[test]
-fn the_content_of_a_deleted_letter_ends_and_its_evidence_stays() {
+fn the_content_of_a_deleted_letter_ends_and_its_evidence_stays(on: Pairing) {
     let Two {
         post,
         account,
         kept,
         deleted,
-    } = two();
+    } = two(on);
     let rules = Rules {
         deleted_letters_days: Some(30),
         ..Rules::default()
@@ -87,7 +95,7 @@ fn the_content_of_a_deleted_letter_ends_and_its_evidence_stays() {
     assert_eq!(after(&post, 30, rules), (1, 0));
     assert_eq!(after(&post, 30, rules), (0, 0));
     post.store.destroy_due(10).unwrap();
-    let data = post.dir.path().join("data");
+    let data = post.home.dir.path().join("data");
     assert_eq!(files_with(&data, b"Body-deleted-Marker"), [""; 0]);
     assert_eq!(files_with(&data, b"Subject-deleted-Marker"), [""; 0]);
     assert!(post.store.original(deleted).unwrap().is_none());
@@ -117,14 +125,13 @@ fn the_content_of_a_deleted_letter_ends_and_its_evidence_stays() {
     assert_eq!((report.erased_messages, report.erased_events), (1, 0));
 }
 
-#[test]
-fn the_content_of_old_letters_leaves_the_mailboxes_and_then_the_evidence_goes() {
+fn the_content_of_old_letters_leaves_the_mailboxes_and_then_the_evidence_goes(on: Pairing) {
     let Two {
         post,
         account,
         kept,
         deleted,
-    } = two();
+    } = two(on);
     let rules = Rules {
         letters_days: Some(100),
         evidence_days: Some(400),
@@ -158,19 +165,18 @@ fn the_content_of_old_letters_leaves_the_mailboxes_and_then_the_evidence_goes() 
     assert_eq!(report.erased_messages, 2);
     post.store.destroy_due(10).unwrap();
     assert_eq!(
-        files_with(&post.dir.path().join("data"), b"deleted@agency.test"),
+        files_with(&post.home.dir.path().join("data"), b"deleted@agency.test"),
         [""; 0]
     );
 }
 
-#[test]
-fn evidence_of_a_letter_that_lies_in_a_mailbox_is_kept() {
+fn evidence_of_a_letter_that_lies_in_a_mailbox_is_kept(on: Pairing) {
     let Two {
         post,
         kept,
         deleted,
         ..
-    } = two();
+    } = two(on);
     let rules = Rules {
         evidence_days: Some(10),
         ..Rules::default()
@@ -183,14 +189,13 @@ fn evidence_of_a_letter_that_lies_in_a_mailbox_is_kept() {
     );
 }
 
-#[test]
-fn what_is_held_outlives_every_rule() {
+fn what_is_held_outlives_every_rule(on: Pairing) {
     let Two {
         post,
         kept,
         deleted,
         ..
-    } = two();
+    } = two(on);
     for message in [kept, deleted] {
         post.store
             .hold(operator(), message, "case 5".into())
@@ -225,9 +230,8 @@ fn reject(post: &Post, field: &str) -> EvidenceId {
     post.store.refuse(rejection).wait().unwrap()
 }
 
-#[test]
-fn evidence_of_rejected_submissions_ends_by_its_own_rule() {
-    let post = Post::new();
+fn evidence_of_rejected_submissions_ends_by_its_own_rule(on: Pairing) {
+    let post = Post::new(on);
     let id = reject(&post, "<rejected@agency.test>");
     let rules = Rules {
         rejections_days: Some(7),
@@ -246,6 +250,6 @@ fn evidence_of_rejected_submissions_ends_by_its_own_rule() {
     assert!(post.records(&query).is_empty());
     post.store.audit().unwrap();
     post.store.destroy_due(10).unwrap();
-    let data = post.dir.path().join("data");
+    let data = post.home.dir.path().join("data");
     assert_eq!(files_with(&data, b"<rejected@agency.test>"), [""; 0]);
 }
