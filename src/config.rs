@@ -219,12 +219,12 @@ impl Config {
             ("log", self.log != running.log),
             ("signer", self.signer != running.signer),
             ("timestamp", self.timestamp != running.timestamp),
-            ("retention", self.retention != running.retention),
             (
                 "store",
                 self.data != running.data || self.rows != running.rows,
             ),
             ("content", self.content != running.content),
+            ("retention", self.retention != running.retention),
             ("relay", self.relay != running.relay),
         ];
         differs

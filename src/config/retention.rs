@@ -10,7 +10,7 @@ use super::file::{Place, RetentionTable};
 /// which a request for erasure is to be answered.
 const BACKUP_DAYS: u32 = 30;
 
-/// Days from the first year to this one: more is a slip of the pen for "never".
+/// Days that something may be kept by a rule, two thousand years: more is a slip of the pen for "never".
 const DAYS_MAX: i64 = 366 * 2_000;
 
 /// A number of days, or "never".

@@ -131,6 +131,9 @@ pub struct Erasure {
     pub done: Option<Timestamp>,
 }
 
+/// Who stands in the row of an erased letter: nobody (RFC 2606 §2).
+const ERASED_RECIPIENT: &str = "erased@erased.invalid";
+
 const COLUMNS: &str = "id, message, removed, time, scope, cause, events, content_file, content_offset, content_size, done";
 
 impl Store {
@@ -295,16 +298,17 @@ impl Act<'_> {
         Ok(())
     }
 
-    /// Letters to the sender about these events, which quote the letter, and obligations to write more of them.
+    /// Letters to the sender about these events, which quote the letter. Their rows stay, so that no other letter gets a
+    /// number that somebody is sending under; obligations to write more find their event erased.
     fn forget_letters(&mut self, target: &Target) -> Result<(), StoreError> {
-        for (ordinal, evidence) in target.evidence(self.sql)? {
+        for (_, evidence) in target.evidence(self.sql)? {
             self.sql.run(
-                "DELETE FROM task WHERE evidence = $1",
-                &[Param::Int(ordinal as i64)],
-            )?;
-            self.sql.run(
-                "DELETE FROM outbound WHERE evidence = $1",
-                &[(&evidence).into()],
+                "UPDATE outbound SET octets = $2, recipient = $3, state = 'dropped', reply = NULL WHERE evidence = $1",
+                &[
+                    (&evidence).into(),
+                    Param::Blob(&[]),
+                    ERASED_RECIPIENT.into(),
+                ],
             )?;
         }
         Ok(())

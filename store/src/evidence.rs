@@ -420,13 +420,12 @@ pub(crate) fn from_row(row: &dyn Row) -> Result<Entry, StoreError> {
     let damaged = |what: &dyn std::fmt::Display| {
         StoreError::damaged(format!("evidence number {ordinal}: {what}"))
     };
-    let squeezed = row.blob(1)?;
-    if !squeezed.is_empty() {
-        let canonical = restore(squeezed)?.into_owned();
+    let canonical = restore(row.blob(1)?)?;
+    if !canonical.is_empty() {
         return Ok(Entry::Whole(Box::new(Record {
             ordinal,
             event: Event::from_canonical(&canonical).map_err(|e| damaged(&e))?,
-            canonical,
+            canonical: canonical.into_owned(),
             salt: Salt::from_bytes(row.array(2)?),
             leaf,
         })));

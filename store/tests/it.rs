@@ -42,6 +42,8 @@ mod reading;
 mod relay;
 #[path = "it/resume.rs"]
 mod resume;
+#[path = "it/retention.rs"]
+mod retention;
 #[path = "../../tests/harness/s3.rs"]
 mod s3;
 #[path = "it/samples.rs"]

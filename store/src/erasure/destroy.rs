@@ -26,8 +26,17 @@ impl Store {
     /// engine has kept of rows that were overwritten. Then marks them done.
     ///
     /// # Errors
-    /// The first thing that could not be destroyed; the others were.
+    /// The first thing that could not be destroyed; the others were. [`StoreError::Failed`] when that was a sync: the store has
+    /// stopped.
     pub fn destroy_due(&self, limit: u32) -> Result<Destroyed, StoreError> {
+        let destroyed = self.destroy(limit);
+        if let Err(failure @ StoreError::Failed) = &destroyed {
+            self.stop(failure);
+        }
+        destroyed
+    }
+
+    fn destroy(&self, limit: u32) -> Result<Destroyed, StoreError> {
         let due = self.read(|sql| {
             sql.all(
                 &format!("SELECT {COLUMNS} FROM erasure WHERE done IS NULL ORDER BY id LIMIT $1"),
@@ -35,8 +44,8 @@ impl Store {
                 from_row,
             )
         })?;
-        self.destroy_strays(limit)?;
         if due.is_empty() {
+            self.destroy_strays(limit)?;
             return Ok(Destroyed::default());
         }
         let mut first = None;
@@ -68,6 +77,7 @@ impl Store {
             })
             .wait()?;
         }
+        self.destroy_strays(limit)?;
         first.map_or(
             Ok(Destroyed {
                 done,
@@ -76,6 +86,7 @@ impl Store {
             Err,
         )
     }
+
     /// A letter that nobody refers to would outlive the erasure of its like.
     fn destroy_strays(&self, limit: u32) -> Result<(), StoreError> {
         let strays = self.read(|sql| {

@@ -93,10 +93,11 @@ impl Store {
 
     /// The holds that stand, oldest first; with `lifted`, those that were as well.
     pub fn holds(&self, lifted: bool) -> Result<Vec<Hold>, StoreError> {
+        let which = if lifted { "" } else { "WHERE lifted IS NULL" };
         self.read(|sql| {
             sql.all(
-                &format!("SELECT {COLUMNS} FROM hold WHERE lifted IS NULL OR $1 = 1 ORDER BY id"),
-                &[lifted.into()],
+                &format!("SELECT {COLUMNS} FROM hold {which} ORDER BY id"),
+                &[],
                 from_row,
             )
         })

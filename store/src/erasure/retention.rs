@@ -270,7 +270,7 @@ impl Store {
     }
 }
 
-const KEPT: &str = "id, ulid, submitted, erased, LENGTH(digest)";
+const KEPT: &str = "id, ulid, submitted, erased, CAST(LENGTH(digest) AS BIGINT)";
 
 fn kept(row: &dyn Row) -> Result<Kept, StoreError> {
     Ok(Kept {
