@@ -2,11 +2,13 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`index`] | letters into the search index |
 //! | [`publish`] | pending evidence under signed checkpoints |
 //! | [`receipts`] | the receipts and reports that senders are owed |
 //! | [`relay`] | letters on their way out |
 //! | [`stamp`] | time-stamps of others over the log's checkpoints |
 
+pub mod index;
 pub mod publish;
 pub mod receipts;
 pub mod relay;

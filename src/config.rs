@@ -175,7 +175,7 @@ impl Config {
     /// Opens the store this configuration names.
     ///
     /// # Errors
-    /// As [`Store::open`], with the name of the directory or the database.
+    /// As [`Store::open`], with the name of the directory, the database or the bucket.
     pub fn open_store(&self) -> Outcome<Store> {
         let options = Options {
             dir: self.data.clone(),
@@ -186,9 +186,10 @@ impl Config {
             contents: self.content.open()?,
             ground: store::disk::Ground::default(),
         };
-        Store::open(options).map_err(|error| match (&self.rows, &error) {
-            // The error names the database itself.
-            (Rows::Postgres { .. }, StoreError::Unavailable(_) | StoreError::Invalid(_)) => {
+        let has_server = self.rows != Rows::Sqlite || self.content != Content::Segments;
+        Store::open(options).map_err(|error| match &error {
+            // The error names the database or the bucket itself.
+            StoreError::Unavailable(_) | StoreError::Invalid(_) if has_server => {
                 Failure::from(error)
             }
             _ => Failure::file(&self.data, &error),

@@ -33,6 +33,7 @@ use webd::{Figures, Webd};
 
 use crate::chores::{
     Chores,
+    index::Index,
     publish::{Follow, Publish},
     receipts::Receipts,
     relay::Outward,
@@ -193,6 +194,8 @@ fn start_chores(
     }
     let time_stamp = TimeStamp::new(config, store, shutdown);
     threads.push(Chores::start(vec![Box::new(time_stamp)], failed)?);
+    let index = Index::new(store, shutdown);
+    threads.push(Chores::start(vec![Box::new(index)], failed)?);
     let receipts = Receipts::new(config, store);
     threads.push(Chores::start(vec![Box::new(receipts)], failed)?);
     let publish = Publish::new(config, store, shutdown);

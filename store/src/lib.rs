@@ -29,6 +29,7 @@
 //! | [`mailboxes`] | a holder's folders |
 //! | [`view`] | what a mailbox holds and what changed in it |
 //! | [`reading`] | log-in, listing, disclosure, hand-over |
+//! | [`search`] | the search index: searched texts and marks, per letter |
 //! | [`objects`] | content in an S3-compatible object store |
 //! | `originals` | the accepted octets of letters |
 //! | [`amend`] | flags |
@@ -69,6 +70,7 @@ pub mod refuse;
 pub mod register;
 pub mod reserve;
 pub mod schema;
+pub mod search;
 pub mod segments;
 pub mod sql;
 pub mod sqlite;

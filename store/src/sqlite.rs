@@ -180,6 +180,8 @@ impl At {
             // FULL: the WAL is synced before COMMIT returns. Nothing less may stand behind a 250.
             set("synchronous", &"FULL")?;
             set("wal_autocheckpoint", &self.wal_pages)?;
+            // What is deleted is content now and then (the search index): it is written over, not only unlinked.
+            set("secure_delete", &true)?;
         } else {
             set("query_only", &true)?;
         }

@@ -20,6 +20,8 @@ mod matrix;
 mod nodes;
 #[path = "it/objects.rs"]
 mod objects;
+#[path = "it/outage.rs"]
+mod outage;
 #[path = "it/pairing.rs"]
 mod pairing;
 #[path = "it/post.rs"]
@@ -36,5 +38,7 @@ mod relay;
 mod s3;
 #[path = "it/samples.rs"]
 mod samples;
+#[path = "it/search.rs"]
+mod search;
 #[path = "it/server.rs"]
 mod server;
