@@ -5,6 +5,8 @@
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
 //! | [`file`] | the file as it is written, and reading values with their place |
+//! | [`secret`] | files that hold one secret |
+//! | [`signer`] | the `[signer]` table |
 //! | [`template`] | the file as `init` writes it |
 //! | [`timestamps`] | the `[timestamp]` table |
 //! | [`trust`] | the `[[trust]]` tables with the files they name |
@@ -12,6 +14,8 @@
 pub mod content;
 pub mod database;
 pub mod file;
+pub mod secret;
+pub mod signer;
 pub mod template;
 pub mod timestamps;
 pub mod trust;
@@ -20,12 +24,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use smtpd::relay::Destination;
 use store::{Options, Store, StoreError};
 
 use crate::failure::{Failure, Outcome};
 use content::Content;
 use database::Rows;
+use signer::Signer;
 use timestamps::Timestamps;
 use trust::TrustTable;
 
@@ -52,11 +58,13 @@ pub struct Config {
     pub seal: Seal,
     /// The log's key and pace.
     pub log: Log,
+    /// Who holds the keys of log and seal.
+    pub signer: Signer,
     /// The operator's own authority, for device certificates.
     pub authority: KeyPair,
     /// Who dates the log's checkpoints, and how often.
     pub timestamp: Timestamps,
-    /// The data directory.
+    /// The data directory: this node's own.
     pub data: PathBuf,
     /// Where rows are.
     pub rows: Rows,
@@ -85,6 +93,8 @@ pub struct Listen {
     pub http: Option<SocketAddr>,
     /// People and interfaces.
     pub https: Option<SocketAddr>,
+    /// Whose PROXY header is believed, and must be there.
+    pub balancers: Vec<IpNet>,
 }
 
 /// A certificate (or chain) and its key, PEM files.
@@ -193,6 +203,7 @@ impl Config {
             ("hostname", self.hostname != running.hostname),
             ("listen", self.listen != running.listen),
             ("log", self.log != running.log),
+            ("signer", self.signer != running.signer),
             ("timestamp", self.timestamp != running.timestamp),
             (
                 "store",

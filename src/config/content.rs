@@ -1,16 +1,13 @@
 //! The `[content]` table: where the octets of messages are.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use store::objects::endpoint::{Endpoint, is_prefix};
 use store::options::{Contents, S3At};
 
 use super::file::{ContentTable, Place, Text, text_or};
-use crate::failure::{Failure, Outcome};
-
-/// Octets of a file that holds a secret key: keys have some forty.
-const SECRET_BYTES_MAX: u64 = 4096;
+use super::secret;
+use crate::failure::Outcome;
 
 /// Where the octets of messages are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,21 +107,7 @@ impl Content {
 
 impl S3 {
     fn secret(&self) -> Outcome<String> {
-        let path = &self.secret_key_file;
-        let refused = |what: &str| Failure::could_not(format!("{}: {what}", path.display()));
-        let found = std::fs::metadata(path).map_err(|e| Failure::file(path, &e))?;
-        if found.permissions().mode() & 0o077 != 0 {
-            return Err(refused("others than its owner may use it; chmod 600"));
-        }
-        if found.len() > SECRET_BYTES_MAX {
-            return Err(refused("is too large to be a secret key"));
-        }
-        let text = std::fs::read_to_string(path).map_err(|e| Failure::file(path, &e))?;
-        let secret = text.trim();
-        if secret.is_empty() || secret.contains(char::is_whitespace) {
-            return Err(refused("must hold the secret access key and nothing else"));
-        }
-        Ok(secret.to_owned())
+        secret::read(&self.secret_key_file)
     }
 }
 

@@ -2,6 +2,7 @@
 //! fulfilment. Chores look at what is due, do it, and settle it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use mail::time::Timestamp;
 use receipts::id::{ContractId, MessageId};
@@ -23,6 +24,10 @@ words! {
         Later = "later",
     }
 }
+
+/// How long a claimed task is nobody else's: what a dead node's tasks wait for. A task takes milliseconds; who needs
+/// longer holds on ([`Store::hold_tasks`]).
+pub const TASK_CLAIM: Duration = Duration::from_secs(10);
 
 /// An obligation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +62,42 @@ impl Store {
                 &[now.as_millis().into(), limit.into()],
                 from_row,
             )
+        })
+    }
+
+    /// Claims tasks that are due, at most `limit`: no other node is given them for [`TASK_CLAIM`]. What is not settled or
+    /// postponed by then is due again. Nothing is written when nothing is due.
+    pub fn claim(&self, now: Timestamp, limit: u32) -> Result<Vec<Task>, StoreError> {
+        if self.due(now, 1)?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let until = after(now, TASK_CLAIM);
+        let mut claimed = self
+            .act(move |act| {
+                act.sql.all(
+                    "WITH ready AS MATERIALIZED (SELECT id FROM task WHERE due <= $1 ORDER BY due, id LIMIT $2 {skip_locked}) \
+                     UPDATE task SET due = $3 WHERE id IN (SELECT id FROM ready) RETURNING id, kind, evidence, attempts",
+                    &[now.as_millis().into(), limit.into(), until.as_millis().into()],
+                    from_row,
+                )
+            })
+            .wait()?;
+        claimed.sort_unstable_by_key(|task| task.id);
+        Ok(claimed)
+    }
+
+    /// Claimed tasks stay claimed for another [`TASK_CLAIM`] from `now`.
+    pub fn hold_tasks(&self, tasks: &[Task], now: Timestamp) -> Ticket<()> {
+        let until = after(now, TASK_CLAIM);
+        let ids: Vec<i64> = tasks.iter().map(|task| task.id).collect();
+        self.act(move |act| {
+            for id in ids {
+                act.sql.run(
+                    "UPDATE task SET due = $2 WHERE id = $1",
+                    &[id.into(), until.as_millis().into()],
+                )?;
+            }
+            Ok(())
         })
     }
 
@@ -189,6 +230,12 @@ impl Act<'_> {
             ],
         )
     }
+}
+
+/// So much later.
+pub(crate) fn after(time: Timestamp, by: Duration) -> Timestamp {
+    let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(time.as_millis().saturating_add(by))
 }
 
 fn from_row(row: &dyn Row) -> Result<Task, StoreError> {

@@ -75,7 +75,9 @@ impl Store {
     pub fn audit(&self) -> Result<AuditReport, AuditFinding> {
         let mut chains = Chains::default();
         let mut edge = RightEdge::new();
-        let published = LogFiles::of(self)
+        let head = self.log_head()?.map(|head| head.checkpoint);
+        let head = head.map(|head| (head.size, head.root));
+        let published = LogFiles::current(self)?
             .checkpoint()?
             .map(|(_, checkpoint)| (checkpoint.size, checkpoint.root));
         let mut root_there = published.is_none_or(|(size, _)| size == 0);
@@ -92,6 +94,14 @@ impl Store {
                 chains.add(record)?;
                 edge.push(record.leaf.merkle_leaf_hash())
                     .map_err(|e| AuditFinding::Log(e.to_string()))?;
+                if let Some((size, root)) = head
+                    && edge.size() == size
+                    && edge.root() != root
+                {
+                    return Err(AuditFinding::Log(format!(
+                        "the log's head over {size} leaves has not the events' root"
+                    )));
+                }
                 if let Some((size, root)) = published
                     && edge.size() == size
                 {
@@ -101,7 +111,9 @@ impl Store {
             }
             first = next;
         }
-        if let (false, Some((size, _))) = (root_there, published) {
+        let beyond = head.filter(|(size, _)| *size > edge.size());
+        let beyond = beyond.or(published.filter(|_| !root_there));
+        if let Some((size, _)) = beyond {
             let have = edge.size();
             return Err(AuditFinding::Log(format!(
                 "{size} leaves are published, but the store has {have} events"

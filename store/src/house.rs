@@ -11,7 +11,8 @@ use mail::time::Timestamp;
 use crate::clock::Clock;
 use crate::commit::{Act, Group, Queue, Syncs, Ticket, Told};
 use crate::content::{Content, Place};
-use crate::mint::Minter;
+use crate::lease::NodeId;
+use crate::mint::{Minter, random};
 use crate::objects::Objects;
 use crate::options::{Contents, Database, Options};
 use crate::originals::OctetsCache;
@@ -50,6 +51,7 @@ struct Inner {
     cache: OctetsCache,
     syncs: Arc<Syncs>,
     ending: Arc<Ending>,
+    node: NodeId,
 }
 
 /// Whether the store can still promise anything.
@@ -122,6 +124,10 @@ impl Store {
             turn: Arc::default(),
             syncs: Arc::clone(&syncs),
         };
+        let node = NodeId::new(
+            clock.read(Timestamp::from_millis(0)).time.as_millis(),
+            random()?,
+        );
         let store = Self(Arc::new(Inner {
             options,
             engine,
@@ -135,6 +141,7 @@ impl Store {
             cache: OctetsCache::default(),
             syncs,
             ending: Arc::default(),
+            node,
         }));
         store.refresh_revision()?;
         store.look_after_others()?;
@@ -238,6 +245,15 @@ impl Store {
         self.0.queue.submit(act)
     }
 
+    pub(crate) fn node_id(&self) -> NodeId {
+        self.0.node
+    }
+
+    /// Whether nodes on other machines work on the same rows.
+    pub fn is_shared(&self) -> bool {
+        self.0.engine.shared()
+    }
+
     /// Has a letter's octets made durable where they will stay, then hands the act to the writer.
     pub(crate) fn act_with_letter<T: Send + 'static>(
         &self,
@@ -286,10 +302,10 @@ impl Store {
         thread::Builder::new()
             .name("store-others".into())
             .spawn(move || {
-                let mut seen = 0;
+                let mut look = Look::default();
                 while !ending.within(OTHERS_EVERY) {
                     let Some(inner) = weak.upgrade() else { return };
-                    Self(inner).notice_others(&mut seen);
+                    Self(inner).notice_others(&mut look);
                 }
             })
             .map(drop)
@@ -315,14 +331,16 @@ impl Store {
         }))
     }
 
-    fn notice_others(&self, seen: &mut i64) {
+    fn notice_others(&self, look: &mut Look) {
         // A failure here shows in the acts themselves; the next look tries again.
-        if let Ok(version) = self.0.engine.data_version()
-            && version != *seen
-        {
-            *seen = version;
+        let Ok(version) = self.0.engine.data_version() else {
+            return;
+        };
+        if look.finds_news(version, self.is_shared()) {
             if self.refresh_revision().is_ok() {
                 self.0.watchers.tell_all();
+            } else {
+                *look = Look::default();
             }
         }
     }
@@ -355,6 +373,34 @@ fn content(options: &Options) -> Result<Arc<dyn Content>, StoreError> {
             )?))
         }
         Contents::S3(at) => Ok(Arc::new(Objects::open(at)?)),
+    }
+}
+
+/// What was last seen of others' commits.
+#[derive(Default)]
+struct Look {
+    /// Everybody has been told of what this counts.
+    told: i64,
+    before: i64,
+}
+
+impl Look {
+    /// Whether everybody must be told. A shared engine counts the commits that nobody announced, and one that was just
+    /// made may still be on its way: only what two looks see is missing. Else every commit under load would wake all.
+    fn finds_news(&mut self, version: i64, announced: bool) -> bool {
+        let certain = if announced {
+            version.min(self.before)
+        } else {
+            version
+        };
+        self.before = version;
+        let news = if announced {
+            certain > self.told
+        } else {
+            certain != self.told
+        };
+        self.told = certain;
+        news
     }
 }
 
@@ -391,4 +437,23 @@ fn end_of_content(engine: &dyn Engine, file: i64) -> Result<Option<u64>, StoreEr
         Ok(())
     })?;
     Ok(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_announced_soon_wakes_nobody_else_and_what_is_missed_wakes_all() {
+        let mut look = Look::default();
+        // A commit counted a moment before it is announced; then one that never is.
+        let seen = [7, 7, 8, 7, 9, 7, 8, 8, 8, 8];
+        let told = seen.map(|version| look.finds_news(version, true));
+        let at: Vec<usize> = (0..told.len()).filter(|at| told[*at]).collect();
+        assert_eq!(at, [1, 7]);
+        // Without announcements any change counts.
+        let mut look = Look::default();
+        assert!(look.finds_news(3, false) && !look.finds_news(3, false));
+        assert!(look.finds_news(2, false));
+    }
 }

@@ -29,6 +29,7 @@
 //! | [`mailboxes`] | a holder's folders |
 //! | [`view`] | what a mailbox holds and what changed in it |
 //! | [`reading`] | log-in, listing, disclosure, hand-over |
+//! | [`search`] | the search index: searched texts and marks, per letter |
 //! | [`objects`] | content in an S3-compatible object store |
 //! | `originals` | the accepted octets of letters |
 //! | [`amend`] | flags |
@@ -38,6 +39,8 @@
 //! | [`stamps`] | checkpoints that an outside clock has dated |
 //! | [`evidence`] | evidence looked up |
 //! | [`log`] | pending → integrated → published |
+//! | [`head`] | the newest signed checkpoint, for all nodes |
+//! | [`lease`] | what only one node may do at a time |
 //! | [`audit`] | the whole store against the laws and the log |
 //! | `trusted` | TLS to the servers that the store leans on |
 //! | [`watch`] | who is told when an account changes |
@@ -52,6 +55,8 @@ pub mod contracts;
 pub mod deposit;
 pub mod disk;
 pub mod evidence;
+pub mod head;
+pub mod lease;
 pub mod log;
 pub mod mailboxes;
 pub mod mint;
@@ -65,6 +70,7 @@ pub mod refuse;
 pub mod register;
 pub mod reserve;
 pub mod schema;
+pub mod search;
 pub mod segments;
 pub mod sql;
 pub mod sqlite;

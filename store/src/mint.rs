@@ -236,7 +236,7 @@ impl Minter {
     }
 }
 
-fn random<const N: usize>() -> Result<[u8; N], StoreError> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], StoreError> {
     let mut octets = [0; N];
     aws_lc_rs::rand::fill(&mut octets)
         .map_err(|_| StoreError::Invalid("the system's random source failed".into()))?;

@@ -148,6 +148,7 @@ impl Act<'_> {
             )?;
             if left == 0 {
                 self.removed(by, &placed.who, cause)?;
+                self.forget_unplaced(placed.message)?;
             }
         }
         Ok(())

@@ -94,28 +94,27 @@ impl Placer {
 
     /// Places letters, makes them durable, and says what is to be done next.
     fn place(&mut self, letters: Vec<Letter>) -> Vec<Job> {
-        let mut placed = Vec::with_capacity(letters.len());
-        let mut jobs = Vec::with_capacity(letters.len());
         let octets = letters
             .iter()
             .map(|letter| letter.octets.held.octets().len() as u64);
         self.content.begin_batch(octets.sum());
+        let mut placed = Vec::with_capacity(letters.len());
         for Letter { octets, then } in letters {
-            match self.append(octets) {
-                Ok(place) => placed.push((place, then)),
-                Err(failure) => jobs.extend(then(Err(failure))),
-            }
+            placed.push((self.append(octets), then));
         }
-        let synced = self.sync(placed.iter().filter(|(place, _)| place.is_some()).count());
-        for (place, then) in placed {
-            jobs.extend(match &synced {
-                Ok(()) => then(Ok(place)),
+        let is_new = |place: &Result<Option<Place>, StoreError>| matches!(place, Ok(Some(_)));
+        let synced = self.sync(placed.iter().filter(|(place, _)| is_new(place)).count());
+        // Nobody is answered before it is known what a failure means for the store.
+        let jobs = placed
+            .into_iter()
+            .filter_map(|(place, then)| match (&synced, place) {
                 // What needs no octets does not mind that they are not there.
-                Err(_) if place.is_none() => then(Ok(None)),
-                Err(failure) => then(Err(copy_of(failure))),
+                (_, Ok(None)) => then(Ok(None)),
+                (_, Err(failure)) => then(Err(failure)),
+                (Ok(()), place) => then(place),
+                (Err(failure), _) => then(Err(copy_of(failure))),
             });
-        }
-        jobs
+        jobs.collect()
     }
 
     fn append(&mut self, octets: Octets) -> Result<Option<Place>, StoreError> {
@@ -131,12 +130,11 @@ impl Placer {
     }
 
     fn sync(&mut self, letters: usize) -> Result<(), StoreError> {
-        if letters == 0 {
-            return Ok(());
-        }
         use std::sync::atomic::Ordering;
+        // Also when no letter was appended: an append that failed says here what that means for the store.
         let synced = self.content.sync();
         match &synced {
+            Ok(()) if letters == 0 => {}
             Ok(()) => {
                 self.syncs.contents.fetch_add(1, Ordering::Relaxed);
                 self.syncs

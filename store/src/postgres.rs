@@ -42,6 +42,21 @@ const READERS_MAX: usize = 16;
 /// A read waits so long for its turn; past it the database is not keeping up, and the caller is told to try again.
 const TURN_TIMEOUT: Duration = Duration::from_secs(30);
 
+const DIALECT: &[(&str, &str)] = &[
+    ("{blob}", "BYTEA"),
+    ("{id}", "BIGINT PRIMARY KEY"),
+    ("{int}", "BIGINT"),
+    ("{clustered}", ""),
+    ("{skip_locked}", "FOR UPDATE SKIP LOCKED"),
+    // Now, not when the transaction began: it may have waited for its turn to write.
+    (
+        "{now_ms}",
+        "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint",
+    ),
+    // Order and equality are those of octets, as in SQLite, whatever the database's collation is.
+    (" TEXT", " TEXT COLLATE \"C\""),
+];
+
 /// PostgreSQL behind the [`Engine`] seam.
 pub struct Postgres {
     shared: Arc<Shared>,
@@ -120,14 +135,7 @@ impl Engine for Postgres {
     }
 
     fn dialect(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("{blob}", "BYTEA"),
-            ("{id}", "BIGINT PRIMARY KEY"),
-            ("{int}", "BIGINT"),
-            ("{clustered}", ""),
-            // Order and equality are those of octets, as in SQLite, whatever the database's collation is.
-            (" TEXT", " TEXT COLLATE \"C\""),
-        ]
+        DIALECT
     }
 }
 

@@ -226,6 +226,18 @@ pub struct News {
 /// What takes the news of other nodes; called from a thread of the engine's own, and must not block.
 pub type Heard = Box<dyn Fn(News) + Send + Sync>;
 
+/// An ordinary statement in an engine's own spelling: what stands in braces is a word of its [`Engine::dialect`].
+pub fn spelled(statement: &str, dialect: &[(&str, &str)]) -> String {
+    let mut spelled = statement.to_owned();
+    if statement.contains('{') {
+        let words = dialect.iter().filter(|(word, _)| word.starts_with('{'));
+        for (generic, own) in words {
+            spelled = spelled.replace(generic, own);
+        }
+    }
+    spelled
+}
+
 /// An SQL engine.
 pub trait Engine: Send + Sync {
     /// Runs `work` on a consistent read snapshot; never waits for the writer.
@@ -246,6 +258,6 @@ pub trait Engine: Send + Sync {
     fn shared(&self) -> bool {
         false
     }
-    /// How this engine spells the types of the schema (see [`crate::schema`]).
+    /// How this engine spells what stands in braces, in the schema and in ordinary statements alike (see [`spelled`]).
     fn dialect(&self) -> &'static [(&'static str, &'static str)];
 }

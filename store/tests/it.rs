@@ -16,6 +16,8 @@ mod log;
 mod mailboxes;
 #[path = "it/matrix.rs"]
 mod matrix;
+#[path = "it/nodes.rs"]
+mod nodes;
 #[path = "it/objects.rs"]
 mod objects;
 #[path = "it/outage.rs"]
@@ -36,5 +38,7 @@ mod relay;
 mod s3;
 #[path = "it/samples.rs"]
 mod samples;
+#[path = "it/search.rs"]
+mod search;
 #[path = "it/server.rs"]
 mod server;

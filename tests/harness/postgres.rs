@@ -121,17 +121,20 @@ impl Server {
     }
 
     /// Ends it as a power cut does: the next start recovers from the log.
+    #[allow(dead_code)] // As `restart`.
     pub fn kill(&self) {
         self.must(self.pg_ctl("stop").args(["--mode", "immediate"]));
     }
 
     /// Stops and starts it.
+    #[allow(dead_code)] // Not every test crate that has this file needs it.
     pub fn restart(&self) {
         self.stop();
         self.start_again();
     }
 
     /// Stops it, and starts it on another port, as the configuration has it by now.
+    #[allow(dead_code)] // As `restart`.
     pub fn restart_on(&self, port: u16) {
         self.stop();
         self.port.store(port, Ordering::Relaxed);
@@ -147,6 +150,7 @@ impl Server {
     }
 
     /// A copy of a database that nobody is connected to.
+    #[allow(dead_code)] // As `restart`.
     pub fn copy_of(&self, connection: &str) -> String {
         let from = connection.rsplit('=').next().unwrap();
         let number = self.databases.fetch_add(1, Ordering::Relaxed);

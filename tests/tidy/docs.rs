@@ -179,7 +179,7 @@ fn kebab(name: &str) -> String {
 
 #[test]
 fn every_dependency_has_its_reason() {
-    let crates = tree::crates();
+    let crates = tree::crate_names();
     let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for manifest in manifests() {
         let named = dependencies(&manifest).into_iter().map(|(_, name)| name);

@@ -30,6 +30,12 @@ pub fn crates() -> Vec<String> {
         .collect()
 }
 
+/// The crates' names: each is its folder's.
+pub fn crate_names() -> Vec<String> {
+    let name = |path: String| path.rsplit('/').next().map_or(path.clone(), str::to_owned);
+    crates().into_iter().map(name).collect()
+}
+
 /// All files by their path from the root, in order, with their size in octets.
 pub fn files() -> BTreeMap<String, u64> {
     let mut found = BTreeMap::new();

