@@ -182,15 +182,7 @@ impl Config {
     /// # Errors
     /// As [`Store::open`], with the name of the directory, the database or the bucket.
     pub fn open_store(&self) -> Outcome<Store> {
-        let options = Options {
-            dir: self.data.clone(),
-            host: self.hostname.clone(),
-            domain: self.domain.clone(),
-            clock: None,
-            database: self.rows.database(),
-            contents: self.content.open()?,
-            ground: store::disk::Ground::default(),
-        };
+        let options = self.store_options()?;
         let has_server = self.rows != Rows::Sqlite || self.content != Content::Segments;
         Store::open(options).map_err(|error| match &error {
             // The error names the database or the bucket itself.
@@ -198,6 +190,22 @@ impl Config {
                 Failure::from(error)
             }
             _ => Failure::file(&self.data, &error),
+        })
+    }
+
+    /// With what the store this configuration names is opened.
+    ///
+    /// # Errors
+    /// Names the file of a secret that cannot be used.
+    pub fn store_options(&self) -> Outcome<Options> {
+        Ok(Options {
+            dir: self.data.clone(),
+            host: self.hostname.clone(),
+            domain: self.domain.clone(),
+            clock: None,
+            database: self.rows.database(),
+            contents: self.content.open()?,
+            ground: store::disk::Ground::default(),
         })
     }
 
@@ -210,12 +218,12 @@ impl Config {
             ("log", self.log != running.log),
             ("signer", self.signer != running.signer),
             ("timestamp", self.timestamp != running.timestamp),
+            ("retention", self.retention != running.retention),
             (
                 "store",
                 self.data != running.data || self.rows != running.rows,
             ),
             ("content", self.content != running.content),
-            ("retention", self.retention != running.retention),
             ("relay", self.relay != running.relay),
         ];
         differs

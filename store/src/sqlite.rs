@@ -1,4 +1,11 @@
 //! The embedded engine: SQLite in WAL mode, synchronous FULL, one writer and a few read connections.
+//!
+//! | module | what |
+//! |---|---|
+//! | `checkpoint` | a long WAL copied back on a thread of its own |
+//! | `copy` | copies of a database: made while others write, read, marked |
+
+pub(crate) mod copy;
 
 mod checkpoint;
 
@@ -132,6 +139,10 @@ impl Engine for Sqlite {
         connection
             .query_row("PRAGMA data_version", [], |row| row.get(0))
             .map_err(sql_error)
+    }
+
+    fn snapshot(&self, to: &Path) -> Result<(), StoreError> {
+        copy::write(&self.at.connect(false)?, to)
     }
 
     /// Deleted cells are overwritten as they go (`secure_delete`); what is left is the WAL, which still has pages as they
