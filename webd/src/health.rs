@@ -166,7 +166,7 @@ impl Doctor {
         let found = self.store.evidence_in_order(ordinal, 1)?;
         let age = found.first().map_or(0, |event| {
             // An event may be dated a moment ahead of the clock; then it has not waited at all.
-            self.store.now().as_millis() - event.event.time.as_millis()
+            self.store.now().as_millis() - event.time().as_millis()
         });
         Ok(Duration::from_millis(u64::try_from(age).unwrap_or(0)))
     }
