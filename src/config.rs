@@ -185,9 +185,9 @@ impl Config {
         let options = self.store_options()?;
         let has_server = self.rows != Rows::Sqlite || self.content != Content::Segments;
         Store::open(options).map_err(|error| match &error {
-            // The error names the database or the bucket itself.
+            // The error names the database or the bucket itself; the configuration says where to look.
             StoreError::Unavailable(_) | StoreError::Invalid(_) if has_server => {
-                Failure::from(error)
+                Failure::file(&self.file, &error)
             }
             _ => Failure::file(&self.data, &error),
         })
