@@ -33,6 +33,8 @@ use webd::{Figures, Webd};
 
 use crate::chores::{
     Chores,
+    erase::Erase,
+    index::Index,
     publish::{Follow, Publish},
     receipts::Receipts,
     relay::Outward,
@@ -193,6 +195,10 @@ fn start_chores(
     }
     let time_stamp = TimeStamp::new(config, store, shutdown);
     threads.push(Chores::start(vec![Box::new(time_stamp)], failed)?);
+    let erase = Erase::new(config.retention.rules, store);
+    threads.push(Chores::start(vec![Box::new(erase)], failed)?);
+    let index = Index::new(store, shutdown);
+    threads.push(Chores::start(vec![Box::new(index)], failed)?);
     let receipts = Receipts::new(config, store);
     threads.push(Chores::start(vec![Box::new(receipts)], failed)?);
     let publish = Publish::new(config, store, shutdown);

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `house` | the store itself: opening it, its parts, its health |
 //! | [`options`] | with what a store is opened |
+//! | [`erasure`] | what is erased, and what stays |
 //! | `error` | why the store could not do what it was asked |
 //! | [`sql`] | the SQL seam: what both engines must speak |
 //! | [`sqlite`] | the embedded engine |
@@ -29,6 +30,7 @@
 //! | [`mailboxes`] | a holder's folders |
 //! | [`view`] | what a mailbox holds and what changed in it |
 //! | [`reading`] | log-in, listing, disclosure, hand-over |
+//! | [`search`] | the search index: searched texts and marks, per letter |
 //! | [`objects`] | content in an S3-compatible object store |
 //! | `originals` | the accepted octets of letters |
 //! | [`amend`] | flags |
@@ -53,6 +55,7 @@ pub mod content;
 pub mod contracts;
 pub mod deposit;
 pub mod disk;
+pub mod erasure;
 pub mod evidence;
 pub mod head;
 pub mod lease;
@@ -69,6 +72,7 @@ pub mod refuse;
 pub mod register;
 pub mod reserve;
 pub mod schema;
+pub mod search;
 pub mod segments;
 pub mod sql;
 pub mod sqlite;
