@@ -32,7 +32,6 @@ use store::{Options, Store, StoreError};
 
 use crate::failure::{Failure, Outcome};
 use content::Content;
-use database::Database;
 use database::Rows;
 use retention::Retention;
 use signer::Signer;
@@ -186,9 +185,9 @@ impl Config {
         let options = self.store_options()?;
         let has_server = self.rows != Rows::Sqlite || self.content != Content::Segments;
         Store::open(options).map_err(|error| match &error {
-            // The error names the database or the bucket itself.
+            // The error names the database or the bucket itself; the configuration says where to look.
             StoreError::Unavailable(_) | StoreError::Invalid(_) if has_server => {
-                Failure::from(error)
+                Failure::file(&self.file, &error)
             }
             _ => Failure::file(&self.data, &error),
         })
@@ -219,12 +218,12 @@ impl Config {
             ("log", self.log != running.log),
             ("signer", self.signer != running.signer),
             ("timestamp", self.timestamp != running.timestamp),
+            ("retention", self.retention != running.retention),
             (
                 "store",
                 self.data != running.data || self.rows != running.rows,
             ),
             ("content", self.content != running.content),
-            ("retention", self.retention != running.retention),
             ("relay", self.relay != running.relay),
         ];
         differs

@@ -420,12 +420,13 @@ pub(crate) fn from_row(row: &dyn Row) -> Result<Entry, StoreError> {
     let damaged = |what: &dyn std::fmt::Display| {
         StoreError::damaged(format!("evidence number {ordinal}: {what}"))
     };
-    let canonical = restore(row.blob(1)?)?;
-    if !canonical.is_empty() {
+    let squeezed = row.blob(1)?;
+    if !squeezed.is_empty() {
+        let canonical = restore(squeezed)?.into_owned();
         return Ok(Entry::Whole(Box::new(Record {
             ordinal,
             event: Event::from_canonical(&canonical).map_err(|e| damaged(&e))?,
-            canonical: canonical.into_owned(),
+            canonical,
             salt: Salt::from_bytes(row.array(2)?),
             leaf,
         })));

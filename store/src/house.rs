@@ -253,14 +253,14 @@ impl Store {
         self.0.queue.submit(act)
     }
 
-    /// Why the store takes no acts, if it takes none.
-    pub fn held(&self) -> Result<Option<Held>, StoreError> {
-        self.read(held::read)
-    }
-
     /// Something outside the writer could not be made durable: nothing more is promised.
     pub(crate) fn stop(&self, why: &StoreError) {
         self.0.health.fail(why);
+    }
+
+    /// Why the store takes no acts, if it takes none.
+    pub fn held(&self) -> Result<Option<Held>, StoreError> {
+        self.read(held::read)
     }
 
     /// Has nothing left of rows that were overwritten, as [`Engine::scrub`].
