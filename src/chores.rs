@@ -23,6 +23,9 @@ use crate::failure::{Failure, Outcome};
 /// A chore that failed is tried again after this long: an operator has to act first.
 const AFTER_FAILURE: Duration = Duration::from_secs(15);
 
+/// A chore that met an absent database is tried again after this long: it comes back by itself, and what waits is owed.
+const AFTER_ABSENCE: Duration = Duration::from_secs(1);
+
 /// Something to be done again and again; doing it twice does no harm.
 pub trait Chore: Send {
     /// Its name in the log.
@@ -141,7 +144,10 @@ impl Turn {
                 pause = AFTER_FAILURE;
             }
             Err(failure) => {
-                pause = pause.max(AFTER_FAILURE);
+                pause = pause.max(match failure {
+                    Failure::Away(_) => AFTER_ABSENCE,
+                    _ => AFTER_FAILURE,
+                });
                 let text = failure.to_string();
                 // One line for one fault, however often it is met.
                 if self.fault.as_ref() != Some(&text) {

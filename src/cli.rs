@@ -42,6 +42,8 @@ pub enum Command {
     Init(Init),
     /// Run the post in the foreground
     Serve(Serve),
+    /// Hold the keys of log and seal for `serve` and the other commands, in a process of another user
+    Signer(Signer),
     /// Show the whole journey of one letter over real sockets, in a temporary directory
     Demo(Demo),
     /// Measure a post of its own over loopback, beside what the machine can do; removes it afterwards
@@ -106,6 +108,14 @@ pub struct Serve {
     /// File to write the process id to; a stale one is overwritten, and it is removed at the end
     #[arg(long, value_name = "FILE")]
     pub pid_file: Option<PathBuf>,
+}
+
+/// `signer`.
+#[derive(Debug, Args)]
+pub struct Signer {
+    /// Unix socket to answer on [default: signer.socket of the configuration]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
 }
 
 /// `demo`.

@@ -2,12 +2,20 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`content`] | the `[content]` table |
+//! | [`database`] | the `[store]` table: where rows are |
 //! | [`file`] | the file as it is written, and reading values with their place |
+//! | [`secret`] | files that hold one secret |
+//! | [`signer`] | the `[signer]` table |
 //! | [`template`] | the file as `init` writes it |
 //! | [`timestamps`] | the `[timestamp]` table |
 //! | [`trust`] | the `[[trust]]` tables with the files they name |
 
+pub mod content;
+pub mod database;
 pub mod file;
+pub mod secret;
+pub mod signer;
 pub mod template;
 pub mod timestamps;
 pub mod trust;
@@ -16,10 +24,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use smtpd::relay::Destination;
-use store::{Options, Store};
+use store::{Options, Store, StoreError};
 
 use crate::failure::{Failure, Outcome};
+use content::Content;
+use database::Rows;
+use signer::Signer;
 use timestamps::Timestamps;
 use trust::TrustTable;
 
@@ -46,12 +58,18 @@ pub struct Config {
     pub seal: Seal,
     /// The log's key and pace.
     pub log: Log,
+    /// Who holds the keys of log and seal.
+    pub signer: Signer,
     /// The operator's own authority, for device certificates.
     pub authority: KeyPair,
     /// Who dates the log's checkpoints, and how often.
     pub timestamp: Timestamps,
-    /// The data directory.
+    /// The data directory: this node's own.
     pub data: PathBuf,
+    /// Where rows are.
+    pub rows: Rows,
+    /// Where the octets of messages are.
+    pub content: Content,
     /// Whom outbound mail is handed to; `None`: it waits.
     pub relay: Option<Destination>,
     /// What peers may use up.
@@ -75,6 +93,8 @@ pub struct Listen {
     pub http: Option<SocketAddr>,
     /// People and interfaces.
     pub https: Option<SocketAddr>,
+    /// Whose PROXY header is believed, and must be there.
+    pub balancers: Vec<IpNet>,
 }
 
 /// A certificate (or chain) and its key, PEM files.
@@ -155,18 +175,24 @@ impl Config {
     /// Opens the store this configuration names.
     ///
     /// # Errors
-    /// As [`Store::open`], with the directory's name.
+    /// As [`Store::open`], with the name of the directory or the database.
     pub fn open_store(&self) -> Outcome<Store> {
         let options = Options {
             dir: self.data.clone(),
             host: self.hostname.clone(),
             domain: self.domain.clone(),
             clock: None,
-            database: store::options::Database::Sqlite,
-            contents: store::options::Contents::Segments,
+            database: self.rows.database(),
+            contents: self.content.open()?,
             ground: store::disk::Ground::default(),
         };
-        Store::open(options).map_err(|e| Failure::file(&self.data, &e))
+        Store::open(options).map_err(|error| match (&self.rows, &error) {
+            // The error names the database itself.
+            (Rows::Postgres { .. }, StoreError::Unavailable(_) | StoreError::Invalid(_)) => {
+                Failure::from(error)
+            }
+            _ => Failure::file(&self.data, &error),
+        })
     }
 
     /// What differs from `running` and is read at the start only, by its key.
@@ -176,8 +202,13 @@ impl Config {
             ("hostname", self.hostname != running.hostname),
             ("listen", self.listen != running.listen),
             ("log", self.log != running.log),
+            ("signer", self.signer != running.signer),
             ("timestamp", self.timestamp != running.timestamp),
-            ("store", self.data != running.data),
+            (
+                "store",
+                self.data != running.data || self.rows != running.rows,
+            ),
+            ("content", self.content != running.content),
             ("relay", self.relay != running.relay),
         ];
         differs

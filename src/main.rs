@@ -9,7 +9,7 @@
 //! | [`chores`] | what the post does by itself |
 //! | [`demo`] | the whole journey of one letter |
 //! | [`bench`] | what the post does, beside what the machine can do |
-//! | [`signer`] | the log's signer and its memory |
+//! | [`signer`] | the keys of log and seal, in this process or in another |
 //! | [`keys`] | key files |
 //! | [`psn`] | what is doubtful about a personal number |
 //! | [`output`] | text tables and JSON |
@@ -64,6 +64,7 @@ fn run(cli: Cli, out: &mut Output) -> Outcome {
     match cli.command {
         Command::Init(init) => commands::init::run(&init, out),
         Command::Serve(serve) => serve::run(config()?, &serve),
+        Command::Signer(wanted) => signer::serve::run(&config()?, &wanted),
         Command::Demo(demo) => demo::run(&demo, out),
         Command::Bench(bench) => bench::run(&bench, out),
         Command::Contract(command) => commands::contract::run(&config()?, command, out),

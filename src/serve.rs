@@ -2,15 +2,19 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`door`] | connections, with the address of who speaks on them, also behind a balancer |
 //! | [`figures`] | what `/metrics` shows of the daemons and the store |
 //! | [`material`] | what a configuration's files hold: TLS, trust, limits; read at start and on SIGHUP |
 //! | [`listeners`] | the sockets, bound before anything is promised |
+//! | [`proxy`] | the header that a balancer puts before a connection |
 //! | [`receiving`] | the lock by which one process receives into a data directory |
 //! | [`supervisor`] | what the supervisor sees: pid file, readiness |
 
+pub mod door;
 pub mod figures;
 pub mod listeners;
 pub mod material;
+pub mod proxy;
 pub mod receiving;
 pub mod supervisor;
 
@@ -28,13 +32,18 @@ use tokio::time::timeout;
 use webd::{Figures, Webd};
 
 use crate::chores::{
-    Chores, publish::Publish, receipts::Receipts, relay::Outward, stamp::TimeStamp,
+    Chores,
+    publish::{Follow, Publish},
+    receipts::Receipts,
+    relay::Outward,
+    stamp::TimeStamp,
 };
 use crate::cli;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
+use door::Door;
 use figures::Stock;
-use listeners::{Bound, Listeners};
+use listeners::{Bound, Listeners, Spoken};
 use material::Material;
 use receiving::Receiving;
 use supervisor::PidFile;
@@ -91,7 +100,7 @@ pub fn run(config: Config, wanted: &cli::Serve) -> Outcome {
 }
 
 /// Logs go to standard error; `KNIK_LOG` says more or less (`debug`, `warn`, `smtpd=debug`).
-fn start_logging() {
+pub fn start_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("KNIK_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let started = tracing_subscriber::fmt()
@@ -121,11 +130,16 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
         ));
     }
     let mut post = Post::start(store, &roles, &material);
+    let door = Door::new(&config.listen.balancers);
     let mut figures = post.figures();
+    figures.push(figures::door(door.counters()));
     let (shutdown, watching) = watch::channel(false);
     let mut chores = Vec::new();
     if roles.has(Role::Chores) {
         chores = start_chores(&config, &post.store, &failed, &watching, &mut figures)?;
+    } else if roles.has(Role::Webd) {
+        let follow = Follow::new(&config, &post.store);
+        chores = vec![Chores::start(vec![Box::new(follow)], &failed)?];
     }
     if roles.has(Role::Webd) {
         post.open_web(&config, &material, figures);
@@ -133,11 +147,11 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
     let ready = format!("ready {}", listeners.describe());
     let mut tasks = JoinSet::new();
     for bound in listeners.into_bound() {
-        post.spawn(&mut tasks, bound, watching.clone());
+        post.spawn(&mut tasks, (&door, bound), watching.clone());
     }
     let pid_file = pid_file.map(PidFile::write).transpose()?;
     println!("{ready}");
-    tracing::info!("{ready}");
+    tracing::info!(node = %post.store.node(), "{ready}");
     supervisor::notify("READY=1");
     let ended = post.watch(config, &mut signals, &failed, &mut tasks).await;
     supervisor::notify("STOPPING=1");
@@ -181,7 +195,7 @@ fn start_chores(
     threads.push(Chores::start(vec![Box::new(time_stamp)], failed)?);
     let receipts = Receipts::new(config, store);
     threads.push(Chores::start(vec![Box::new(receipts)], failed)?);
-    let publish = Publish::new(config, store);
+    let publish = Publish::new(config, store, shutdown);
     threads.push(Chores::start(vec![Box::new(publish)], failed)?);
     Ok(threads)
 }
@@ -261,25 +275,32 @@ impl Post {
         self.webd = Some(Webd::new(&self.store, options));
     }
 
-    fn spawn(&self, tasks: &mut JoinSet<()>, bound: Bound, watching: watch::Receiver<bool>) {
-        match (bound, &self.smtpd, &self.imapd, &self.webd) {
-            (Bound::Smtp(listener), Some(smtpd), ..) => {
-                tasks.spawn(Arc::clone(smtpd).serve(listener, watching));
+    fn spawn(
+        &self,
+        tasks: &mut JoinSet<()>,
+        (door, bound): (&Door, Bound),
+        watching: watch::Receiver<bool>,
+    ) {
+        let (receiving, arrivals) = door.open(bound.listener, watching.clone());
+        tasks.spawn(receiving);
+        match (bound.spoken, &self.smtpd, &self.imapd, &self.webd) {
+            (Spoken::Smtp, Some(smtpd), ..) => {
+                tasks.spawn(Arc::clone(smtpd).serve(arrivals, watching));
             }
-            (Bound::Imap(listener), _, Some(imapd), _) => {
-                tasks.spawn(Arc::clone(imapd).serve_starttls(listener, watching));
+            (Spoken::Imap, _, Some(imapd), _) => {
+                tasks.spawn(Arc::clone(imapd).serve_starttls(arrivals, watching));
             }
-            (Bound::Imaps(listener), _, Some(imapd), _) => {
-                tasks.spawn(Arc::clone(imapd).serve_tls(listener, watching));
+            (Spoken::Imaps, _, Some(imapd), _) => {
+                tasks.spawn(Arc::clone(imapd).serve_tls(arrivals, watching));
             }
-            (Bound::Preauth(listener), _, Some(imapd), _) => {
-                tasks.spawn(Arc::clone(imapd).serve_preauth(listener, watching));
+            (Spoken::Preauth, _, Some(imapd), _) => {
+                tasks.spawn(Arc::clone(imapd).serve_preauth(arrivals, watching));
             }
-            (Bound::Http(listener), .., Some(webd)) => {
-                tasks.spawn(Arc::clone(webd).serve_plain(listener, watching));
+            (Spoken::Http, .., Some(webd)) => {
+                tasks.spawn(Arc::clone(webd).serve_plain(arrivals, watching));
             }
-            (Bound::Https(listener), .., Some(webd)) => {
-                tasks.spawn(Arc::clone(webd).serve_tls(listener, watching));
+            (Spoken::Https, .., Some(webd)) => {
+                tasks.spawn(Arc::clone(webd).serve_tls(arrivals, watching));
             }
             // Invariant: a listener is bound only for a role that runs.
             _ => {}
@@ -347,14 +368,20 @@ impl Post {
 }
 
 /// The signals that mean something here.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+pub struct Signals {
+    /// SIGTERM.
+    pub terminate: Signal,
+    /// SIGINT.
+    pub interrupt: Signal,
     hang_up: Signal,
 }
 
 impl Signals {
-    fn new() -> Outcome<Self> {
+    /// Their handlers stand from now on.
+    ///
+    /// # Errors
+    /// When the system refuses one.
+    pub fn new() -> Outcome<Self> {
         let listen = |kind| signal(kind).map_err(|e| Failure::doing("listening for signals", &e));
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,

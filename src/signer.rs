@@ -1,45 +1,52 @@
-//! The log's signer: the key, and the memory of the last checkpoint it signed.
+//! The keys of the log and of the seal, and who may use them for what.
 //!
-//! The memory lies with the key (`keys/log.state`), not in the data directory: a data directory that was restored from
-//! an old backup meets a signer that remembers more, and the log is not forked. One process at a time holds the signer,
-//! by a lock on `log.lock` beside the state; what it signs must extend what it signed last.
+//! The log's memory lies with its key (`keys/log.state`), not in the data directory: a data directory that was restored
+//! from an old backup meets a signer that remembers more, and the log is not forked. One process at a time holds the
+//! signer, by a lock on `log.lock` beside the state; what it signs must extend what it signed last.
+//!
+//! Where `[signer] socket` is empty, that process is this one. Else it is `knik signer`, of another user: this process
+//! asks it over the socket and opens no private key of log or seal.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`held`] | the log's key and memory, held by this process |
+//! | [`line`] | a connection to the signer's process: found, asked, lost, found again |
+//! | [`remote`] | log and seal of another process |
+//! | [`desk`] | what the signer's process answers |
+//! | [`socket`] | its socket: where it may stand, and who may connect |
+//! | [`serve`] | `knik signer`: the process |
+
+pub mod desk;
+pub mod held;
+pub mod line;
+pub mod remote;
+pub mod serve;
+pub mod socket;
 
 use std::error::Error;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::path::{Path, PathBuf};
 
-use receipts::checkpoint::{Checkpoint, SignedCheckpoint};
-use receipts::merkle::{self, Hash};
-use receipts::note::SigningKey;
+use receipts::note::VerifierKey;
+use receipts::seal::Seal;
 use store::Store;
 use store::log::{CheckpointSigner, LogFiles};
 
 use crate::config::Config;
-use crate::failure::{Failure, Outcome, chain};
-use crate::keys::{self, Readers};
-
-/// Octets of the state file: one signed note.
-const STATE_BYTES_MAX: usize = receipts::note::NOTE_BYTES_MAX;
-
-/// The signer in this process, held by it alone.
-pub struct FileSigner {
-    key: SigningKey,
-    state: PathBuf,
-    last: Option<SignedCheckpoint>,
-    /// Released when the signer goes away, also by a crash.
-    _lock: File,
-}
+use crate::failure::{Failure, Outcome};
+use crate::keys;
+use held::FileSigner;
+use line::Line;
+use remote::{RemoteSeal, RemoteSigner};
 
 /// Why a checkpoint was not signed.
 #[derive(Debug)]
 pub enum Refusal {
     /// Another log's checkpoint.
     Origin,
-    /// It does not extend the last one.
-    NotExtending(merkle::MerkleError),
+    /// It does not extend the last one; how that shows.
+    NotExtending(String),
     /// The state file is not as this signer left it.
     Moved,
-    /// Reading, signing or writing failed.
+    /// Reading, signing or writing failed, or the signer's process cannot be asked.
     Failed(String),
     /// It was signed, and the memory of it could not be made durable: it is not given out.
     NotDurable(String),
@@ -49,8 +56,8 @@ impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Origin => f.write_str("it is of another log"),
-            Self::NotExtending(error) => {
-                write!(f, "it does not extend the last one signed: {error}")
+            Self::NotExtending(how) => {
+                write!(f, "it does not extend the last one signed: {how}")
             }
             Self::Moved => f.write_str("the state file was changed by somebody else"),
             Self::Failed(text) | Self::NotDurable(text) => f.write_str(text),
@@ -60,247 +67,63 @@ impl std::fmt::Display for Refusal {
 
 impl Error for Refusal {}
 
-impl FileSigner {
-    /// Takes the signer; `None` while another process holds it.
-    ///
-    /// # Errors
-    /// Names the file that cannot be used; says how to go on when the state is missing or older than what was published.
-    pub fn take(config: &Config, store: &Store) -> Outcome<Option<Self>> {
-        let lock_path = config.log.state.with_extension("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path);
-        let lock = lock.map_err(|e| Failure::file(&lock_path, &e))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(Failure::file(&lock_path, &error)),
+/// The log's signer, wherever it is; `None` while another process than `knik signer` holds it.
+///
+/// # Errors
+/// Names the file or socket that cannot be used; says how to go on when the signer's memory is missing or older than
+/// what was published.
+pub fn open(config: &Config, store: &Store) -> Outcome<Option<Box<dyn CheckpointSigner>>> {
+    let (signer, memory): (Box<dyn CheckpointSigner>, _) = match &config.signer.socket {
+        Some(socket) => {
+            let memory = format!("the signer at {}", socket.display());
+            (Box::new(RemoteSigner::open(config, socket)?), memory)
         }
-        let signer = Self::open(keys::log_key(config)?, &config.log.state, lock)?;
-        signer.check_published(store)?;
-        Ok(Some(signer))
-    }
-
-    fn open(key: SigningKey, state: &Path, lock: File) -> Outcome<Self> {
-        let last = match std::fs::read(state) {
-            Ok(octets) => read_state(state, &octets, &key)?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(Failure::file(state, &error)),
-        };
-        Ok(Self {
-            key,
-            state: state.to_owned(),
-            last,
-            _lock: lock,
-        })
-    }
-
-    /// What was published was signed; a signer that does not remember it would fork the log.
-    fn check_published(&self, store: &Store) -> Outcome {
-        let files = LogFiles::of(store);
-        let Some((_, published)) = files.checkpoint()? else {
-            return Ok(());
-        };
-        let signed = self.last.as_ref().map_or(0, |last| last.checkpoint().size);
-        if published.size <= signed {
-            return Ok(());
-        }
-        Err(Failure::could_not(format!(
-            "{}: remembers a log of {signed} events, but {} were published: it was lost or restored from a backup. \
-             Nothing is signed, so that the log is not forked. Copy the newest checkpoint there is (yours: {}; or what a \
-             witness has last seen) to {} and start again",
-            self.state.display(),
-            published.size,
-            files.dir().join("checkpoint").display(),
-            self.state.display()
-        )))
-    }
-
-    fn last_tree(&self) -> (u64, Hash) {
-        match &self.last {
-            Some(last) => (last.checkpoint().size, last.checkpoint().root),
-            None => (0, merkle::root(&[])),
-        }
-    }
-
-    /// Compare: the file must still say what this signer remembers.
-    fn check_unmoved(&self) -> Result<(), Refusal> {
-        let there = match std::fs::read(&self.state) {
-            Ok(octets) => octets,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => {
-                return Err(Refusal::Failed(format!(
-                    "{}: {error}",
-                    self.state.display()
-                )));
-            }
-        };
-        let remembered = self
-            .last
-            .as_ref()
-            .map(|last| last.note().to_string())
-            .unwrap_or_default();
-        if there == remembered.as_bytes() {
-            Ok(())
-        } else {
-            Err(Refusal::Moved)
-        }
-    }
-
-    fn sign_next(
-        &mut self,
-        next: &Checkpoint,
-        proof: &[Hash],
-    ) -> Result<SignedCheckpoint, Refusal> {
-        if next.origin != self.key.verifier().name() {
-            return Err(Refusal::Origin);
-        }
-        let (size, root) = self.last_tree();
-        merkle::verify_consistency((size, &root), (next.size, &next.root), proof)
-            .map_err(Refusal::NotExtending)?;
-        self.check_unmoved()?;
-        let signed = next
-            .sign(&self.key)
-            .map_err(|e| Refusal::Failed(chain(&e)))?;
-        // Swap: after this instant the checkpoint is a promise.
-        let swapped = keys::replace(
-            &self.state,
-            signed.note().to_string().as_bytes(),
-            Readers::Owner,
-        );
-        swapped.map_err(|failure| match failure {
-            Failure::Stopped(text) => Refusal::NotDurable(text),
-            other => Refusal::Failed(other.to_string()),
-        })?;
-        self.last = Some(signed.clone());
-        Ok(signed)
-    }
+        None => match FileSigner::take(config)? {
+            Some(signer) => (Box::new(signer), config.log.state.display().to_string()),
+            None => return Ok(None),
+        },
+    };
+    check_published(signer.as_ref(), &memory, store)?;
+    Ok(Some(signer))
 }
 
-impl CheckpointSigner for FileSigner {
-    fn origin(&self) -> &str {
-        self.key.verifier().name()
-    }
-
-    fn last(&self) -> Option<&SignedCheckpoint> {
-        self.last.as_ref()
-    }
-
-    fn sign(
-        &mut self,
-        next: &Checkpoint,
-        proof: &[Hash],
-    ) -> Result<SignedCheckpoint, Box<dyn Error + Send + Sync>> {
-        Ok(self.sign_next(next, proof)?)
-    }
-}
-
-/// The state is empty before the first checkpoint.
-fn read_state(path: &Path, octets: &[u8], key: &SigningKey) -> Outcome<Option<SignedCheckpoint>> {
-    if octets.is_empty() {
-        return Ok(None);
-    }
-    if octets.len() > STATE_BYTES_MAX {
-        return Err(Failure::could_not(format!(
-            "{}: too large for a signed checkpoint",
-            path.display()
-        )));
-    }
-    let signed = SignedCheckpoint::open(octets, std::slice::from_ref(key.verifier()));
-    signed.map(Some).map_err(|e| {
-        Failure::doing(
-            format!(
-                "{}: not a checkpoint signed by this log's key",
-                path.display()
-            ),
-            &e,
-        )
+/// The seal, wherever its key is.
+///
+/// # Errors
+/// Names the files or the socket.
+pub fn seal(config: &Config) -> Outcome<Box<dyn Seal>> {
+    Ok(match &config.signer.socket {
+        Some(socket) => Box::new(RemoteSeal::open(config, socket)?),
+        None => Box::new(keys::seal(config)?),
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use receipts::merkle::{RightEdge, leaf_hash, root};
-
-    use super::*;
-
-    fn key() -> SigningKey {
-        SigningKey::from_seed("a.test/log", &[7; 32]).unwrap()
+/// The key under which the log is signed.
+///
+/// # Errors
+/// Names the file or the socket.
+pub fn log_key(config: &Config) -> Outcome<VerifierKey> {
+    match &config.signer.socket {
+        Some(socket) => Ok(Line::open(config, socket)?.log().clone()),
+        None => Ok(keys::log_key(config)?.verifier().clone()),
     }
+}
 
-    fn signer(dir: &Path) -> FileSigner {
-        let lock = File::create(dir.join("log.lock")).unwrap();
-        FileSigner::open(key(), &dir.join("log.state"), lock).unwrap()
+/// What was published was signed; a signer that does not remember it would fork the log.
+fn check_published(signer: &dyn CheckpointSigner, memory: &str, store: &Store) -> Outcome {
+    let files = LogFiles::of(store);
+    let Some((_, published)) = files.checkpoint()? else {
+        return Ok(());
+    };
+    let signed = signer.last().map_or(0, |last| last.checkpoint().size);
+    if published.size <= signed {
+        return Ok(());
     }
-
-    fn tree(leaves: &[&[u8]]) -> Checkpoint {
-        let mut edge = RightEdge::new();
-        for leaf in leaves {
-            edge.push(leaf_hash(leaf)).unwrap();
-        }
-        Checkpoint::new("a.test/log", edge.size(), edge.root())
-    }
-
-    #[test]
-    fn signs_only_what_extends_and_remembers_across_restarts() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut first = signer(dir.path());
-        assert!(first.last().is_none());
-        let one = first.sign(&tree(&[b"a"]), &[]).unwrap();
-        drop(first);
-        let mut second = signer(dir.path());
-        assert_eq!(second.last(), Some(&one));
-        // [a] → [a, b]: the proof is b's leaf hash.
-        let two = tree(&[b"a", b"b"]);
-        let refused = second.sign(&two, &[leaf_hash(b"c")]).unwrap_err();
-        assert!(refused.to_string().contains("does not extend"), "{refused}");
-        assert_eq!(second.last(), Some(&one));
-        second.sign(&two, &[leaf_hash(b"b")]).unwrap();
-        // The same size with another root, and a smaller tree, extend nothing.
-        assert!(second.sign(&tree(&[b"a", b"x"]), &[]).is_err());
-        assert!(second.sign(&tree(&[b"a"]), &[]).is_err());
-        let other = Checkpoint::new("b.test/log", 3, root(&[]));
-        assert!(
-            second
-                .sign(&other, &[])
-                .unwrap_err()
-                .to_string()
-                .contains("another log")
-        );
-    }
-
-    #[test]
-    fn a_state_changed_behind_its_back_stops_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut signer = signer(dir.path());
-        signer.sign(&tree(&[b"a"]), &[]).unwrap();
-        std::fs::write(dir.path().join("log.state"), "").unwrap();
-        let refused = signer
-            .sign(&tree(&[b"a", b"b"]), &[leaf_hash(b"b")])
-            .unwrap_err();
-        assert!(
-            refused.to_string().contains("changed by somebody else"),
-            "{refused}"
-        );
-    }
-
-    #[test]
-    fn a_state_of_another_key_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let other = SigningKey::from_seed("a.test/log", &[8; 32]).unwrap();
-        let note = tree(&[b"a"]).sign(&other).unwrap().note().to_string();
-        std::fs::write(dir.path().join("log.state"), note).unwrap();
-        let lock = File::create(dir.path().join("log.lock")).unwrap();
-        let refused = FileSigner::open(key(), &dir.path().join("log.state"), lock)
-            .err()
-            .unwrap();
-        assert!(
-            refused
-                .to_string()
-                .contains("not a checkpoint signed by this log's key"),
-            "{refused}"
-        );
-    }
+    Err(Failure::could_not(format!(
+        "{memory}: remembers a log of {signed} events, but {} were published: it was lost or restored from a backup. \
+         Nothing is signed, so that the log is not forked. Copy the newest checkpoint there is (yours: {}; or what a \
+         witness has last seen) to its log.state and start again",
+        published.size,
+        files.dir().join("checkpoint").display(),
+    )))
 }

@@ -3,9 +3,9 @@
 //! `KNIK_CRASH_ROUNDS` (default 5) says how often the server is killed under load.
 
 #[path = "crash/ledger.rs"]
-mod ledger;
+pub mod ledger;
 #[path = "crash/load.rs"]
-mod load;
+pub mod load;
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::harness::{Channel, Credential, Imap, Post, eventually};
 use ledger::Ledger;
 use load::Load;
 
-const HOLDERS: [&str; 4] = ["2503851234", "2503851235", "26611111", "26611112"];
+pub const HOLDERS: [&str; 4] = ["2503851234", "2503851235", "26611111", "26611112"];
 
 #[test]
 fn killed_under_load_nothing_is_lost_doubled_or_partial() {
@@ -90,7 +90,7 @@ fn size(checkpoint: &str) -> u64 {
     size.unwrap_or_else(|| panic!("not a checkpoint: {checkpoint}"))
 }
 
-fn decoded(text: &str) -> receipts::merkle::Hash {
+pub fn decoded(text: &str) -> receipts::merkle::Hash {
     use base64::Engine as _;
     let octets = base64::engine::general_purpose::STANDARD
         .decode(text)
@@ -211,7 +211,7 @@ fn killed_after_the_tagged_ok_a_claim_may_be_lost_but_never_doubled() {
     post.must(&["audit"]);
 }
 
-fn selected(post: &Post, device: &Credential) -> Imap {
+pub fn selected(post: &Post, device: &Credential) -> Imap {
     let mut imap = post.imap(device).unwrap();
     imap.ok("SELECT INBOX").unwrap();
     imap

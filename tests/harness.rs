@@ -4,10 +4,13 @@
 //! |---|---|
 //! | `post` | a post in a temporary directory: init, contracts, accounts, serve, kill |
 //! | `pki` | certificates that the operator did not issue, or should not have |
+//! | `postgres` | a PostgreSQL of the tests' own |
 //! | `channel` | a connection with or without TLS, read by lines and by octets |
 //! | `smtp` | an agency's side |
 //! | `imap` | a holder's side |
 //! | `letters` | messages of many sizes that are known again |
+//! | `postgres` | a PostgreSQL of a test's own |
+//! | `s3` | an S3 server of a test's own |
 //! | `tools` | stock tools: found, run, or their absence said |
 
 pub mod channel;
@@ -15,6 +18,8 @@ pub mod imap;
 pub mod letters;
 pub mod pki;
 pub mod post;
+pub mod postgres;
+pub mod s3;
 pub mod smtp;
 pub mod tools;
 

@@ -1,5 +1,6 @@
 //! The tests of the whole: the house's own rules, and the program from outside.
 
+mod balancer;
 mod clients;
 mod clock;
 mod crash;
@@ -10,7 +11,10 @@ mod hostile;
 mod http;
 mod interfaces;
 mod mail_clients;
+mod nodes;
+mod postgres;
 mod receipts;
+mod signer;
 mod smoke;
 mod stamps;
 mod stock;

@@ -9,7 +9,7 @@ use crate::harness::post::{path_text, text};
 use crate::harness::{Post, eventually, tools};
 
 #[path = "receipts/sink.rs"]
-mod sink;
+pub mod sink;
 
 use sink::Sink;
 

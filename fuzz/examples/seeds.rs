@@ -8,13 +8,17 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mail::{Digest, Structure};
+use mail::{Digest, Structure, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, DnValue, ExtendedKeyUsagePurpose,
     IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
+use receipts::checkpoint::Checkpoint;
+use receipts::merkle::leaf_hash;
 use receipts::note::SigningKey;
-use receipts::timestamp::{Request, Token};
+use receipts::seal::{Signature, Statement};
+use receipts::signing::{Answer, Refused, Request, Why, frame};
+use receipts::timestamp::{self, Token};
 
 #[allow(dead_code, reason = "made for tests of more")]
 #[path = "../../receipts/tests/it/made.rs"]
@@ -116,6 +120,36 @@ fn lines(seeds: &Seeds) {
     }
 }
 
+fn signing(seeds: &Seeds) {
+    let (digest, hash) = (Digest::of(b"document"), leaf_hash(b"leaf"));
+    let time = Timestamp::from_millis(1_790_000_000_000);
+    let next = Checkpoint::new("a.test/log", 2, hash);
+    let proof = vec![hash; 2];
+    for (name, request) in [
+        ("last", Request::Last),
+        ("extend", Request::Extend { next, proof }),
+        ("evidence", Request::Seal(Statement::evidence(digest, time))),
+        ("mail", Request::Seal(Statement::mail(digest, time))),
+    ] {
+        let octets = request.to_bytes().unwrap();
+        seeds.add("signing", name, &octets);
+        seeds.add(
+            "signing",
+            &format!("{name}-framed"),
+            &frame(&octets).unwrap(),
+        );
+    }
+    let why = Why::NotExtending;
+    let reason = "because".to_owned();
+    for (name, answer) in [
+        ("sealed", Answer::Sealed(Signature::from_fixed([9; 64]))),
+        ("refused", Answer::Refused(Refused { why, reason })),
+        ("first", Answer::Last(None)),
+    ] {
+        seeds.add("signing", name, &answer.to_bytes());
+    }
+}
+
 fn receipts(seeds: &mut Seeds) {
     let mut made = made::made();
     // That of the tests can be read by anybody.
@@ -179,7 +213,8 @@ fn receipts(seeds: &mut Seeds) {
     let cms = receipts::cms::sign_detached(knik_fuzz::SIGNED, &made.seal, time).unwrap();
     seeds.prove(&cms);
     seeds.add("cms", "detached", &cms);
-    let request = Request::new(&Digest::of(knik_fuzz::SIGNED), Some(&[1; 8]), true).to_der();
+    let request =
+        timestamp::Request::new(&Digest::of(knik_fuzz::SIGNED), Some(&[1; 8]), true).to_der();
     let response = made.authority.respond(&request, time, 300);
     let token = Token::from_response(&response).unwrap();
     seeds.prove(token.as_der());
@@ -256,6 +291,7 @@ fn write() {
     };
     dialogues(&seeds);
     lines(&seeds);
+    signing(&seeds);
     receipts(&mut seeds);
     certificates(&mut seeds);
     let proved: Vec<_> = seeds.proved.iter().map(String::as_str).collect();

@@ -1,4 +1,4 @@
-//! The driver: listeners, one task per connection, live sessions told of changes. Here and below is all of tokio.
+//! The driver: one task per connection, live sessions told of changes. Here and below is all of tokio.
 //!
 //! | module | what |
 //! |---|---|
@@ -12,6 +12,7 @@ pub mod connection;
 pub mod guard;
 pub mod wire;
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -19,17 +20,19 @@ use std::time::Duration;
 use identity::Trust;
 use rustls::ServerConfig;
 use store::Store;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::house::{House, Limits};
 use admission::Admission;
 
-/// After an accept that failed for want of descriptors: long enough for some to come back.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long sessions may finish what they are at when the daemon ends.
 const DRAIN: Duration = Duration::from_secs(8);
+
+/// Connections, each with the address of who speaks on it. It is the socket's own unless somebody stands between; then
+/// what the socket's TCP acknowledges says nothing about the holder.
+pub type Arrivals = mpsc::Receiver<(TcpStream, SocketAddr)>;
 
 /// Which greeting a listener gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,35 +121,31 @@ impl Imapd {
     }
 
     /// Implicit TLS, until `shutdown` is true or its sender is gone.
-    pub async fn serve_tls(
-        self: Arc<Self>,
-        listener: TcpListener,
-        shutdown: watch::Receiver<bool>,
-    ) {
-        self.serve(listener, Entrance::Tls, shutdown).await;
+    pub async fn serve_tls(self: Arc<Self>, arrivals: Arrivals, shutdown: watch::Receiver<bool>) {
+        self.serve(arrivals, Entrance::Tls, shutdown).await;
     }
 
     /// Plain with STARTTLS, until `shutdown` is true or its sender is gone.
     pub async fn serve_starttls(
         self: Arc<Self>,
-        listener: TcpListener,
+        arrivals: Arrivals,
         shutdown: watch::Receiver<bool>,
     ) {
-        self.serve(listener, Entrance::StartTls, shutdown).await;
+        self.serve(arrivals, Entrance::StartTls, shutdown).await;
     }
 
     /// Implicit TLS with PREAUTH, until `shutdown` is true or its sender is gone.
     pub async fn serve_preauth(
         self: Arc<Self>,
-        listener: TcpListener,
+        arrivals: Arrivals,
         shutdown: watch::Receiver<bool>,
     ) {
-        self.serve(listener, Entrance::Preauth, shutdown).await;
+        self.serve(arrivals, Entrance::Preauth, shutdown).await;
     }
 
     async fn serve(
         self: Arc<Self>,
-        listener: TcpListener,
+        mut arrivals: Arrivals,
         entrance: Entrance,
         mut shutdown: watch::Receiver<bool>,
     ) {
@@ -155,12 +154,9 @@ impl Imapd {
         let mut revision = self.store.revision();
         while !*shutdown.borrow() {
             tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((socket, _)) => self.take(&mut connections, socket, entrance, &shutdown),
-                    Err(error) => {
-                        tracing::warn!(kind = ?error.kind(), "no connection could be taken");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
+                arrived = arrivals.recv() => match arrived {
+                    Some(arrived) => self.take(&mut connections, arrived, entrance, &shutdown),
+                    None => break,
                 },
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
                 _ = tick.tick() => {
@@ -175,7 +171,7 @@ impl Imapd {
                 },
             }
         }
-        drop(listener);
+        drop(arrivals);
         let all = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN, all).await.is_err() {
             tracing::warn!(left = connections.len(), "connections cut at shutdown");
@@ -186,15 +182,12 @@ impl Imapd {
     fn take(
         self: &Arc<Self>,
         connections: &mut JoinSet<()>,
-        socket: TcpStream,
+        (socket, peer): (TcpStream, SocketAddr),
         entrance: Entrance,
         shutdown: &watch::Receiver<bool>,
     ) {
-        let Ok(peer) = socket.peer_addr().map(|peer| peer.ip().to_canonical()) else {
-            return;
-        };
         count(&self.counters.connections);
-        let Some(place) = self.admission.enter(peer) else {
+        let Some(place) = self.admission.enter(peer.ip().to_canonical()) else {
             count(&self.counters.turned_away);
             if entrance == Entrance::StartTls {
                 // Whatever fits into the socket's own buffer; a flood is not waited for.

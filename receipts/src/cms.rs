@@ -15,7 +15,7 @@ use mail::{Digest, Timestamp};
 use rustls_pki_types::CertificateDer;
 
 use crate::anchors::Anchors;
-use crate::seal::{self, CERTIFICATE_OCTETS_MAX, Path, PathError, Seal, SealError};
+use crate::seal::{self, CERTIFICATE_OCTETS_MAX, Path, PathError, Seal, SealError, Statement};
 
 pub(crate) mod algorithm;
 pub(crate) mod asn1;
@@ -30,7 +30,7 @@ pub const CERTIFICATES_MAX: usize = 16;
 /// Octets of one `SignedData`: as many certificates as are allowed, and an eighth for everything else.
 pub const CMS_OCTETS_MAX: usize = CERTIFICATES_MAX * CERTIFICATE_OCTETS_MAX / 8 * 9;
 
-const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
+pub(crate) const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
 const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 const CONTENT_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.3");
 const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.4");
@@ -105,13 +105,9 @@ pub fn sign_detached(
     signing_time: Timestamp,
 ) -> Result<Vec<u8>, SealError> {
     let digest = Digest::of(content);
-    let unreadable = SealError::Certificate(1);
-    let Some(attributes) = Attributes::of(&DATA, &digest, seal.chain(), signing_time) else {
-        return Err(unreadable);
-    };
-    let signature = seal.sign(&attributes.to_sign())?;
+    let signature = seal.seal(&Statement::mail(digest, signing_time))?;
     let assembled = assemble(&digest, seal.chain(), signing_time, &signature.to_der());
-    assembled.ok_or(unreadable)
+    assembled.ok_or(SealError::Certificate(1))
 }
 
 /// The detached signature made of its parts: the one sequence of octets this system writes for them. `None` if the first

@@ -15,6 +15,7 @@
 //! | [`proof`] | C2SP tlog-proof: one event's inclusion, checked offline |
 //! | [`monitor`] | a log watched from outside: grown, never rewritten |
 //! | [`seal`] | the operator's sealing key and certificate |
+//! | [`signing`] | what is asked of a signer in another process, as octets |
 //! | [`evidence_xml`] | the event as ETSI evidence XML (EN 319 522-3) |
 //! | [`xades`] | the enveloped XAdES signature of the evidence XML |
 //! | [`cms`] | detached CMS signatures (CAdES) of receipt mails |
@@ -44,6 +45,7 @@ pub mod note;
 pub mod proof;
 pub mod receipt_mail;
 pub mod seal;
+pub mod signing;
 pub mod smime;
 pub mod texts;
 pub mod tiles;

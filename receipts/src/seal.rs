@@ -1,17 +1,28 @@
 //! The operator's seal: the key that signs receipts, its certificate, and the path from a certificate to an anchor.
 //!
-//! ECDSA on P-256 with SHA-256: the one algorithm that stock OpenSSL takes in CMS and xmlsec1 in XAdES. A key in hardware
-//! implements [`Seal`] as [`SoftSeal`] does.
+//! ECDSA on P-256 with SHA-256: the one algorithm that stock OpenSSL takes in CMS and xmlsec1 in XAdES. A key in hardware,
+//! or in another process, implements [`Seal`] as [`SoftSeal`] does. What is asked of it is never octets to be signed, but a
+//! [`Statement`]: the octets are made where the key is, so that it signs nothing else.
+//!
+//! | module | what |
+//! |---|---|
+//! | `path` | the path from a certificate to an anchor |
+//! | [`statement`] | what a seal is put under |
 
 mod path;
+pub mod statement;
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
+    UnparsedPublicKey,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_cert::der::Decode;
 
 pub use path::{Path, PathError, validate};
+pub use statement::{Purpose, Statement};
 
 /// Certificates in one chain file, leaf included: longer chains are mistakes, and each is written into every receipt.
 pub const CHAIN_CERTIFICATES_MAX: usize = 8;
@@ -50,15 +61,19 @@ pub enum SealError {
     /// The key did not sign.
     #[error("the seal did not sign")]
     Sign,
+    /// What holds the key did not put the seal under the statement; why, in its words.
+    #[error("the seal was not put: {0}")]
+    Refused(String),
 }
 
 /// Something that seals receipts in the operator's name.
 pub trait Seal: Send + Sync {
-    /// Signs `tbs` with ECDSA on P-256 over its SHA-256.
+    /// Signs the octets of the statement with ECDSA on P-256 over their SHA-256.
     ///
     /// # Errors
-    /// [`SealError::Sign`] when the key, or what holds it, fails.
-    fn sign(&self, tbs: &[u8]) -> Result<Signature, SealError>;
+    /// [`SealError::Certificate`] when its own certificate cannot be read; [`SealError::Sign`] or [`SealError::Refused`]
+    /// when the key, or what holds it, fails.
+    fn seal(&self, statement: &Statement) -> Result<Signature, SealError>;
 
     /// The sealing certificate, then what leads from it towards an anchor, each certified by the next.
     fn chain(&self) -> &[CertificateDer<'static>];
@@ -80,21 +95,9 @@ impl SoftSeal {
     /// # Errors
     /// A [`SealError`] that names the file and what is wrong with it.
     pub fn from_pem(chain_pem: &[u8], key_pem: &[u8]) -> Result<Self, SealError> {
-        let chain = CertificateDer::pem_slice_iter(chain_pem)
-            .take(CHAIN_CERTIFICATES_MAX + 1)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(SealError::CertificatePem)?;
-        if chain.len() > CHAIN_CERTIFICATES_MAX {
-            return Err(SealError::ChainTooLong);
-        }
-        let mut leaf_key = None;
-        for (at, der) in chain.iter().enumerate() {
-            let point = public_key_octets(der).ok_or(SealError::Certificate(at + 1))?;
-            leaf_key.get_or_insert(point);
-        }
-        let (Some(leaf_key), Some(certificate)) = (leaf_key, chain.first().cloned()) else {
-            return Err(SealError::NoCertificate);
-        };
+        let chain = chain_from_pem(chain_pem)?;
+        let certificate = chain.first().cloned().ok_or(SealError::NoCertificate)?;
+        let leaf_key = public_key_octets(&certificate).ok_or(SealError::Certificate(1))?;
         let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(SealError::KeyPem)?;
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
         let key = match &key {
@@ -113,9 +116,7 @@ impl SoftSeal {
             chain,
         })
     }
-}
 
-impl Seal for SoftSeal {
     fn sign(&self, tbs: &[u8]) -> Result<Signature, SealError> {
         let signature = self
             .key
@@ -123,6 +124,12 @@ impl Seal for SoftSeal {
             .map_err(|_| SealError::Sign)?;
         let octets = signature.as_ref().try_into().map_err(|_| SealError::Sign)?;
         Ok(Signature(octets))
+    }
+}
+
+impl Seal for SoftSeal {
+    fn seal(&self, statement: &Statement) -> Result<Signature, SealError> {
+        self.sign(&statement.octets(&self.chain)?)
     }
 
     fn chain(&self) -> &[CertificateDer<'static>] {
@@ -148,6 +155,18 @@ impl Signature {
     #[must_use]
     pub const fn from_fixed(octets: [u8; 64]) -> Self {
         Self(octets)
+    }
+
+    /// Whether it is the signature of `statement` under the first certificate of `chain`: asked before what another
+    /// process has signed is given out.
+    #[must_use]
+    pub fn holds_for(&self, statement: &Statement, chain: &[CertificateDer<'_>]) -> bool {
+        let point = chain.first().and_then(public_key_octets);
+        let (Some(point), Ok(octets)) = (point, statement.octets(chain)) else {
+            return false;
+        };
+        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &point);
+        key.verify(&octets, &self.0).is_ok()
     }
 
     /// r and s, 32 octets each, big-endian: the form XML signatures use (RFC 4050 §3.3 as XMLDSig 1.1 §6.4.3 has it).
@@ -182,6 +201,26 @@ fn push_der_integer(out: &mut Vec<u8>, number: &[u8]) {
     out.extend([2, u8::try_from(digits.len() + sign).unwrap_or(u8::MAX)]);
     out.extend(std::iter::repeat_n(0, sign));
     out.extend_from_slice(digits);
+}
+
+/// The certificates of a PEM file: the sealing one first, then what leads from it towards an anchor.
+///
+/// # Errors
+/// A [`SealError`] that says what is wrong with the file.
+pub fn chain_from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, SealError> {
+    let chain = CertificateDer::pem_slice_iter(pem)
+        .take(CHAIN_CERTIFICATES_MAX + 1)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(SealError::CertificatePem)?;
+    match chain.len() {
+        0 => return Err(SealError::NoCertificate),
+        1..=CHAIN_CERTIFICATES_MAX => {}
+        _ => return Err(SealError::ChainTooLong),
+    }
+    match chain.iter().position(|der| parse(der).is_none()) {
+        Some(at) => Err(SealError::Certificate(at + 1)),
+        None => Ok(chain),
+    }
 }
 
 /// The subject public key of a certificate, as its BIT STRING holds it; `None` if the certificate cannot be read.
@@ -256,6 +295,28 @@ mod tests {
             assert!(der.verify(&[turn + 1], &signature.to_der()).is_err());
         }
         assert!(!format!("{seal:?}").contains("key"));
+    }
+
+    #[test]
+    fn a_seal_holds_for_its_own_statement_alone() {
+        let (key, pem) = key_and_certificate();
+        let seal = SoftSeal::from_pem(pem.as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+        let (digest, time) = (mail::Digest::of(b"x"), mail::Timestamp::from_millis(1));
+        let all = [
+            Statement::evidence(digest, time),
+            Statement::mail(digest, time),
+            Statement::time_stamp(digest, time),
+            Statement::mail(mail::Digest::of(b"y"), time),
+            Statement::evidence(digest, mail::Timestamp::from_millis(2)),
+        ];
+        for statement in all {
+            let signature = seal.seal(&statement).unwrap();
+            for other in all {
+                let holds = signature.holds_for(&other, seal.chain());
+                assert_eq!(holds, statement == other, "{statement:?} {other:?}");
+            }
+            assert!(!signature.holds_for(&statement, &[]));
+        }
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub const REQUEST_OCTETS_MAX: usize = 4096;
 pub const NONCE_OCTETS_MAX: usize = 32;
 
 /// `id-ct-TSTInfo` (RFC 3161 §2.4.2).
-const TST_INFO: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.1.4");
+pub(crate) const TST_INFO: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.1.4");
 /// `id-kp-timeStamping` (RFC 5280 §4.2.1.12).
 const TIME_STAMPING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.8");
 

@@ -16,7 +16,7 @@ use mail::{Digest, Timestamp};
 use rustls_pki_types::CertificateDer;
 
 use crate::anchors::Anchors;
-use crate::seal::{Path, PathError, Seal, SealError, Signature};
+use crate::seal::{Path, PathError, Seal, SealError, Signature, Statement};
 
 pub mod c14n;
 mod check;
@@ -136,16 +136,21 @@ pub fn sign(
     {
         return Err(SignError::NotCanonical);
     }
-    let properties = properties(seal.certificate(), signing_time);
-    let info = signed_info(
-        &Digest::of(unsigned),
-        &Digest::of(canonical_properties(&properties).as_bytes()),
-    );
-    let canonical_info = format!("<ds:SignedInfo xmlns:ds=\"{DS}\">{info}</ds:SignedInfo>");
-    let signature = seal
-        .sign(canonical_info.as_bytes())
-        .map_err(SignError::Seal)?;
+    let statement = Statement::evidence(Digest::of(unsigned), signing_time);
+    let signature = seal.seal(&statement).map_err(SignError::Seal)?;
     assemble(unsigned, seal.chain(), signing_time, &signature).ok_or(SignError::NotCanonical)
+}
+
+/// The octets that the signature of a document of this digest is over: its canonical `SignedInfo`.
+pub(crate) fn to_sign(
+    document: &Digest,
+    certificate: &CertificateDer<'_>,
+    signing_time: Timestamp,
+) -> String {
+    let properties = properties(certificate, signing_time);
+    let properties = Digest::of(canonical_properties(&properties).as_bytes());
+    let info = signed_info(document, &properties);
+    format!("<ds:SignedInfo xmlns:ds=\"{DS}\">{info}</ds:SignedInfo>")
 }
 
 /// The signed document made of its parts: the one sequence of octets this system writes for them. `None` if `unsigned`

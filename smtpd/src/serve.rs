@@ -1,19 +1,17 @@
-//! The driver: listening, one task per connection, shutdown. Here and below are the only places with tokio.
+//! The driver: one task per connection, shutdown. Here and below are the only places with tokio.
 
 pub mod admission;
 pub mod client_certificate;
 pub mod connection;
 pub mod desk;
 
-use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use rustls::ServerConfig;
 use store::Store;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::counters::{Counters, count};
@@ -22,9 +20,6 @@ use crate::session::Settings;
 use admission::Admission;
 use connection::Connection;
 use desk::Office;
-
-/// After an accept that failed for want of descriptors: long enough for some to come back.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The SMTP server: everything its connections share.
 pub struct Smtpd {
@@ -68,19 +63,20 @@ impl Smtpd {
         Arc::clone(&self.counters)
     }
 
-    /// Takes connections until `shutdown` becomes true (or its sender is gone); then lets transactions in DATA finish
+    /// Serves the connections that arrive, each with the address of who speaks on it (which the gate believes), until
+    /// `shutdown` becomes true (or its sender is gone, or no more can arrive); then lets transactions in DATA finish
     /// within the drain limit, and ends the others with 421.
     pub async fn serve(
         self: Arc<Self>,
-        listener: TcpListener,
+        mut arrivals: mpsc::Receiver<(TcpStream, SocketAddr)>,
         mut shutdown: watch::Receiver<bool>,
     ) {
         let mut connections = JoinSet::new();
         while !*shutdown.borrow() {
             tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((socket, peer)) => self.take(&mut connections, socket, peer.ip(), &shutdown),
-                    Err(error) => pause_after(&error).await,
+                arrived = arrivals.recv() => match arrived {
+                    Some((socket, peer)) => self.take(&mut connections, socket, peer.ip(), &shutdown),
+                    None => break,
                 },
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
                 changed = shutdown.changed() => if changed.is_err() {
@@ -88,7 +84,7 @@ impl Smtpd {
                 },
             }
         }
-        drop(listener);
+        drop(arrivals);
         let drain = self.settings().limits.waits.drain;
         let all = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(drain, all).await.is_err() {
@@ -138,16 +134,5 @@ fn settings_of(store: &Store, limits: &Limits, counters: &Arc<Counters>, tls: bo
         limits: limits.clone(),
         tls,
         counters: Arc::clone(counters),
-    }
-}
-
-/// A connection that was gone before it was taken is nothing; anything else is want of resources, and passes.
-async fn pause_after(error: &io::Error) {
-    if !matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
-    ) {
-        tracing::warn!(kind = ?error.kind(), "no connection could be taken");
-        tokio::time::sleep(ACCEPT_PAUSE).await;
     }
 }

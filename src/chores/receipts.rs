@@ -8,24 +8,24 @@
 
 pub mod letters;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mail::time::Timestamp;
 use receipts::event::Clock;
-use receipts::seal::SoftSeal;
-use store::Store;
-use store::agenda::Task;
+use receipts::seal::Seal;
+use store::agenda::{TASK_CLAIM, Task};
+use store::{Store, Ticket};
 
 use super::Chore;
 use crate::config::Config;
-use crate::failure::Outcome;
-use crate::keys;
+use crate::failure::{Failure, Outcome};
+use crate::signer;
 use letters::Desk;
 
 /// How soon a new task is looked for: a receipt follows its event within about as much.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Tasks taken at a time: bounds the memory of one look.
+/// Tasks claimed at a time: a claim and the settling of all of them share a sync each.
 const TASKS_AT_ONCE: u32 = 64;
 
 /// An event may be dated a few milliseconds ahead of the clock, each after the one before it in its chain.
@@ -39,7 +39,7 @@ const AGAIN_MS_MAX: i64 = 3_600_000;
 pub struct Receipts {
     config: Config,
     store: Store,
-    seal: Option<SoftSeal>,
+    seal: Option<Box<dyn Seal>>,
 }
 
 impl Receipts {
@@ -64,44 +64,65 @@ impl Chore for Receipts {
 
     fn run(&mut self) -> Outcome {
         loop {
-            let now = self.store.now();
-            let soon = Timestamp::from_millis(now.as_millis() + AHEAD_MS);
-            let tasks = self.store.due(soon, TASKS_AT_ONCE)?;
             // Law 9: seals wait until the clock is synced; what is owed waits with them.
-            if tasks.is_empty() || self.store.clock_state()? != Clock::Synced {
+            if self.store.clock_state()? != Clock::Synced {
                 return Ok(());
             }
-            for task in tasks {
-                self.fulfil(task, now)?;
+            if self.store.due(self.soon(), 1)?.is_empty() {
+                return Ok(());
             }
+            // Before anything is claimed: without it nothing can be done.
+            let seal = match self.seal.take() {
+                Some(seal) => seal,
+                None => signer::seal(&self.config)?,
+            };
+            let done = self.fulfil_due(seal.as_ref());
+            self.seal = Some(seal);
+            done?;
         }
     }
 }
 
 impl Receipts {
-    /// One task; a fault in it keeps no other from being done.
-    fn fulfil(&mut self, task: Task, now: Timestamp) -> Outcome {
-        if self.seal.is_none() {
-            self.seal = Some(keys::seal(&self.config)?);
+    fn soon(&self) -> Timestamp {
+        Timestamp::from_millis(self.store.now().as_millis() + AHEAD_MS)
+    }
+
+    fn fulfil_due(&self, seal: &dyn Seal) -> Outcome {
+        let mut claimed = Instant::now();
+        let tasks = self.store.claim(self.soon(), TASKS_AT_ONCE)?;
+        let mut settling = Vec::with_capacity(tasks.len());
+        for (at, task) in tasks.iter().enumerate() {
+            // A submission with a thousand recipients has a thousand seals: what is left is held on to.
+            if claimed.elapsed() > TASK_CLAIM / 3 {
+                claimed = Instant::now();
+                let left = tasks.get(at..).unwrap_or_default();
+                self.store.hold_tasks(left, self.soon()).wait()?;
+            }
+            settling.push(self.fulfil(*task, seal)?);
         }
-        let Some(seal) = &self.seal else {
-            return Ok(());
-        };
+        Ok(settling.into_iter().try_for_each(Ticket::wait)?)
+    }
+
+    /// One task; a fault in it keeps no other from being done.
+    fn fulfil(&self, task: Task, seal: &dyn Seal) -> Outcome<Ticket<()>> {
+        let now = self.store.now();
         let desk = Desk {
             config: &self.config,
             store: &self.store,
             seal,
         };
         match desk.letters(task) {
-            Ok(letters) => self.store.settle(task, letters).wait()?,
+            Ok(letters) => Ok(self.store.settle(task, letters)),
+            // The claim runs out by itself.
+            Err(failure @ Failure::Away(_)) => Err(failure),
             Err(failure) => {
                 let evidence = task.evidence;
                 tracing::error!(evidence, why = %failure, "a receipt cannot be made; it is tried again");
                 let wait = (AGAIN_MS * i64::from(task.attempts + 1)).min(AGAIN_MS_MAX);
                 let due = Timestamp::from_millis(now.as_millis() + wait);
-                self.store.postpone(task, due).wait()?;
+                Ok(self.store.postpone(task, due))
             }
         }
-        Ok(())
     }
 }

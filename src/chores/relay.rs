@@ -1,8 +1,9 @@
 //! Sends what waits in the outbound queue, retries by RFC 5321 §4.5.4, and gives up in the end. A letter's envelope sender is
 //! empty, so a failure makes no further mail.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mail::address::ReversePath;
 use mail::time::Timestamp;
@@ -10,7 +11,7 @@ use smtpd::RelayCounters;
 use smtpd::relay::schedule::{self, Next};
 use smtpd::relay::{Destination, Letter, Outcome as Sending, Relay, TlsPolicy};
 use store::Store;
-use store::outbound::{LetterState, Outbound};
+use store::outbound::{LETTER_CLAIM, LetterId, LetterState, Outbound};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -25,6 +26,20 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Letters sent at the same time: enough to keep slow hosts from holding up quick ones, and few enough that one smarthost is
 /// not flooded.
 const AT_ONCE: u32 = 16;
+
+/// How often letters that are still being sent are held on to: three chances before another node takes them.
+const HELD_EVERY: Duration = Duration::from_secs(LETTER_CLAIM.as_secs() / 3);
+
+/// A letter on its way, with the task that sends it.
+type Sent = (Outbound, JoinHandle<Vec<Sending>>);
+
+/// How waiting for one letter ended.
+enum Ended {
+    With(Sending),
+    Nothing,
+    NotYet,
+    ByShutdown,
+}
 
 /// The relay chore.
 pub struct Outward {
@@ -75,13 +90,13 @@ impl Chore for Outward {
     fn run(&mut self) -> Outcome {
         // At the end nothing new is begun: what is queued is sent by the next start.
         while !*self.shutdown.borrow() {
-            let due = self.store.letters_due(self.store.now(), AT_ONCE)?;
-            if due.is_empty() {
+            let claimed = self.store.claim_letters(self.store.now(), AT_ONCE)?;
+            if claimed.is_empty() {
                 let relay = Arc::clone(&self.relay);
                 self.reactor.block_on(async move { relay.tidy().await });
                 return Ok(());
             }
-            self.send_all(due)?;
+            self.send_all(claimed)?;
         }
         let relay = Arc::clone(&self.relay);
         self.reactor.block_on(async move { relay.close().await });
@@ -90,12 +105,13 @@ impl Chore for Outward {
 }
 
 impl Outward {
-    fn send_all(&self, due: Vec<Outbound>) -> Outcome {
-        let mut sending = Vec::with_capacity(due.len());
-        for row in due {
-            let Some((row, octets)) = self.store.letter(row.id)? else {
-                continue;
-            };
+    fn send_all(&self, claimed: Vec<Outbound>) -> Outcome {
+        // All are read before any is sent: a database that goes away meanwhile leaves none on its way unseen.
+        let mut letters = Vec::with_capacity(claimed.len());
+        for row in claimed {
+            letters.extend(self.store.letter(row.id)?);
+        }
+        let sending = letters.into_iter().map(|(row, octets)| {
             let letter = Letter {
                 from: ReversePath::Null,
                 to: vec![row.recipient.clone()],
@@ -106,36 +122,60 @@ impl Outward {
             let task = self
                 .reactor
                 .spawn(async move { relay.deliver(&destination, &letter).await });
-            sending.push((row, task));
-        }
-        for (row, task) in sending {
-            if let Some(outcome) = self.outcome(task)? {
-                self.record(&row, &outcome)?;
-            }
+            (row, task)
+        });
+        let left = self.await_all(sending.collect())?;
+        if !left.is_empty() {
+            self.store.free_letters(left, self.store.now()).wait()?;
         }
         Ok(())
     }
 
-    /// `None` when the shutdown comes first: the letter stays queued, and a peer that took it all the same sees the same
-    /// Message-ID again.
-    fn outcome(&self, mut task: JoinHandle<Vec<Sending>>) -> Outcome<Option<Sending>> {
+    /// Waits for each and records what became of it. What the shutdown cut off is given back: it is for the next start, or
+    /// for another node, at once.
+    fn await_all(&self, mut sending: VecDeque<Sent>) -> Outcome<Vec<LetterId>> {
+        let mut left = Vec::new();
+        let mut held = Instant::now();
+        while let Some((row, mut task)) = sending.pop_front() {
+            match self.ended(&mut task)? {
+                Ended::With(outcome) => self.record(&row, &outcome)?,
+                Ended::NotYet => sending.push_front((row, task)),
+                Ended::Nothing => {}
+                Ended::ByShutdown => {
+                    task.abort();
+                    left.push(row.id);
+                }
+            }
+            if held.elapsed() > HELD_EVERY {
+                held = Instant::now();
+                let ids = sending.iter().map(|(row, _)| row.id).collect();
+                self.store.hold_letters(ids, self.store.now()).wait()?;
+            }
+        }
+        Ok(left)
+    }
+
+    /// Waits for one for a while. When the shutdown comes first the letter stays queued, and a peer that took it all the
+    /// same sees the same Message-ID again.
+    fn ended(&self, task: &mut JoinHandle<Vec<Sending>>) -> Outcome<Ended> {
         let mut shutdown = self.shutdown.clone();
         let ended = self.reactor.block_on(async {
             tokio::select! {
                 biased;
-                ended = &mut task => Some(ended),
-                _ = shutdown.wait_for(|over| *over) => None,
+                ended = task => Ok(ended),
+                _ = shutdown.wait_for(|over| *over) => Err(Ended::ByShutdown),
+                () = tokio::time::sleep(HELD_EVERY) => Err(Ended::NotYet),
             }
         });
         match ended {
-            Some(outcomes) => {
+            Ok(outcomes) => {
                 let outcomes = outcomes.map_err(|e| Failure::doing("sending a letter", &e))?;
-                Ok(outcomes.into_iter().next())
+                Ok(outcomes
+                    .into_iter()
+                    .next()
+                    .map_or(Ended::Nothing, Ended::With))
             }
-            None => {
-                task.abort();
-                Ok(None)
-            }
+            Err(ended) => Ok(ended),
         }
     }
 

@@ -18,7 +18,7 @@ use receipts::checkpoint::SignedCheckpoint;
 use receipts::event::Clock;
 use receipts::note::VerifierKey;
 use store::Store;
-use store::log::LogFiles;
+use store::lease::Lease;
 use store::stamps::Stamp;
 use tokio::sync::watch;
 
@@ -27,6 +27,7 @@ use crate::commands::stamped;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::keys;
+use crate::signer;
 use ask::{Answer, Outside, TestAuthority};
 
 /// How soon a new checkpoint is looked for when a stamp is due.
@@ -35,6 +36,9 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// How soon the end is noticed while an authority is waited for.
 const LOOK_FOR_THE_END: Duration = Duration::from_millis(50);
 
+/// The lease by which one node asks at a time.
+const ASKING: &str = "time-stamp";
+
 /// The time-stamping chore.
 pub struct TimeStamp {
     config: Config,
@@ -42,6 +46,8 @@ pub struct TimeStamp {
     log: Option<VerifierKey>,
     /// Not before; by the monotonic clock, so that a clock that jumps neither hurries nor stops it.
     due: Option<Instant>,
+    /// The size of the stamp that `due` was reckoned from.
+    seen: Option<u64>,
     ending: watch::Receiver<bool>,
     /// Whether it was said that strangers cannot believe the authority.
     told: bool,
@@ -55,6 +61,7 @@ impl TimeStamp {
             store: store.clone(),
             log: None,
             due: None,
+            seen: None,
             ending: ending.clone(),
             told: false,
         }
@@ -71,24 +78,22 @@ impl Chore for TimeStamp {
     }
 
     fn run(&mut self) -> Outcome {
-        let last = if self.due.is_none() {
-            self.store.last_stamp()?
-        } else {
-            None
-        };
-        let now = self.store.now();
-        let interval = self.config.timestamp.interval;
-        let due = *self
-            .due
-            .get_or_insert_with(|| Instant::now() + remaining(last.as_ref(), now, interval));
-        if Instant::now() < due || *self.ending.borrow() {
+        if !self.is_due()? || *self.ending.borrow() {
             return Ok(());
         }
+        let interval = self.config.timestamp.interval;
         let Some(checkpoint) = self.unstamped()? else {
             return Ok(());
         };
+        let Some(mut asking) = self.store.lease(ASKING)? else {
+            return Ok(()); // Another node asks.
+        };
+        // It may have been stamped by another node until just now.
+        if !self.is_due()? {
+            return Ok(());
+        }
         let file = checkpoint.own_file().into_bytes();
-        let Some(answer) = self.answer(&file)? else {
+        let Some(answer) = self.answer(&file, &mut asking)? else {
             return Ok(());
         };
         let (size, time) = (checkpoint.checkpoint().size, answer.time);
@@ -101,33 +106,50 @@ impl Chore for TimeStamp {
         self.tell_what_strangers_see(&stamp);
         self.store.keep_stamp(stamp).wait()?;
         self.due = Some(Instant::now() + interval);
+        self.seen = Some(size);
         tracing::info!(events = size, %time, authority = answer.authority, "the log was time-stamped");
         Ok(())
     }
 }
 
 impl TimeStamp {
+    /// Whether a stamp is due. Who stamped last himself goes by the monotonic clock alone; a stamp of another node, or of
+    /// an earlier start, puts the next one off by what is left of the interval.
+    fn is_due(&mut self) -> Outcome<bool> {
+        if self.due.is_some_and(|due| Instant::now() < due) {
+            return Ok(false);
+        }
+        let last = self.store.last_stamp()?;
+        let size = last.as_ref().map(|stamp| stamp.size);
+        if self.due.is_none() || size != self.seen {
+            let (now, interval) = (self.store.now(), self.config.timestamp.interval);
+            self.due = Some(Instant::now() + remaining(last.as_ref(), now, interval));
+            self.seen = size;
+        }
+        Ok(self.due.is_some_and(|due| Instant::now() >= due))
+    }
+
     /// The published checkpoint, if there is something new under it.
     fn unstamped(&mut self) -> Outcome<Option<SignedCheckpoint>> {
-        let Some((note, checkpoint)) = LogFiles::of(&self.store).checkpoint()? else {
+        let Some(head) = self.store.log_head()? else {
             return Ok(None);
         };
         let stamped = self.store.last_stamp()?.map_or(0, |stamp| stamp.size);
-        if checkpoint.size <= stamped {
+        if head.checkpoint.size <= stamped {
             return Ok(None);
         }
         let key = match &self.log {
             Some(key) => key.clone(),
-            None => keys::log_key(&self.config)?.verifier().clone(),
+            None => signer::log_key(&self.config)?,
         };
-        let signed = SignedCheckpoint::verify(note, std::slice::from_ref(&key))
+        let signed = SignedCheckpoint::verify(head.note, std::slice::from_ref(&key))
             .map_err(|e| Failure::doing("the published checkpoint", &e))?;
         self.log = Some(key);
         Ok(Some(signed))
     }
 
     /// What an authority answers; `None` when the post ends first, or its clock is not to be trusted with a date.
-    fn answer(&self, file: &[u8]) -> Outcome<Option<Answer>> {
+    fn answer(&self, file: &[u8], asking: &mut Lease) -> Outcome<Option<Answer>> {
         let settings = &self.config.timestamp;
         let synced = self.store.clock_state()? == Clock::Synced;
         if settings.urls.is_empty() {
@@ -150,7 +172,8 @@ impl TimeStamp {
             match hear.recv_timeout(LOOK_FOR_THE_END) {
                 Ok(answer) => return answer.map(Some),
                 Err(RecvTimeoutError::Timeout) if *self.ending.borrow() => return Ok(None),
-                Err(RecvTimeoutError::Timeout) => {}
+                // Lost: another node asks too, and the earlier of two stamps over one size is kept.
+                Err(RecvTimeoutError::Timeout) => drop(asking.keep()?),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Failure::could_not("asking for a time-stamp panicked"));
                 }

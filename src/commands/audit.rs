@@ -8,8 +8,8 @@ use store::log::LogFiles;
 
 use crate::config::Config;
 use crate::failure::{Failure, Outcome, chain};
-use crate::keys;
 use crate::output::{Output, properties};
+use crate::signer;
 
 /// Re-verifies everything; the first thing that does not hold is the failure.
 ///
@@ -57,11 +57,11 @@ pub fn run(config: &Config, out: &mut Output) -> Outcome {
 
 /// The published checkpoint is one that this log's key signed.
 fn check_signature(config: &Config, store: &Store) -> Outcome {
-    let Some((note, _)) = LogFiles::of(store).checkpoint()? else {
+    let Some((note, _)) = LogFiles::current(store)?.checkpoint()? else {
         return Ok(());
     };
-    let key = keys::log_key(config)?;
-    match SignedCheckpoint::verify(note, std::slice::from_ref(key.verifier())) {
+    let key = signer::log_key(config)?;
+    match SignedCheckpoint::verify(note, std::slice::from_ref(&key)) {
         Ok(_) => Ok(()),
         Err(error) => Err(Failure::is_false(format!(
             "the published checkpoint: {}",

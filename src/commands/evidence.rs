@@ -3,7 +3,7 @@
 use receipts::event::{Clock, Event};
 use receipts::evidence_xml::{self, Issuer};
 use receipts::id::{ContractId, EvidenceId};
-use receipts::seal::SoftSeal;
+use receipts::seal::Seal;
 use receipts::xades;
 use serde_json::{Value, json};
 use store::Store;
@@ -14,8 +14,8 @@ use super::{export, page};
 use crate::cli::{self, EvidenceList, Format};
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
-use crate::keys;
 use crate::output::{Column, Output, properties};
+use crate::signer;
 
 const COLUMNS: [Column; 6] = [
     Column("TIME", 24),
@@ -114,7 +114,12 @@ fn show(
             to_text(&record, published)
         }),
         Format::Json => out.octets(&record.canonical),
-        Format::Xml => match sealed_xml(&record, &issuer(config), &keys::seal(config)?, store)? {
+        Format::Xml => match sealed_xml(
+            &record,
+            &issuer(config),
+            signer::seal(config)?.as_ref(),
+            store,
+        )? {
             Some(xml) => out.octets(&xml),
             None => Err(Failure::is_false(format!(
                 "evidence {id} is not about a message, so it has no XML form"
@@ -143,7 +148,7 @@ pub fn record(store: &Store, id: EvidenceId) -> Outcome<Record> {
 /// # Errors
 /// When the checkpoint cannot be read.
 pub fn published(store: &Store) -> Outcome<u64> {
-    Ok(LogFiles::of(store)
+    Ok(LogFiles::current(store)?
         .checkpoint()?
         .map_or(0, |(_, checkpoint)| checkpoint.size))
 }
@@ -162,7 +167,7 @@ pub fn issuer(config: &Config) -> Issuer {
 pub fn sealed_xml(
     record: &Record,
     issuer: &Issuer,
-    seal: &SoftSeal,
+    seal: &dyn Seal,
     store: &Store,
 ) -> Outcome<Option<Vec<u8>>> {
     let wrong = |error: &dyn std::error::Error| {

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::keys::{self, Readers};
 use crate::output::{Output, properties};
-use crate::signer::FileSigner;
+use crate::signer;
 use gather::Gathered;
 
 /// How long an event may take to be published before the export gives up: ten times the usual merge delay.
@@ -136,13 +136,15 @@ fn original(store: &Store, records: &[Record]) -> Outcome<Vec<u8>> {
         .ok_or_else(|| Failure::is_false(format!("the content of message {message} is not kept")))
 }
 
-/// Waits for the publishing chore; where no `serve` holds the signer, publishes.
+/// Waits for the publishing chore of whichever node integrates; where none does, publishes.
 fn wait_until_published(config: &Config, store: &Store, newest: u64) -> Outcome {
     let end = Instant::now() + PUBLISHED_WITHIN;
     while published(store)? <= newest {
-        if let Some(mut signer) = FileSigner::take(config, store)? {
-            let mut log = Log::open(store);
-            while published(store)? <= newest && log.advance(&mut signer)?.is_some() {}
+        let mut log = Log::open(store);
+        if log.lead()?
+            && let Some(mut signer) = signer::open(config, store)?
+        {
+            while published(store)? <= newest && log.advance(signer.as_mut())?.is_some() {}
         }
         if Instant::now() >= end {
             return Err(Failure::could_not(format!(

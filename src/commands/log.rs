@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::keys;
 use crate::output::{Output, properties};
+use crate::signer;
 
 /// Runs one of its commands.
 ///
@@ -24,7 +25,7 @@ use crate::output::{Output, properties};
 /// Names what is wrong.
 pub fn run(config: &Config, command: &cli::Log, out: &mut Output) -> Outcome {
     if let cli::Log::Key = command {
-        let key = keys::log_key(config)?.verifier().to_string();
+        let key = signer::log_key(config)?.to_string();
         return out.document(&json!({ "log": config.log.origin, "key": key }), || {
             key.clone()
         });
@@ -89,7 +90,7 @@ fn last_stamp(config: &Config, store: &Store) -> Outcome<Option<(Value, String)>
 }
 
 fn checkpoint(store: &Store, out: &mut Output) -> Outcome {
-    let (note, checkpoint) = LogFiles::of(store)
+    let (note, checkpoint) = LogFiles::current(store)?
         .checkpoint()?
         .ok_or_else(|| Failure::is_false("nothing has been published yet"))?;
     let json = json!({
@@ -104,7 +105,7 @@ fn checkpoint(store: &Store, out: &mut Output) -> Outcome {
 fn proof(store: &Store, id: EvidenceId, out: &mut Output) -> Outcome {
     let record = record(store, id)?;
     let index = record.log_index();
-    let proof = match LogFiles::of(store).proof(index) {
+    let proof = match LogFiles::current(store)?.proof(index) {
         Err(LogError::Beyond { published, .. }) => {
             return Err(Failure::is_false(format!(
                 "evidence {id} is pending: it is entry {index} and {published} are published"

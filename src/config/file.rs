@@ -2,18 +2,19 @@
 //! what is wrong is named with its line.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use smtpd::relay::Destination;
 use toml::Spanned;
 
 use super::trust::{self, TrustTable};
-use super::{Config, KeyPair, Limits, Listen, Log, Seal, timestamps};
+use super::{Config, KeyPair, Limits, Listen, Log, Seal, content, database, signer, timestamps};
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
 /// be called prompt.
@@ -40,6 +41,7 @@ tables! {
         tls: PairTable,
         seal: SealTable,
         log: LogTable,
+        signer: SignerTable,
         authority: PairTable,
         imap: ImapTable,
         timestamp: TimestampTable,
@@ -49,15 +51,25 @@ tables! {
         limits: LimitsTable,
         trust: Vec<Spanned<TrustFileTable>>,
     }
-    ListenTable { smtp: Text, imap: Text, imaps: Text, imaps_preauth: Text, http: Text, https: Text, }
+    ListenTable { smtp: Text, imap: Text, imaps: Text, imaps_preauth: Text, http: Text, https: Text, balancers: Vec<Spanned<String>>, }
     PairTable { certificate: Text, key: Text, }
     SealTable { certificate: Text, key: Text, issuer: Text, anchors: Text, }
     LogTable { origin: Text, key: Text, state: Text, merge_delay: Text, }
+    SignerTable { socket: Text, users: Vec<Spanned<String>>, }
     ImapTable { append: Option<Spanned<bool>>, }
     TimestampTable { urls: Vec<Spanned<String>>, anchors: Text, interval: Text, }
     RelayTable { smarthost: Text, }
-    StoreTable { engine: Text, dir: Text, }
-    ContentTable { kind: Text, }
+    StoreTable { engine: Text, dir: Text, connection: Text, connection_file: Text, anchors: Text, }
+    ContentTable {
+        kind: Text,
+        endpoint: Text,
+        bucket: Text,
+        prefix: Text,
+        region: Text,
+        access_key: Text,
+        secret_key_file: Text,
+        anchors: Text,
+    }
     LimitsTable {
         message_bytes_max: Number,
         recipients_max: Number,
@@ -109,9 +121,12 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
             anchors: place.file(&file.seal.anchors, "anchors.toml"),
         },
         log: log(&place, &file.log, &domain)?,
+        signer: signer::read(&place, &file.signer)?,
         authority: pair(&place, &file.authority, "pki/ca"),
         timestamp: timestamps::read(&place, &file.timestamp)?,
         data: place.file(&file.store.dir, "data"),
+        rows: database::read(&place, &file.store)?,
+        content: content::read(&place, &file.content)?,
         relay: relay(&place, &file.relay)?,
         limits: limits(&place, &file.limits)?,
         trust: trusts(&place, &file.trust)?,
@@ -125,19 +140,6 @@ fn refuse_unbuilt(place: &Place<'_>, file: &File) -> Result<(), String> {
     if let Some(append) = file.imap.append.as_ref().filter(|append| *append.get_ref()) {
         let why = "true is not available in this version: holders cannot APPEND; set it to false";
         return Err(place.fault(&append.span(), "imap.append", why));
-    }
-    for (key, value, only, other) in [
-        ("store.engine", &file.store.engine, "sqlite", "postgres"),
-        ("content.kind", &file.content.kind, "segments", "s3"),
-    ] {
-        let given = text_or(value, only);
-        if given == other {
-            let why = format!("\"{other}\" is not available in this version; use \"{only}\"");
-            return Err(place.fault_at(value, key, why));
-        }
-        if given != only {
-            return Err(place.fault_at(value, key, format!("\"{given}\" is not \"{only}\"")));
-        }
     }
     Ok(())
 }
@@ -160,7 +162,30 @@ fn listen(place: &Place<'_>, table: &ListenTable) -> Result<Listen, String> {
         imaps_preauth: address("listen.imaps_preauth", &table.imaps_preauth, "")?,
         http: address("listen.http", &table.http, template_port::HTTP)?,
         https: address("listen.https", &table.https, template_port::HTTPS)?,
+        balancers: balancers(place, &table.balancers)?,
     })
+}
+
+/// Networks whose word about others is believed: never all there are.
+fn balancers(place: &Place<'_>, list: &[Spanned<String>]) -> Result<Vec<IpNet>, String> {
+    let read = |given: &Spanned<String>| {
+        let text = given.get_ref();
+        let fault = |what: &str| {
+            let what = format!("\"{text}\" {what}");
+            place.fault(&given.span(), "listen.balancers", what)
+        };
+        let network: IpNet = text
+            .parse()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+            .map_err(|_| {
+                fault("is not an address or network, such as 192.0.2.1 or 192.0.2.0/24")
+            })?;
+        if network.prefix_len() == 0 {
+            return Err(fault("is everybody: anybody could claim any address"));
+        }
+        Ok(network)
+    };
+    list.iter().map(read).collect()
 }
 
 use super::template::port as template_port;
@@ -408,20 +433,28 @@ mod tests {
                 "etc/knik.toml:3: listen.smtp: \"127.0.0.1\" is not",
             ),
             (
+                "domain = 'a.test'\n[listen]\nbalancers = ['::1', 'lb1']\n",
+                "etc/knik.toml:3: listen.balancers: \"lb1\" is not an address",
+            ),
+            (
+                "domain = 'a.test'\n[listen]\nbalancers = ['::/0']\n",
+                "etc/knik.toml:3: listen.balancers: \"::/0\" is everybody",
+            ),
+            (
                 "domain = 'a.test'\n[imap]\nappend = true\n",
                 "etc/knik.toml:3: imap.append: true is not available",
             ),
             (
                 "domain = 'a.test'\n[store]\nengine = 'postgres'\n",
-                "etc/knik.toml:3: store.engine: \"postgres\" is not available",
+                "etc/knik.toml:3: store.connection: is empty, and store.engine is",
             ),
             (
                 "domain = 'a.test'\n[store]\nengine = 'mysql'\n",
-                "etc/knik.toml:3: store.engine: \"mysql\" is not \"sqlite\"",
+                "etc/knik.toml:3: store.engine: \"mysql\" is not \"sqlite\" or",
             ),
             (
                 "domain = 'a.test'\n[content]\nkind = 's3'\n",
-                "etc/knik.toml:3: content.kind: \"s3\" is not available",
+                "etc/knik.toml:3: content.endpoint: is empty, and content.kind is",
             ),
             (
                 "domain = 'a.test'\n[log]\nmerge_delay = '1'\n",
@@ -430,6 +463,10 @@ mod tests {
             (
                 "domain = 'a.test'\n[log]\nmerge_delay = '1ms'\n",
                 "etc/knik.toml:3: log.merge_delay: must be 100ms to 1h",
+            ),
+            (
+                "domain = 'a.test'\n[signer]\nusers = ['knik', '']\n",
+                "etc/knik.toml:3: signer.users: is empty",
             ),
             (
                 "domain = 'a.test'\n[timestamp]\ninterval = 'x'\n",

@@ -9,6 +9,8 @@ use store::outbound::LetterState;
 use store::{Store, StoreError};
 use webd::{Exposition, Figures};
 
+use super::door;
+
 /// For how long one count of the store answers all who ask: anybody may ask, and counting reads an index.
 const COUNT_KEPT: Duration = Duration::from_secs(2);
 
@@ -18,6 +20,18 @@ const LETTERS: [LetterState; 3] = [
     LetterState::Failed,
     LetterState::Dropped,
 ];
+
+/// What balancers said.
+pub fn door(counters: Arc<door::Counters>) -> Arc<dyn Figures> {
+    Arc::new(move |out: &mut Exposition| {
+        out.counters(
+            "knik_balancers_total",
+            "Connections of balancers, since the start: with a client's address, and those that were closed.",
+            "what",
+            &counters.all(),
+        );
+    })
+}
 
 /// Mail in.
 pub fn smtp(counters: Arc<smtpd::Counters>) -> Arc<dyn Figures> {
@@ -155,6 +169,7 @@ mod tests {
         smtp(Arc::default()).write(&mut out);
         imap(Arc::default()).write(&mut out);
         relay(Arc::default()).write(&mut out);
+        door(Arc::default()).write(&mut out);
         let text = out.into_text();
         for line in [
             "knik_evidence_total 0",
@@ -164,6 +179,7 @@ mod tests {
             "knik_smtp_total{what=\"accepted\"} 0",
             "knik_imap_total{what=\"logged_in\"} 0",
             "knik_relay_total{what=\"sent\"} 0",
+            "knik_balancers_total{what=\"malformed\"} 0",
         ] {
             assert!(text.lines().any(|there| there == line), "{line}: {text}");
         }

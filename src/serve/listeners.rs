@@ -11,26 +11,33 @@ use crate::failure::{Failure, Outcome};
 /// Connections that wait to be taken; more than this at once is a flood that the kernel slows down.
 const BACKLOG: u32 = 1024;
 
-/// A bound socket and what is spoken on it.
-pub enum Bound {
+/// A bound socket.
+pub struct Bound {
+    /// The socket.
+    pub listener: TcpListener,
+    /// What is spoken on it.
+    pub spoken: Spoken,
+}
+
+/// What is spoken on a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spoken {
     /// SMTP with STARTTLS.
-    Smtp(TcpListener),
+    Smtp,
     /// IMAP with STARTTLS.
-    Imap(TcpListener),
+    Imap,
     /// IMAP over TLS.
-    Imaps(TcpListener),
+    Imaps,
     /// IMAP over TLS, greeting with PREAUTH.
-    Preauth(TcpListener),
+    Preauth,
     /// HTTP.
-    Http(TcpListener),
+    Http,
     /// HTTP over TLS.
-    Https(TcpListener),
+    Https,
 }
 
 /// All bound sockets, with their names in the configuration and the addresses they got.
 pub struct Listeners(Vec<(&'static str, SocketAddr, Bound)>);
-
-type Wrap = fn(TcpListener) -> Bound;
 
 impl Listeners {
     /// Binds what the configuration names for these roles.
@@ -38,28 +45,29 @@ impl Listeners {
     /// # Errors
     /// Names the key and the address that cannot be bound.
     pub async fn bind(listen: &Listen, roles: &Roles) -> Outcome<Self> {
-        let wanted: [(&str, Role, Option<SocketAddr>, Wrap); 6] = [
-            ("smtp", Role::Smtpd, listen.smtp, Bound::Smtp),
-            ("imap", Role::Imapd, listen.imap, Bound::Imap),
-            ("imaps", Role::Imapd, listen.imaps, Bound::Imaps),
+        let wanted: [(&str, Role, Option<SocketAddr>, Spoken); 6] = [
+            ("smtp", Role::Smtpd, listen.smtp, Spoken::Smtp),
+            ("imap", Role::Imapd, listen.imap, Spoken::Imap),
+            ("imaps", Role::Imapd, listen.imaps, Spoken::Imaps),
             (
                 "imaps_preauth",
                 Role::Imapd,
                 listen.imaps_preauth,
-                Bound::Preauth,
+                Spoken::Preauth,
             ),
-            ("http", Role::Webd, listen.http, Bound::Http),
-            ("https", Role::Webd, listen.https, Bound::Https),
+            ("http", Role::Webd, listen.http, Spoken::Http),
+            ("https", Role::Webd, listen.https, Spoken::Https),
         ];
         let mut bound = Vec::new();
-        for (name, role, address, wrap) in wanted {
+        for (name, role, address, spoken) in wanted {
             let Some(address) = address.filter(|_| roles.has(role)) else {
                 continue;
             };
             let fault =
                 |e: std::io::Error| Failure::doing(format!("listen.{name} = \"{address}\""), &e);
             let listener = listen_on(address).map_err(fault)?;
-            bound.push((name, listener.local_addr().map_err(fault)?, wrap(listener)));
+            let address = listener.local_addr().map_err(fault)?;
+            bound.push((name, address, Bound { listener, spoken }));
         }
         Ok(Self(bound))
     }

@@ -2,6 +2,7 @@
 //! fulfilment. Chores look at what is due, do it, and settle it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use mail::time::Timestamp;
 use receipts::id::{ContractId, MessageId};
@@ -24,6 +25,10 @@ words! {
     }
 }
 
+/// How long a claimed task is nobody else's: what a dead node's tasks wait for. A task takes milliseconds; who needs
+/// longer holds on ([`Store::hold_tasks`]).
+pub const TASK_CLAIM: Duration = Duration::from_secs(10);
+
 /// An obligation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Task {
@@ -35,6 +40,17 @@ pub struct Task {
     pub evidence: u64,
     /// How often it was tried.
     pub attempts: u32,
+}
+
+impl Task {
+    /// Its number, and what it is about: the number of a task that is done may be another's by now.
+    fn params(&self) -> [Param<'_>; 3] {
+        [
+            self.id.into(),
+            Param::Int(self.evidence as i64),
+            self.duty.as_str().into(),
+        ]
+    }
 }
 
 impl Store {
@@ -49,6 +65,42 @@ impl Store {
         })
     }
 
+    /// Claims tasks that are due, at most `limit`: no other node is given them for [`TASK_CLAIM`]. What is not settled or
+    /// postponed by then is due again. Nothing is written when nothing is due.
+    pub fn claim(&self, now: Timestamp, limit: u32) -> Result<Vec<Task>, StoreError> {
+        if self.due(now, 1)?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let until = after(now, TASK_CLAIM);
+        let mut claimed = self
+            .act(move |act| {
+                act.sql.all(
+                    "WITH ready AS MATERIALIZED (SELECT id FROM task WHERE due <= $1 ORDER BY due, id LIMIT $2 {skip_locked}) \
+                     UPDATE task SET due = $3 WHERE id IN (SELECT id FROM ready) RETURNING id, kind, evidence, attempts",
+                    &[now.as_millis().into(), limit.into(), until.as_millis().into()],
+                    from_row,
+                )
+            })
+            .wait()?;
+        claimed.sort_unstable_by_key(|task| task.id);
+        Ok(claimed)
+    }
+
+    /// Claimed tasks stay claimed for another [`TASK_CLAIM`] from `now`.
+    pub fn hold_tasks(&self, tasks: &[Task], now: Timestamp) -> Ticket<()> {
+        let until = after(now, TASK_CLAIM);
+        let ids: Vec<i64> = tasks.iter().map(|task| task.id).collect();
+        self.act(move |act| {
+            for id in ids {
+                act.sql.run(
+                    "UPDATE task SET due = $2 WHERE id = $1",
+                    &[id.into(), until.as_millis().into()],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
     /// How many tasks there are, due or not.
     pub fn task_count(&self) -> Result<u64, StoreError> {
         self.read(|sql| Ok(sql.integer("SELECT COUNT(*) FROM task", &[])? as u64))
@@ -58,9 +110,10 @@ impl Store {
     /// already (the task was done before a crash) stays as it was first made.
     pub fn settle(&self, task: Task, letters: Vec<NewLetter>) -> Ticket<()> {
         self.act(move |act| {
-            let gone = act
-                .sql
-                .run("DELETE FROM task WHERE id = $1", &[task.id.into()])?;
+            let gone = act.sql.run(
+                "DELETE FROM task WHERE id = $1 AND evidence = $2 AND kind = $3",
+                &task.params(),
+            )?;
             if gone == 0 {
                 return Ok(()); // Another node was first.
             }
@@ -74,12 +127,11 @@ impl Store {
     /// The task could not be done now: it is due again at `due`.
     pub fn postpone(&self, task: Task, due: Timestamp) -> Ticket<()> {
         self.act(move |act| {
-            act.sql
-                .run(
-                    "UPDATE task SET due = $2, attempts = attempts + 1 WHERE id = $1",
-                    &[task.id.into(), due.as_millis().into()],
-                )
-                .map(drop)
+            let [id, evidence, kind] = task.params();
+            act.sql.put(
+                "UPDATE task SET due = $4, attempts = attempts + 1 WHERE id = $1 AND evidence = $2 AND kind = $3",
+                &[id, evidence, kind, due.as_millis().into()],
+            )
         })
     }
 }
@@ -151,29 +203,39 @@ impl Act<'_> {
         self.owe(Duty::Later, contract, event)
     }
 
+    /// Nobody waits for the contract's profile: the statement looks at it itself.
     fn owe(&mut self, duty: Duty, contract: ContractId, event: Minted) -> Result<(), StoreError> {
-        let profile = self.sql.first(
-            "SELECT profile FROM contract WHERE id = $1",
-            &[(&contract.to_bytes()).into()],
-            |row| row.string(0),
-        )?;
-        if profile.as_deref() == Some(Profile::Pull.as_str()) {
-            return Ok(());
-        }
-        self.write_task(duty, event)
+        self.sql.put(
+            "INSERT INTO task (id, kind, evidence, due, attempts) \
+             SELECT (SELECT COALESCE(MAX(id), 0) + 1 FROM task), $1, $2, $3, 0 \
+             WHERE NOT EXISTS (SELECT 1 FROM contract WHERE id = $4 AND profile = $5)",
+            &[
+                duty.as_str().into(),
+                Param::Int(event.ordinal as i64),
+                event.time.as_millis().into(),
+                (&contract.to_bytes()).into(),
+                Profile::Pull.as_str().into(),
+            ],
+        )
     }
 
     fn write_task(&mut self, duty: Duty, event: Minted) -> Result<(), StoreError> {
-        self.sql.run(
-            "INSERT INTO task (kind, evidence, due, attempts) VALUES ($1, $2, $3, 0)",
+        self.sql.put(
+            "INSERT INTO task (id, kind, evidence, due, attempts) \
+             VALUES ((SELECT COALESCE(MAX(id), 0) + 1 FROM task), $1, $2, $3, 0)",
             &[
                 duty.as_str().into(),
                 Param::Int(event.ordinal as i64),
                 event.time.as_millis().into(),
             ],
-        )?;
-        Ok(())
+        )
     }
+}
+
+/// So much later.
+pub(crate) fn after(time: Timestamp, by: Duration) -> Timestamp {
+    let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(time.as_millis().saturating_add(by))
 }
 
 fn from_row(row: &dyn Row) -> Result<Task, StoreError> {

@@ -120,7 +120,7 @@ impl Change {
             return Ok(placed.entry);
         }
         let modseq = self.modseq(act)?;
-        act.sql.run(
+        act.sql.put(
             "UPDATE placement SET flags = $3, keywords = $4, modseq = $5 WHERE mailbox = $1 AND uid = $2",
             &[
                 self.mailbox.0.into(),
@@ -141,7 +141,7 @@ impl Change {
     pub(crate) fn modseq(&mut self, act: &mut Act<'_>) -> Result<u64, StoreError> {
         let modseq = self.before + 1;
         if !self.taken {
-            act.sql.run(
+            act.sql.put(
                 "UPDATE mailbox SET modseq = $2 WHERE id = $1",
                 &[self.mailbox.0.into(), Param::Int(modseq as i64)],
             )?;

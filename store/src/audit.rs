@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use mail::digest::Digest;
+use mail::structure::Structure;
 use receipts::event::{Event, EventName};
 use receipts::id::MessageId;
 use receipts::leaf::LeafData;
@@ -13,6 +14,7 @@ use crate::Store;
 use crate::content::Place;
 use crate::evidence::Record;
 use crate::log::{LogError, LogFiles};
+use crate::reading::stored_content;
 use crate::sql::Param;
 
 /// Events read at a time.
@@ -73,9 +75,12 @@ impl Store {
     /// # Errors
     /// The first finding.
     pub fn audit(&self) -> Result<AuditReport, AuditFinding> {
+        self.check_engine()?;
         let mut chains = Chains::default();
         let mut edge = RightEdge::new();
-        let published = LogFiles::of(self)
+        let head = self.log_head()?.map(|head| head.checkpoint);
+        let head = head.map(|head| (head.size, head.root));
+        let published = LogFiles::current(self)?
             .checkpoint()?
             .map(|(_, checkpoint)| (checkpoint.size, checkpoint.root));
         let mut root_there = published.is_none_or(|(size, _)| size == 0);
@@ -92,6 +97,14 @@ impl Store {
                 chains.add(record)?;
                 edge.push(record.leaf.merkle_leaf_hash())
                     .map_err(|e| AuditFinding::Log(e.to_string()))?;
+                if let Some((size, root)) = head
+                    && edge.size() == size
+                    && edge.root() != root
+                {
+                    return Err(AuditFinding::Log(format!(
+                        "the log's head over {size} leaves has not the events' root"
+                    )));
+                }
                 if let Some((size, root)) = published
                     && edge.size() == size
                 {
@@ -101,7 +114,9 @@ impl Store {
             }
             first = next;
         }
-        if let (false, Some((size, _))) = (root_there, published) {
+        let beyond = head.filter(|(size, _)| *size > edge.size());
+        let beyond = beyond.or(published.filter(|_| !root_there));
+        if let Some((size, _)) = beyond {
             let have = edge.size();
             return Err(AuditFinding::Log(format!(
                 "{size} leaves are published, but the store has {have} events"
@@ -201,7 +216,17 @@ impl Store {
         self.content()
             .read(stored.place, stored.size, &stored.digest)
             .map_err(|error| finding(crate::error::chain(&error)))?;
-        Ok(())
+        self.audit_row(stored)
+            .map_err(|error| finding(crate::error::chain(&error)))
+    }
+
+    /// What the row keeps for its readers.
+    fn audit_row(&self, stored: &Stored) -> Result<(), crate::StoreError> {
+        let kept = self.read(|sql| stored_content(sql, stored.row))?;
+        let structure = kept.map_or_else(Vec::new, |kept| kept.structure);
+        Structure::from_bytes(&structure)
+            .map(drop)
+            .map_err(|error| crate::StoreError::damaged(format!("structure: {error}")))
     }
 }
 

@@ -11,14 +11,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::thread;
-use std::vec;
 
 use crate::content::Place;
 use crate::mint::Minter;
 use crate::placing::{Letter, Placer, Turn};
 use crate::register::AccountId;
 use crate::reserve::Reserve;
-use crate::sql::{Sql, Writer};
+use crate::sql::{News, Sql, Writer};
 use crate::watch::Watchers;
 use crate::{StoreError, house::Health};
 
@@ -41,10 +40,21 @@ pub(crate) struct Told {
     pub(crate) revised: bool,
 }
 
+impl Told {
+    /// The same for other nodes.
+    fn news(&self) -> News {
+        News {
+            accounts: self.accounts.iter().map(|account| account.0).collect(),
+            revised: self.revised,
+            everything: false,
+        }
+    }
+}
+
 impl Act<'_> {
     /// Something that live sessions must look at again has changed.
     pub(crate) fn revise(&mut self) -> Result<(), StoreError> {
-        self.sql.run(
+        self.sql.put(
             "UPDATE setting SET value = value + 1 WHERE name = 'revision'",
             &[],
         )?;
@@ -55,8 +65,8 @@ impl Act<'_> {
 
 /// Tells the caller how it ended; given the commit's failure, if it failed.
 pub(crate) type Answer = Box<dyn FnOnce(Option<StoreError>) + Send>;
-/// One act, run inside the group's transaction; not run at all, only answered, when the group failed before its turn.
-pub(crate) type Job = Box<dyn FnOnce(Option<&mut Act<'_>>) -> (Ending, Answer) + Send>;
+/// One act, run inside the group's transaction; one whose group failed before its turn is told why instead.
+pub(crate) type Job = Box<dyn FnOnce(Result<&mut Act<'_>, StoreError>) -> (Ending, Answer) + Send>;
 
 /// How one act ended.
 pub(crate) enum Ending {
@@ -64,7 +74,7 @@ pub(crate) enum Ending {
     Done,
     /// It failed by itself: only its own changes are taken back.
     TakenBack,
-    /// The disk failed it: the engine may have lost the whole transaction, so the group fails with it.
+    /// The disk or the database failed it: the engine may have lost the whole transaction, so the group fails with it.
     GroupFails(StoreError),
 }
 
@@ -241,18 +251,23 @@ fn job<T: Send + 'static>(
     sender: oneshot::Sender<Result<T, StoreError>>,
 ) -> Job {
     Box::new(move |scene| {
-        let result = scene.map(act);
-        let ending = result.as_ref().map_or(Ending::TakenBack, Ending::of);
-        let answer: Answer = Box::new(move |failure| {
-            // A caller that has gone away no longer wants to know.
-            let _ = sender.send(match (result, failure) {
-                (Some(Err(own)), _) => Err(own),
-                (_, Some(failure)) => Err(failure),
-                (Some(Ok(done)), None) => Ok(done),
-                (None, None) => Err(StoreError::Failed),
-            });
+        // What the act sent without waiting is waited for here: an act's failure is its own.
+        let result = scene.and_then(|scene| {
+            let done = act(scene)?;
+            scene.sql.settle()?;
+            Ok(done)
         });
-        (ending, answer)
+        let answer: (Ending, Answer) = (
+            Ending::of(&result),
+            Box::new(move |failure| {
+                // A caller that has gone away no longer wants to know.
+                let _ = sender.send(match failure {
+                    Some(failure) if result.is_ok() => Err(failure),
+                    _ => result,
+                });
+            }),
+        );
+        answer
     })
 }
 
@@ -298,6 +313,7 @@ impl Group {
         let failure = committed.err();
         if let Some(failure) = &failure {
             self.stop_or_heal(failure);
+            answers.extend(jobs.map(|job| job(Err(copy_of(failure))).1));
         }
         if failure.is_none() {
             self.syncs.commits.fetch_add(1, Ordering::Relaxed);
@@ -306,8 +322,6 @@ impl Group {
         if failure.is_none() && told.revised {
             self.watchers.revised();
         }
-        // Those whose turn did not come fail with their group: after the store's health says what that means, not before.
-        answers.extend(jobs.map(|job| job(None).1));
         for answer in answers {
             answer(failure.as_ref().map(copy_of));
         }
@@ -318,7 +332,7 @@ impl Group {
 
     fn transact(
         &mut self,
-        jobs: &mut vec::IntoIter<Job>,
+        jobs: &mut dyn Iterator<Item = Job>,
         answers: &mut Vec<Answer>,
         told: &mut Told,
     ) -> Result<(), StoreError> {
@@ -327,7 +341,7 @@ impl Group {
         for job in jobs {
             self.writer.mark()?;
             let before = (self.minter.position(), told.accounts.len(), told.revised);
-            let (ending, answer) = job(Some(&mut Act {
+            let (ending, answer) = job(Ok(&mut Act {
                 sql: self.writer.sql(),
                 minter: &mut self.minter,
                 told,
@@ -344,16 +358,25 @@ impl Group {
                 Ending::GroupFails(failure) => return Err(failure),
             }
         }
+        self.writer.announce(&told.news())?;
         // From here on the disk is what is waited for: the next group's letters may be synced meanwhile.
         self.turn.free();
         self.writer.commit()
     }
 
-    /// A full disk is over when there is room again, a database that cannot be reached when it can. Anything else that went wrong while committing leaves the
-    /// outcome unknown: the store stops, and recovery decides from what the disk holds.
+    /// A full disk is over when there is room again, and a database that was lost is found again: if its commit was under
+    /// way nobody knows how it ended, but nobody was promised anything, and a repetition does no harm (law 7). Anything
+    /// else that went wrong while committing leaves open what the disk holds: the store stops, and recovery decides.
     fn stop_or_heal(&mut self, failure: &StoreError) {
         let passes = matches!(failure, StoreError::Full | StoreError::Unavailable(_));
         let healed = passes && self.writer.rollback().is_ok();
+        if healed {
+            let why = crate::error::chain(failure);
+            tracing::warn!(
+                why,
+                "a group of acts could not be written; the store goes on"
+            );
+        }
         if !healed {
             self.health.fail(failure);
         }

@@ -273,7 +273,7 @@ impl Act<'_> {
         let id = contract.id.to_bytes();
         let receipts_to = contract.receipts_to.as_ref().map(ToString::to_string);
         let terms = &contract.terms;
-        self.sql.run(
+        self.sql.put(
             "INSERT INTO contract (id, name, state, profile, receipts_to, valid_from, valid_until, size_bytes_max, \
              require_tls, client_cert) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             &[
@@ -291,13 +291,13 @@ impl Act<'_> {
         )?;
         for network in &contract.addresses {
             let (low, high) = bounds(network);
-            self.sql.run(
+            self.sql.put(
                 "INSERT INTO contract_address (contract, network, low, high) VALUES ($1, $2, $3, $4)",
                 &[(&id).into(), (&network.to_string()).into(), (&low).into(), (&high).into()],
             )?;
         }
         for domain in &contract.domains {
-            self.sql.run(
+            self.sql.put(
                 "INSERT INTO contract_domain (contract, domain) VALUES ($1, $2)",
                 &[(&id).into(), domain.into()],
             )?;
@@ -329,7 +329,7 @@ impl Act<'_> {
             )));
         }
         let why = why.map(|why| one_line("the reason", &why)).transpose()?;
-        self.sql.run(
+        self.sql.put(
             "UPDATE contract SET state = $2 WHERE id = $1",
             &[(&id.to_bytes()).into(), to.as_str().into()],
         )?;

@@ -13,10 +13,10 @@ use serde_json::json;
 use crate::commit::{Act, Ticket};
 use crate::content::Place;
 use crate::contracts::words;
-use crate::mailboxes::{INBOX, mailbox_named};
+use crate::mailboxes::{INBOX, MailboxId, Room};
 use crate::mint::{MessageFacts, Minted, RecipientFacts};
 use crate::placing::Octets;
-use crate::register::{Account, AccountId, AccountState, account_by_id};
+use crate::register::{Account, AccountId, AccountState};
 use crate::sql::{Param, Sql};
 use crate::squeeze::squeeze;
 use crate::staging::Sealed;
@@ -138,6 +138,12 @@ pub struct Accepted {
     pub repeated: bool,
     /// Recipients in whose mailbox it was placed now.
     pub placed: u32,
+}
+
+/// The numbers that the next rows get.
+struct NextRows {
+    message: i64,
+    recipient: i64,
 }
 
 /// A recipient who has the same message from an earlier submission.
@@ -262,7 +268,8 @@ impl Act<'_> {
         })?;
 
         let facts = self.facts(submission)?;
-        let row = self.insert_message(submission, &facts, (place, structure), host)?;
+        let mut next = self.next_rows()?;
+        self.insert_message(submission, (next.message, &facts), (place, structure), host)?;
         let placed = numbered(&fresh);
         let minted = self.submission_accepted(
             &submission.actor,
@@ -283,7 +290,7 @@ impl Act<'_> {
                 address,
                 ordinal,
             };
-            count += u32::from(self.place(submission, row, to, &who, minted)?);
+            count += u32::from(self.place(submission, &mut next, to, &who, minted)?);
         }
         let next = fresh.len() as u32 + 1;
         self.refuse_recipients(&submission.actor, &facts, &submission.refused, next, minted)?;
@@ -328,13 +335,26 @@ impl Act<'_> {
         })
     }
 
+    fn next_rows(&mut self) -> Result<NextRows, StoreError> {
+        let last = self.sql.first(
+            "SELECT (SELECT COALESCE(MAX(id), 0) FROM message), (SELECT COALESCE(MAX(id), 0) FROM recipient)",
+            &[],
+            |row| Ok((row.int(0)?, row.int(1)?)),
+        )?;
+        let (message, recipient) = last.unwrap_or_default();
+        Ok(NextRows {
+            message: message + 1,
+            recipient: recipient + 1,
+        })
+    }
+
     fn insert_message(
         &mut self,
         submission: &Submission,
-        facts: &MessageFacts,
+        (row, facts): (i64, &MessageFacts),
         (Place { file, offset }, structure): (Place, &[u8]),
         host: &str,
-    ) -> Result<i64, StoreError> {
+    ) -> Result<(), StoreError> {
         let trace = Trace {
             return_path: &submission.envelope.from,
             helo: &submission.envelope.helo,
@@ -347,8 +367,7 @@ impl Act<'_> {
             octets: submission.sealed.size(),
         }
         .to_octets();
-        let row = self.sql.integer("SELECT MAX(id) FROM message", &[])? + 1;
-        self.sql.run(
+        self.sql.put(
             "INSERT INTO message (id, ulid, contract, digest, size, message_id_field, sender, submitted, sent, trace, \
              structure, content_file, content_offset, ret, envid, served) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
@@ -370,49 +389,45 @@ impl Act<'_> {
                 submission.envelope.dsn.envid.as_deref().into(),
                 Param::Int((submission.sealed.size() + trace.len() as u64) as i64),
             ],
-        )?;
-        Ok(row)
+        )
     }
 
     /// Places the message into one INBOX; `false` if the account was closed since RCPT (D.2).
     fn place(
         &mut self,
         submission: &Submission,
-        message: i64,
+        next: &mut NextRows,
         to: &Addressee,
         who: &RecipientFacts,
         minted: Minted,
     ) -> Result<bool, StoreError> {
         let account = &to.account;
-        let open = account_by_id(self.sql, account.id)?
-            .is_some_and(|account| account.state == AccountState::Active);
-        if !open {
+        let Some(inbox) = self.open_inbox(account.id)? else {
             self.deposit_failed(&submission.actor, who, "the account is closed", minted)?;
             return Ok(false);
-        }
-        let recipient = self.sql.integer("SELECT MAX(id) FROM recipient", &[])? + 1;
-        self.sql.run(
+        };
+        let recipient = next.recipient;
+        next.recipient += 1;
+        self.sql.put(
             "INSERT INTO recipient (id, message, ordinal, account, facts, notify, orcpt) \
              VALUES ($1, $2, $3, $4, 0, $5, $6)",
             &[
                 recipient.into(),
-                message.into(),
+                next.message.into(),
                 who.ordinal.into(),
                 account.id.0.into(),
                 to.notify.map(|notify| i64::from(notify.0)).into(),
                 to.orcpt.as_deref().into(),
             ],
         )?;
-        let inbox = mailbox_named(self.sql, account.id, INBOX)?
-            .ok_or_else(|| StoreError::damaged("an account without INBOX"))?;
-        let (uid, modseq) = self.next_uids(inbox.id, 1)?;
-        self.sql.run(
+        let (uid, modseq) = self.take_uids(&inbox, 1)?;
+        self.sql.put(
             "INSERT INTO placement (mailbox, uid, message, recipient, modseq, flags, keywords) \
              VALUES ($1, $2, $3, $4, $5, 0, $6)",
             &[
                 inbox.id.0.into(),
                 uid.into(),
-                message.into(),
+                next.message.into(),
                 recipient.into(),
                 Param::Int(modseq as i64),
                 DEPOSIT_KEYWORDS.into(),
@@ -421,6 +436,29 @@ impl Act<'_> {
         self.told.accounts.push(account.id);
         self.deposited(&submission.actor, who, minted)?;
         Ok(true)
+    }
+
+    /// The INBOX of an account, if letters are taken for it.
+    fn open_inbox(&mut self, account: AccountId) -> Result<Option<Room>, StoreError> {
+        let found = self.sql.first(
+            "SELECT account.state, mailbox.id, mailbox.uid_next, mailbox.modseq FROM account \
+             LEFT JOIN mailbox ON mailbox.account = account.id AND mailbox.name = $2 WHERE account.id = $1",
+            &[account.0.into(), INBOX.into()],
+            |row| {
+                let state: AccountState = row.text(0)?.parse()?;
+                let id = row.optional(1, |row, column| row.int(column))?;
+                let Some(id) = id else {
+                    return Err(StoreError::damaged("an account without INBOX"));
+                };
+                let room = Room {
+                    id: MailboxId(id),
+                    uid_next: row.number(2)?,
+                    modseq: row.number(3)?,
+                };
+                Ok((state == AccountState::Active).then_some(room))
+            },
+        )?;
+        Ok(found.flatten())
     }
 
     /// Records the refused recipients with the outcome; their numbers follow the accepted ones'.
@@ -483,10 +521,15 @@ fn notes(structure: &Structure) -> Option<Vec<String>> {
 }
 
 /// The Message-ID by which a submission is found again. A field longer than a line may be (RFC 5322 §2.1.1) is not
-/// used: it would not fit into evidence, and no client makes one.
+/// used: it would not fit into evidence, and no client makes one. Nor is one with NUL, which no text of a database holds.
 fn message_id_field(structure: &Structure) -> Option<&String> {
     structure
         .message_id
         .as_ref()
-        .filter(|field| field.len() <= MESSAGE_ID_BYTES_MAX)
+        .filter(|field| is_usable_field(field))
+}
+
+/// Whether a Message-ID field may stand in a row.
+pub(crate) fn is_usable_field(field: &str) -> bool {
+    field.len() <= MESSAGE_ID_BYTES_MAX && !field.contains('\0')
 }

@@ -9,12 +9,16 @@ use std::time::Duration;
 use mail::time::Timestamp;
 
 use crate::clock::Clock;
-use crate::commit::{Act, Group, Queue, Syncs, Ticket};
+use crate::commit::{Act, Group, Queue, Syncs, Ticket, Told};
 use crate::content::{Content, Place};
-use crate::mint::Minter;
+use crate::lease::NodeId;
+use crate::mint::{Minter, random};
+use crate::objects::Objects;
 use crate::options::{Contents, Database, Options};
 use crate::originals::OctetsCache;
 use crate::placing::{Octets, Placer};
+use crate::postgres::Postgres;
+use crate::register::AccountId;
 use crate::reserve::Reserve;
 use crate::schema;
 use crate::segments::Segments;
@@ -47,6 +51,7 @@ struct Inner {
     cache: OctetsCache,
     syncs: Arc<Syncs>,
     ending: Arc<Ending>,
+    node: NodeId,
 }
 
 /// Whether the store can still promise anything.
@@ -119,6 +124,10 @@ impl Store {
             turn: Arc::default(),
             syncs: Arc::clone(&syncs),
         };
+        let node = NodeId::new(
+            clock.read(Timestamp::from_millis(0)).time.as_millis(),
+            random()?,
+        );
         let store = Self(Arc::new(Inner {
             options,
             engine,
@@ -132,9 +141,11 @@ impl Store {
             cache: OctetsCache::default(),
             syncs,
             ending: Arc::default(),
+            node,
         }));
         store.refresh_revision()?;
         store.look_after_others()?;
+        store.listen_to_others()?;
         Ok(store)
     }
 
@@ -234,6 +245,15 @@ impl Store {
         self.0.queue.submit(act)
     }
 
+    pub(crate) fn node_id(&self) -> NodeId {
+        self.0.node
+    }
+
+    /// Whether nodes on other machines work on the same rows.
+    pub fn is_shared(&self) -> bool {
+        self.0.engine.shared()
+    }
+
     /// Has a letter's octets made durable where they will stay, then hands the act to the writer.
     pub(crate) fn act_with_letter<T: Send + 'static>(
         &self,
@@ -254,6 +274,11 @@ impl Store {
 
     pub(crate) fn budget(&self) -> Arc<Budget> {
         Arc::clone(&self.0.budget)
+    }
+
+    /// Looks whether the engine's files hold together.
+    pub(crate) fn check_engine(&self) -> Result<(), StoreError> {
+        self.0.engine.check()
     }
 
     pub(crate) fn health(&self) -> Arc<Health> {
@@ -282,24 +307,45 @@ impl Store {
         thread::Builder::new()
             .name("store-others".into())
             .spawn(move || {
-                let mut seen = 0;
+                let mut look = Look::default();
                 while !ending.within(OTHERS_EVERY) {
                     let Some(inner) = weak.upgrade() else { return };
-                    Self(inner).notice_others(&mut seen);
+                    Self(inner).notice_others(&mut look);
                 }
             })
             .map(drop)
             .map_err(|e| StoreError::io("starting a thread", e))
     }
 
-    fn notice_others(&self, seen: &mut i64) {
+    /// Has the engine pass on what other nodes announce: sooner than the look, and naming whose mailboxes changed.
+    fn listen_to_others(&self) -> Result<(), StoreError> {
+        let watchers = self.watchers();
+        self.0.engine.listen(Box::new(move |news| {
+            if news.revised {
+                watchers.revised();
+            }
+            if news.everything {
+                watchers.tell_all();
+            } else {
+                let accounts = news.accounts.into_iter().map(AccountId).collect();
+                watchers.tell(&Told {
+                    accounts,
+                    revised: news.revised,
+                });
+            }
+        }))
+    }
+
+    fn notice_others(&self, look: &mut Look) {
         // A failure here shows in the acts themselves; the next look tries again.
-        if let Ok(version) = self.0.engine.data_version()
-            && version != *seen
-        {
-            *seen = version;
+        let Ok(version) = self.0.engine.data_version() else {
+            return;
+        };
+        if look.finds_news(version, self.is_shared()) {
             if self.refresh_revision().is_ok() {
                 self.0.watchers.tell_all();
+            } else {
+                *look = Look::default();
             }
         }
     }
@@ -318,7 +364,7 @@ fn engine(options: &Options) -> Result<Arc<dyn Engine>, StoreError> {
             let path = options.dir.join("knik.db");
             Ok(Arc::new(Sqlite::open_on(&path, &options.ground)?))
         }
-        Database::Postgres(_) => Err(StoreError::Invalid("PostgreSQL is not built yet".into())),
+        Database::Postgres(at) => Ok(Arc::new(Postgres::open(at)?)),
     }
 }
 
@@ -331,7 +377,35 @@ fn content(options: &Options) -> Result<Arc<dyn Content>, StoreError> {
                 &options.dir.join("content"),
             )?))
         }
-        Contents::S3(_) => Err(StoreError::Invalid("S3 is not built yet".into())),
+        Contents::S3(at) => Ok(Arc::new(Objects::open(at)?)),
+    }
+}
+
+/// What was last seen of others' commits.
+#[derive(Default)]
+struct Look {
+    /// Everybody has been told of what this counts.
+    told: i64,
+    before: i64,
+}
+
+impl Look {
+    /// Whether everybody must be told. A shared engine counts the commits that nobody announced, and one that was just
+    /// made may still be on its way: only what two looks see is missing. Else every commit under load would wake all.
+    fn finds_news(&mut self, version: i64, announced: bool) -> bool {
+        let certain = if announced {
+            version.min(self.before)
+        } else {
+            version
+        };
+        self.before = version;
+        let news = if announced {
+            certain > self.told
+        } else {
+            certain != self.told
+        };
+        self.told = certain;
+        news
     }
 }
 
@@ -368,4 +442,23 @@ fn end_of_content(engine: &dyn Engine, file: i64) -> Result<Option<u64>, StoreEr
         Ok(())
     })?;
     Ok(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_announced_soon_wakes_nobody_else_and_what_is_missed_wakes_all() {
+        let mut look = Look::default();
+        // A commit counted a moment before it is announced; then one that never is.
+        let seen = [7, 7, 8, 7, 9, 7, 8, 8, 8, 8];
+        let told = seen.map(|version| look.finds_news(version, true));
+        let at: Vec<usize> = (0..told.len()).filter(|at| told[*at]).collect();
+        assert_eq!(at, [1, 7]);
+        // Without announcements any change counts.
+        let mut look = Look::default();
+        assert!(look.finds_news(3, false) && !look.finds_news(3, false));
+        assert!(look.finds_news(2, false));
+    }
 }

@@ -10,6 +10,7 @@
 //! | `error` | why the store could not do what it was asked |
 //! | [`sql`] | the SQL seam: what both engines must speak |
 //! | [`sqlite`] | the embedded engine |
+//! | [`postgres`] | PostgreSQL, shared by several nodes |
 //! | [`schema`] | numbered migrations |
 //! | [`content`] | the content seam: where message octets live |
 //! | [`segments`] | content in local append-only segment files |
@@ -28,6 +29,7 @@
 //! | [`mailboxes`] | a holder's folders |
 //! | [`view`] | what a mailbox holds and what changed in it |
 //! | [`reading`] | log-in, listing, disclosure, hand-over |
+//! | [`objects`] | content in an S3-compatible object store |
 //! | `originals` | the accepted octets of letters |
 //! | [`amend`] | flags |
 //! | [`placements`] | copy, move, expunge |
@@ -36,6 +38,8 @@
 //! | [`stamps`] | checkpoints that an outside clock has dated |
 //! | [`evidence`] | evidence looked up |
 //! | [`log`] | pending → integrated → published |
+//! | [`head`] | the newest signed checkpoint, for all nodes |
+//! | [`lease`] | what only one node may do at a time |
 //! | [`audit`] | the whole store against the laws and the log |
 //! | `trusted` | TLS to the servers that the store leans on |
 //! | [`watch`] | who is told when an account changes |
@@ -50,12 +54,16 @@ pub mod contracts;
 pub mod deposit;
 pub mod disk;
 pub mod evidence;
+pub mod head;
+pub mod lease;
 pub mod log;
 pub mod mailboxes;
 pub mod mint;
+pub mod objects;
 pub mod options;
 pub mod outbound;
 pub mod placements;
+pub mod postgres;
 pub mod reading;
 pub mod refuse;
 pub mod register;

@@ -3,27 +3,33 @@
 //! Evidence number n is leaf n - 1, from the moment it is durable: integration needs no decision that a crash could
 //! lose. What is *pending* is durable evidence beyond the last signed checkpoint; it is *published* when a signed
 //! checkpoint covers it. The crash order is in [`Log::advance`].
+//!
+//! | module | what |
+//! |---|---|
+//! | `files` | the files on one node: tiles, bundles, the checkpoint |
+//!
+//! One node at a time integrates, by a lease; the newest checkpoint is in the database, and the files of every node are
+//! made from it and from the evidence ([`Log::follow`]).
 
-use std::collections::BTreeSet;
+mod files;
+
 use std::error::Error;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 
 use receipts::checkpoint::{Checkpoint, SignedCheckpoint};
 use receipts::event::Clock as ClockState;
 use receipts::leaf::LeafData;
-use receipts::merkle::{
-    Hash, MerkleError, RightEdge, consistency_proof, inclusion_proof, tree_hash,
-};
-use receipts::note::Note;
-use receipts::proof::TlogProof;
-use receipts::tiles::{
-    TileHashReader, TileKind, TilePath, TileReader, append_entries, append_hashes, right_edge,
-};
+use receipts::merkle::{Hash, MerkleError, RightEdge};
+use receipts::tiles::{TileHashReader, TileKind, append_entries, append_hashes, right_edge};
 
+use crate::head::{Kept, LogHead};
+use crate::lease::Lease;
 use crate::sql::Param;
 use crate::{Store, StoreError};
+
+pub use files::LogFiles;
+
+/// The lease by which one node integrates.
+const INTEGRATOR: &str = "log";
 
 /// Leaves published under one checkpoint at most: bounds the memory and the time of one step; a backlog takes several.
 const STEP_LEAVES_MAX: u64 = 65_536;
@@ -67,6 +73,17 @@ pub enum LogError {
         /// Leaves under the last signed checkpoint.
         size: u64,
     },
+    /// More was published than the signer remembers: its memory was lost or is an old one.
+    #[error(
+        "a checkpoint over {published} events was published but the signer remembers {signed}: its memory was lost or \
+         restored from a backup. The log will not be forked"
+    )]
+    Ahead {
+        /// Leaves under the log's head in the database.
+        published: u64,
+        /// Leaves under the last checkpoint that the signer remembers.
+        signed: u64,
+    },
     /// The signer refused.
     #[error("the signer refused the checkpoint over {size} events")]
     Signer {
@@ -107,14 +124,10 @@ impl From<receipts::tiles::TileError> for LogError {
 pub struct Log {
     store: Store,
     files: LogFiles,
-    /// The tree as published; read and checked once, then kept.
+    /// The tree as published here; read and checked once, then kept.
     edge: Option<RightEdge>,
-}
-
-/// The log's files, for reading only.
-#[derive(Clone)]
-pub struct LogFiles {
-    dir: PathBuf,
+    /// While this node integrates.
+    lease: Option<Lease>,
 }
 
 impl Log {
@@ -124,29 +137,68 @@ impl Log {
             store: store.clone(),
             files: LogFiles::of(store),
             edge: None,
+            lease: None,
         }
     }
 
-    /// Publishes what is pending, at most one step of it; `None` when nothing is, or while the clock is not synced.
+    /// Whether it is this node that integrates: takes the lease if it is free, renews it when it is time. Whoever
+    /// integrates asks at least every [`crate::lease::RENEWED_EVERY`].
+    pub fn lead(&mut self) -> Result<bool, LogError> {
+        let Some(lease) = &mut self.lease else {
+            self.lease = self.store.lease(INTEGRATOR)?;
+            return Ok(self.lease.is_some());
+        };
+        if lease.keep()? {
+            return Ok(true);
+        }
+        tracing::warn!("this node lost the right to integrate the log to another");
+        self.lease = None;
+        Ok(false)
+    }
+
+    /// Gives the lease back, so that another node may try.
+    pub fn rest(&mut self) {
+        self.lease = None;
+    }
+
+    /// Publishes what is pending, at most one step of it; `None` when nothing is, while the clock is not synced, or when
+    /// another node integrates.
     ///
     /// Crash order. (1) The evidence is durable already. (2) Tiles and bundles are written and synced: nothing refers to
     /// them yet, and writing them again gives the same octets. (3) The signer proves to itself that the new tree extends
-    /// its last one, signs, and makes that memory durable. After this instant the checkpoint is a promise; (4) publishing
-    /// the file `checkpoint` repeats it. A crash between 3 and 4 is mended by the next call, from the signer's memory.
+    /// its last one, signs, and makes that memory durable. After this instant the checkpoint is a promise. (4) It becomes
+    /// the log's head in the database, in a transaction that sees whether the lease is still ours. (5) Publishing the file
+    /// `checkpoint` repeats it, here and by [`follow`](Self::follow) on every other node. A crash after 3 is mended from
+    /// the signer's memory by whoever integrates next.
     ///
     /// # Errors
-    /// [`LogError::Behind`] or [`LogError::Fork`] when the store is not the one that was signed for: nothing is signed.
+    /// [`LogError::Behind`], [`LogError::Fork`] or [`LogError::Ahead`] when store and signer do not belong together:
+    /// nothing is signed.
     pub fn advance(
         &mut self,
         signer: &mut dyn CheckpointSigner,
     ) -> Result<Option<SignedCheckpoint>, LogError> {
+        if !self.lead()? {
+            return Ok(None);
+        }
         let have = self.store.evidence_count()?;
+        let head = self.store.log_head()?;
+        let published = head.as_ref().map_or(0, |head| head.checkpoint.size);
         let signed = signer.last().map_or(0, |last| last.checkpoint().size);
+        if published > signed {
+            return Err(LogError::Ahead { published, signed });
+        }
         if have < signed {
             return Err(LogError::Behind { have, signed });
         }
-        if self.edge.as_ref().is_none_or(|edge| edge.size() != signed) {
-            self.recover(signer.last())?;
+        let is_whole =
+            published == signed && self.edge.as_ref().is_some_and(|edge| edge.size() == signed);
+        if is_whole && have == signed {
+            return Ok(None);
+        }
+        let _writing = self.files.writing()?;
+        if !is_whole && !self.recover(signer.last())? {
+            return Ok(None);
         }
         if have == signed || !self.clock_is_synced()? {
             return Ok(None);
@@ -159,16 +211,60 @@ impl Log {
         self.write_tiles(signed, &leaves)?;
         let proof = self.files.consistency(signed, edge.size())?;
         let next = Checkpoint::new(signer.origin(), edge.size(), edge.root());
+        // Writing may have taken long: whoever lost the lease meanwhile does not sign.
+        if !self.lead()? {
+            return Ok(None);
+        }
         let checkpoint = signer
             .sign(&next, &proof)
             .map_err(|source| LogError::Signer {
                 size: next.size,
                 source,
             })?;
+        if !self.keep_head(&checkpoint)? {
+            return Ok(None);
+        }
         self.files.publish(checkpoint.note())?;
         self.edge = Some(edge);
         self.files.prune(signed, next.size)?;
         Ok(Some(checkpoint))
+    }
+
+    /// Makes this node's files what the log's head says, from the evidence: after a start, where another node integrates,
+    /// or where the folder was lost. Whether there was anything to do.
+    ///
+    /// A root that the evidence does not have is never published; a later checkpoint is never replaced by an earlier one.
+    ///
+    /// # Errors
+    /// [`LogError::Fork`] when the evidence does not have the head's root.
+    pub fn follow(&mut self) -> Result<bool, LogError> {
+        let is_there = |head: &LogHead, files: &LogFiles| files.publishes(&head.note);
+        match self.store.log_head()? {
+            None => return Ok(false),
+            Some(head) if is_there(&head, &self.files) => return Ok(false),
+            Some(_) => {}
+        }
+        let Some(_writing) = self.files.try_writing()? else {
+            return Ok(false); // Another process does it, in this very folder.
+        };
+        // Read again: while the folder is ours no other process can publish a later head into it.
+        let Some(LogHead { checkpoint, note }) = self.store.log_head()? else {
+            return Ok(false);
+        };
+        let here = self.files.published_size();
+        if here > checkpoint.size {
+            tracing::warn!(
+                here,
+                head = checkpoint.size,
+                "the log's files are ahead of the database: an old one was restored"
+            );
+            return Ok(false);
+        }
+        let edge = self.written_to(&checkpoint)?;
+        self.files.publish(&note)?;
+        self.files.prune(here, checkpoint.size)?;
+        self.edge = Some(edge);
+        Ok(true)
     }
 
     /// The files.
@@ -176,32 +272,84 @@ impl Log {
         &self.files
     }
 
-    /// Makes the files agree with what was signed: tiles that are missing or wrong are written again from the evidence,
-    /// and the checkpoint is published again.
-    fn recover(&mut self, last: Option<&SignedCheckpoint>) -> Result<(), LogError> {
+    /// Makes head and files agree with what was signed; `false` when the lease was lost.
+    fn recover(&mut self, last: Option<&SignedCheckpoint>) -> Result<bool, LogError> {
         let Some(last) = last else {
             self.edge = Some(RightEdge::new());
-            return Ok(());
+            return Ok(true);
         };
-        let (size, root) = (last.checkpoint().size, last.checkpoint().root);
-        let stored = tree_hash(&TileHashReader::new(&self.files, size), size);
-        if stored.ok() != Some(root) {
-            self.rebuild(size, root)?;
+        let edge = self.written_to(last.checkpoint())?;
+        if !self.keep_head(last)? {
+            return Ok(false);
         }
-        self.edge = Some(RightEdge::read(
-            &TileHashReader::new(&self.files, size),
-            size,
-        )?);
-        self.files.publish(last.note())
+        self.files.publish(last.note())?;
+        self.edge = Some(edge);
+        Ok(true)
     }
 
-    fn rebuild(&self, size: u64, root: Hash) -> Result<(), LogError> {
-        tracing::warn!(
-            size,
-            "the log's tiles are missing or damaged; writing them again from the evidence"
-        );
-        let mut edge = RightEdge::new();
+    /// Makes a signed checkpoint the head; `false` when the lease was lost.
+    fn keep_head(&mut self, signed: &SignedCheckpoint) -> Result<bool, LogError> {
+        let Some(lease) = &self.lease else {
+            return Ok(false);
+        };
+        let head = LogHead {
+            checkpoint: signed.checkpoint().clone(),
+            note: signed.note().clone(),
+        };
+        match self.store.keep_head(head, lease.fence()).wait()? {
+            Kept::Durable => Ok(true),
+            Kept::LeaseLost => {
+                tracing::warn!("another node integrates the log by now");
+                self.lease = None;
+                Ok(false)
+            }
+        }
+    }
+
+    /// The tree of a checkpoint, with all its tiles written: those that are missing or wrong are written again from the
+    /// evidence.
+    fn written_to(&mut self, to: &Checkpoint) -> Result<RightEdge, LogError> {
+        let mut edge = self.standing(to);
+        let began = edge.size();
+        self.extend(&mut edge, to.size)?;
+        if edge.root() != to.root && began > 0 {
+            edge = RightEdge::new();
+            self.extend(&mut edge, to.size)?;
+        }
+        if edge.root() == to.root {
+            Ok(edge)
+        } else {
+            Err(LogError::Fork { size: to.size })
+        }
+    }
+
+    /// The largest tree up to `to` that the tiles are seen to have: its own, else that of the file `checkpoint`.
+    fn standing(&self, to: &Checkpoint) -> RightEdge {
+        let published = self.files.checkpoint().ok().flatten();
+        let published = published.map(|(_, checkpoint)| checkpoint);
+        let known = std::iter::once(to).chain(published.as_ref());
+        let edge = known
+            .filter(|known| known.size <= to.size)
+            .find_map(|known| {
+                let tiles = TileHashReader::new(&self.files, known.size);
+                let edge = RightEdge::read(&tiles, known.size).ok()?;
+                (edge.root() == known.root).then_some(edge)
+            });
+        if edge.is_none() && published.is_some() {
+            tracing::warn!(
+                size = to.size,
+                "the log's tiles are missing or damaged; writing them again from the evidence"
+            );
+        }
+        edge.unwrap_or_default()
+    }
+
+    fn extend(&mut self, edge: &mut RightEdge, size: u64) -> Result<(), LogError> {
         while edge.size() < size {
+            // A long way must not cost the lease. Whether it did is seen before anything is signed.
+            if let Some(lease) = &mut self.lease {
+                lease.keep()?;
+            }
             let step = (size - edge.size()).min(STEP_LEAVES_MAX);
             let leaves = self.leaves(edge.size(), step)?;
             self.write_tiles(edge.size(), &leaves)?;
@@ -209,11 +357,7 @@ impl Log {
                 edge.push(leaf.merkle_leaf_hash())?;
             }
         }
-        if edge.root() == root {
-            Ok(())
-        } else {
-            Err(LogError::Fork { size })
-        }
+        Ok(())
     }
 
     fn leaves(&self, from: u64, count: u64) -> Result<Vec<LeafData>, LogError> {
@@ -260,191 +404,4 @@ impl Log {
     fn clock_is_synced(&self) -> Result<bool, LogError> {
         Ok(self.store.clock_state()? == ClockState::Synced)
     }
-}
-
-impl LogFiles {
-    /// The log's files of a store.
-    pub fn of(store: &Store) -> Self {
-        Self {
-            dir: store.dir().join("log"),
-        }
-    }
-
-    /// Where they are: `checkpoint` and `tile/…` as C2SP tlog-tiles names them.
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    /// The published checkpoint; `None` before the first.
-    ///
-    /// # Errors
-    /// [`LogError::Tiles`] when the file cannot be read or is no signed note.
-    pub fn checkpoint(&self) -> Result<Option<(Note, Checkpoint)>, LogError> {
-        let octets = match fs::read(self.dir.join("checkpoint")) {
-            Ok(octets) => octets,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(StoreError::io("reading the checkpoint", error).into()),
-        };
-        let note = Note::parse(&octets).map_err(|e| LogError::Tiles(format!("checkpoint: {e}")))?;
-        let checkpoint = Checkpoint::parse(note.text())
-            .map_err(|e| LogError::Tiles(format!("checkpoint: {e}")))?;
-        Ok(Some((note, checkpoint)))
-    }
-
-    /// The proof that leaf `index` is under the published checkpoint.
-    ///
-    /// # Errors
-    /// [`LogError::Beyond`] when it is not published yet.
-    pub fn proof(&self, index: u64) -> Result<TlogProof, LogError> {
-        let beyond = |published| LogError::Beyond {
-            published,
-            asked: index,
-        };
-        let (note, checkpoint) = self.checkpoint()?.ok_or(beyond(0))?;
-        if index >= checkpoint.size {
-            return Err(beyond(checkpoint.size));
-        }
-        self.proof_under(index, note)
-    }
-
-    /// The proof that leaf `index` is under an earlier signed checkpoint of this log, such as a time-stamped one.
-    ///
-    /// # Errors
-    /// [`LogError::Beyond`] when that checkpoint does not cover it.
-    pub fn proof_under(&self, index: u64, note: Note) -> Result<TlogProof, LogError> {
-        let checkpoint = Checkpoint::parse(note.text())
-            .map_err(|e| LogError::Tiles(format!("checkpoint: {e}")))?;
-        if index >= checkpoint.size {
-            return Err(LogError::Beyond {
-                published: checkpoint.size,
-                asked: index,
-            });
-        }
-        let reader = TileHashReader::new(self, checkpoint.size);
-        let path = inclusion_proof(&reader, index, checkpoint.size)?;
-        TlogProof::new(index, path, note).map_err(|e| LogError::Tiles(e.to_string()))
-    }
-
-    /// The proof that the tree of `new` leaves extends the tree of `old`.
-    pub fn consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>, LogError> {
-        Ok(consistency_proof(
-            &TileHashReader::new(self, new),
-            old,
-            new,
-        )?)
-    }
-
-    /// The root of the first `size` leaves, as the tiles have it.
-    pub fn root(&self, size: u64) -> Result<Hash, LogError> {
-        Ok(tree_hash(&TileHashReader::new(self, size), size)?)
-    }
-
-    fn publish(&self, note: &Note) -> Result<(), LogError> {
-        let path = self.dir.join("checkpoint");
-        let text = note.to_string();
-        if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
-            return Ok(());
-        }
-        fs::create_dir_all(&self.dir).map_err(|e| StoreError::io("making the log's folder", e))?;
-        write_synced(&path, text.as_bytes())?;
-        sync_dir(&self.dir)?;
-        Ok(())
-    }
-
-    fn write_all(&self, written: &[(TilePath, Vec<u8>)]) -> Result<(), StoreError> {
-        let mut dirs = BTreeSet::new();
-        for (tile, octets) in written {
-            let path = self.dir.join(tile.to_string());
-            let parent = path.parent().unwrap_or(&self.dir).to_owned();
-            fs::create_dir_all(&parent).map_err(|e| StoreError::io("making a tile's folder", e))?;
-            write_synced(&path, octets)?;
-            // A new folder is an entry in its parent: every level up to the log's own is synced once.
-            let ours = |dir: &&Path| dir.starts_with(&self.dir);
-            dirs.extend(parent.ancestors().take_while(ours).map(Path::to_owned));
-        }
-        dirs.iter().rev().try_for_each(|dir| sync_dir(dir))
-    }
-
-    /// Removes partial tiles that a later checkpoint has replaced twice: readers of the last two are served from files,
-    /// and any wider tile serves a narrower one.
-    fn prune(&self, before: u64, now: u64) -> Result<(), StoreError> {
-        let keep: BTreeSet<PathBuf> = right_edge(before)
-            .into_iter()
-            .chain(right_edge(now))
-            .map(|path| self.dir.join(path.to_string()))
-            .collect();
-        let folders: BTreeSet<PathBuf> = keep
-            .iter()
-            .filter_map(|path| path.parent().map(Path::to_owned))
-            .collect();
-        for folder in folders {
-            let Ok(entries) = fs::read_dir(&folder) else {
-                continue;
-            };
-            for entry in entries
-                .flatten()
-                .filter(|entry| !keep.contains(&entry.path()))
-            {
-                fs::remove_file(entry.path())
-                    .map_err(|e| StoreError::io("removing a partial tile", e))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl TileReader for LogFiles {
-    fn tile(
-        &self,
-        level: u8,
-        index: u64,
-        width: u16,
-    ) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
-        let wanted = |width| TilePath {
-            kind: TileKind::Hashes(level),
-            index,
-            width,
-        };
-        let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for width in [width, receipts::tiles::WIDTH_MAX] {
-            match fs::read(self.dir.join(wanted(width).to_string())) {
-                Ok(octets) => return Ok(octets),
-                Err(error) => last = error,
-            }
-        }
-        match self.wider(level, index, width) {
-            Some(octets) => Ok(octets),
-            None => Err(format!("tile {}: {last}", wanted(width)).into()),
-        }
-    }
-}
-
-impl LogFiles {
-    /// A partial tile wider than asked for begins with what was asked for.
-    fn wider(&self, level: u8, index: u64, width: u16) -> Option<Vec<u8>> {
-        (width + 1..receipts::tiles::WIDTH_MAX).find_map(|width| {
-            let path = TilePath {
-                kind: TileKind::Hashes(level),
-                index,
-                width,
-            };
-            fs::read(self.dir.join(path.to_string())).ok()
-        })
-    }
-}
-
-/// Writes beside, syncs, renames: a reader sees the old octets or the new ones, never half.
-fn write_synced(path: &Path, octets: &[u8]) -> Result<(), StoreError> {
-    let beside = path.with_extension("new");
-    let failed = |e| StoreError::io(format!("writing {}", path.display()), e);
-    let mut file = File::create(&beside).map_err(failed)?;
-    file.write_all(octets).map_err(failed)?;
-    file.sync_all().map_err(|_| StoreError::Failed)?;
-    fs::rename(&beside, path).map_err(failed)
-}
-
-fn sync_dir(dir: &Path) -> Result<(), StoreError> {
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(|_| StoreError::Failed)
 }

@@ -197,7 +197,7 @@ impl Act<'_> {
         name: &str,
         own: bool,
     ) -> Result<Mailbox, StoreError> {
-        self.sql.run(
+        self.sql.put(
             "UPDATE setting SET value = value + 1 WHERE name = 'uid_validity'",
             &[],
         )?;
@@ -209,7 +209,7 @@ impl Act<'_> {
             .integer("SELECT MAX(id) FROM mailbox", &[])?
             .max(self.vanished_max()?)
             + 1;
-        self.sql.run(
+        self.sql.put(
             "INSERT INTO mailbox (id, account, name, uid_validity, uid_next, modseq, own) \
              VALUES ($1, $2, $3, $4, 1, 1, $5)",
             &[
@@ -264,7 +264,7 @@ impl Act<'_> {
         }
         // The new row made the parents and checked the name; the old row takes its place, keeping its messages.
         self.sql
-            .run("DELETE FROM mailbox WHERE id = $1", &[made.id.0.into()])?;
+            .put("DELETE FROM mailbox WHERE id = $1", &[made.id.0.into()])?;
         let children = self.sql.all(
             "SELECT id, name FROM mailbox WHERE account = $1",
             &[account.0.into()],
@@ -275,7 +275,7 @@ impl Act<'_> {
             if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with(SEPARATOR)) {
                 let renamed = format!("{to}{rest}");
                 check_name(&renamed)?;
-                self.sql.run(
+                self.sql.put(
                     "UPDATE mailbox SET name = $2 WHERE id = $1",
                     &[id.into(), (&renamed).into()],
                 )?;
@@ -303,12 +303,12 @@ impl Act<'_> {
         )?;
         self.take_out(by, found.id, &uids, "mailbox-deleted")?;
         self.sql
-            .run("DELETE FROM mailbox WHERE id = $1", &[found.id.0.into()])?;
-        self.sql.run(
+            .put("DELETE FROM mailbox WHERE id = $1", &[found.id.0.into()])?;
+        self.sql.put(
             "DELETE FROM vanished WHERE mailbox = $1",
             &[found.id.0.into()],
         )?;
-        self.sql.run(
+        self.sql.put(
             "UPDATE setting SET value = $1 WHERE name = 'mailbox_deleted' AND value < $1",
             &[found.id.0.into()],
         )?;
@@ -319,7 +319,7 @@ impl Act<'_> {
     fn subscribe(&mut self, account: AccountId, name: &str, on: bool) -> Result<(), StoreError> {
         check_name(name)?;
         let params: [Param<'_>; 2] = [account.0.into(), name.into()];
-        self.sql.run(
+        self.sql.put(
             "DELETE FROM subscription WHERE account = $1 AND name = $2",
             &params,
         )?;
@@ -333,7 +333,7 @@ impl Act<'_> {
                     "at most {MAILBOXES_MAX} subscriptions"
                 )));
             }
-            self.sql.run(
+            self.sql.put(
                 "INSERT INTO subscription (account, name) VALUES ($1, $2)",
                 &params,
             )?;
@@ -349,20 +349,37 @@ impl Act<'_> {
     ) -> Result<(u32, u64), StoreError> {
         let found = mailbox_by_id(self.sql, mailbox)?
             .ok_or_else(|| StoreError::NotFound("mailbox".into()))?;
-        let next = found
+        let room = Room {
+            id: found.id,
+            uid_next: found.uid_next,
+            modseq: found.modseq,
+        };
+        self.take_uids(&room, count)
+    }
+
+    /// As [`next_uids`](Self::next_uids), where the folder has just been looked up.
+    pub(crate) fn take_uids(&mut self, room: &Room, count: u32) -> Result<(u32, u64), StoreError> {
+        let next = room
             .uid_next
             .checked_add(count)
             .ok_or_else(|| StoreError::Invalid("the mailbox has used up its UIDs".into()))?;
-        self.sql.run(
+        self.sql.put(
             "UPDATE mailbox SET uid_next = $2, modseq = $3 WHERE id = $1",
             &[
-                mailbox.0.into(),
+                room.id.0.into(),
                 next.into(),
-                Param::Int(found.modseq as i64 + 1),
+                Param::Int(room.modseq as i64 + 1),
             ],
         )?;
-        Ok((found.uid_next, found.modseq + 1))
+        Ok((room.uid_next, room.modseq + 1))
     }
+}
+
+/// Where the numbers of a folder stand.
+pub(crate) struct Room {
+    pub(crate) id: MailboxId,
+    pub(crate) uid_next: u32,
+    pub(crate) modseq: u64,
 }
 
 /// A folder's name is plain text: no empty level, no control character, bounded.

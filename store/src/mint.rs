@@ -163,6 +163,16 @@ struct Draft {
     details: BTreeMap<String, Value>,
 }
 
+/// What is known of the event before.
+enum Before {
+    /// The chain begins.
+    Nothing,
+    /// This one.
+    Head(Head),
+    /// The chain's last, to be looked up.
+    Last,
+}
+
 struct Head {
     seq: u64,
     leaf: LeafData,
@@ -226,7 +236,7 @@ impl Minter {
     }
 }
 
-fn random<const N: usize>() -> Result<[u8; N], StoreError> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], StoreError> {
     let mut octets = [0; N];
     aws_lc_rs::rand::fill(&mut octets)
         .map_err(|_| StoreError::Invalid("the system's random source failed".into()))?;
@@ -264,7 +274,7 @@ impl Act<'_> {
             subject,
             details: fields,
         };
-        self.mint(by, draft, None)
+        self.mint(by, draft, Before::Nothing)
     }
 
     /// A.2: a final refusal to a contracted sender.
@@ -283,7 +293,7 @@ impl Act<'_> {
             subject,
             details: details(more),
         };
-        self.mint(by, draft, None)
+        self.mint(by, draft, Before::Nothing)
     }
 
     /// A recipient turned away inside a transaction that came to an end; its chain points at the submission.
@@ -338,7 +348,7 @@ impl Act<'_> {
             subject,
             details: BTreeMap::new(),
         };
-        self.mint(by, draft, None)
+        self.mint(by, draft, Before::Last)
     }
 
     /// First header or structure data of the message.
@@ -415,7 +425,7 @@ impl Act<'_> {
             subject,
             details: details(more),
         };
-        self.mint(by, draft, None)
+        self.mint(by, draft, Before::Last)
     }
 
     /// An account was opened, changed or closed, or a certificate enrolled or revoked.
@@ -436,7 +446,7 @@ impl Act<'_> {
             subject,
             details: details(more),
         };
-        self.mint(by, draft, None)
+        self.mint(by, draft, Before::Last)
     }
 
     fn of_recipient(
@@ -455,7 +465,7 @@ impl Act<'_> {
             subject,
             details: details(more),
         };
-        self.mint(by, draft, None)
+        self.mint(by, draft, Before::Last)
     }
 
     /// A recipient's chain starts at seq 1 with a `prev` that points at the submission (law 5).
@@ -480,14 +490,15 @@ impl Act<'_> {
             leaf: submission.leaf,
             time: submission.time,
         };
-        self.mint(by, draft, Some(head))
+        self.mint(by, draft, Before::Head(head))
     }
 
-    /// Dates, chains, salts, commits and writes one event. `head` is the chain's last event where the caller knows it.
-    fn mint(&mut self, by: &Actor, draft: Draft, head: Option<Head>) -> Result<Minted, StoreError> {
-        let head = match head {
-            Some(head) => Some(head),
-            None => self.head_of(&draft.chain)?,
+    /// Dates, chains, salts, commits and writes one event.
+    fn mint(&mut self, by: &Actor, draft: Draft, before: Before) -> Result<Minted, StoreError> {
+        let head = match before {
+            Before::Nothing => None,
+            Before::Head(head) => Some(head),
+            Before::Last => self.head_of(&draft.chain)?,
         };
         let reading = self.minter.reading;
         let after = head.as_ref().map_or(0, |head| head.time.as_millis() + 1);
@@ -515,7 +526,7 @@ impl Act<'_> {
         let leaf = LeafData::commit(&salt, &canonical);
         let ordinal = self.minter.position.ordinal + 1;
         let [kind, subject, number] = chain.params();
-        self.sql.run(
+        self.sql.put(
             "INSERT INTO evidence (ordinal, id, event, time, chain_kind, chain_subject, chain_ordinal, seq, \
              canonical, salt, leaf) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
             &[

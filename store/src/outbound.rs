@@ -1,10 +1,13 @@
 //! Letters on their way out: receipts to senders. A letter is sent until it is taken, refused for good, or dropped;
 //! its envelope sender is empty, so its failure makes no further mail (RFC 5321 §4.5.5).
 
+use std::time::Duration;
+
 use mail::address::Address;
 use mail::time::Timestamp;
 use receipts::id::{ContractId, EvidenceId};
 
+use crate::agenda::after;
 use crate::commit::{Act, Ticket};
 use crate::contracts::words;
 use crate::sql::{Param, Row};
@@ -71,6 +74,10 @@ pub struct Outbound {
 /// Octets of a reply that are kept: an operator reads the beginning.
 const REPLY_BYTES_MAX: usize = 500;
 
+/// How long a claimed letter is nobody else's: what a dead node's letters wait for. Sending takes up to half an hour;
+/// whoever sends holds on ([`Store::hold_letters`]), so this need only outlast a slow commit or a failover of the database.
+pub const LETTER_CLAIM: Duration = Duration::from_secs(30);
+
 const COLUMNS: &str =
     "id, letter, contract, evidence, recipient, state, created, due, attempts, reply";
 
@@ -85,6 +92,50 @@ impl Store {
                 &[now.as_millis().into(), limit.into()],
                 from_row,
             )
+        })
+    }
+
+    /// Claims letters whose attempt is due, at most `limit`: no other node is given them for [`LETTER_CLAIM`]. Nothing is
+    /// written when nothing is due.
+    pub fn claim_letters(&self, now: Timestamp, limit: u32) -> Result<Vec<Outbound>, StoreError> {
+        if self.letters_due(now, 1)?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let until = after(now, LETTER_CLAIM);
+        let mut claimed = self
+            .act(move |act| {
+                let claim = format!(
+                    "WITH ready AS MATERIALIZED (SELECT id FROM outbound WHERE state = 'queued' AND due <= $1 \
+                     ORDER BY due, id LIMIT $2 {{skip_locked}}) \
+                     UPDATE outbound SET due = $3 WHERE id IN (SELECT id FROM ready) RETURNING {COLUMNS}"
+                );
+                let params = [now.as_millis().into(), limit.into(), until.as_millis().into()];
+                act.sql.all(&claim, &params, from_row)
+            })
+            .wait()?;
+        claimed.sort_unstable_by_key(|letter| letter.id);
+        Ok(claimed)
+    }
+
+    /// Claimed letters that are still being sent stay claimed for another [`LETTER_CLAIM`] from `now`.
+    pub fn hold_letters(&self, letters: Vec<LetterId>, now: Timestamp) -> Ticket<()> {
+        self.claim_until(letters, after(now, LETTER_CLAIM))
+    }
+
+    /// Claimed letters that were not sent are due again at once.
+    pub fn free_letters(&self, letters: Vec<LetterId>, now: Timestamp) -> Ticket<()> {
+        self.claim_until(letters, now)
+    }
+
+    fn claim_until(&self, letters: Vec<LetterId>, until: Timestamp) -> Ticket<()> {
+        self.act(move |act| {
+            for letter in letters {
+                act.sql.run(
+                    "UPDATE outbound SET due = $2 WHERE id = $1 AND state = 'queued'",
+                    &[letter.0.into(), until.as_millis().into()],
+                )?;
+            }
+            Ok(())
         })
     }
 
@@ -202,20 +253,18 @@ impl Act<'_> {
             return Ok(());
         }
         let now = self.minter.now().as_millis();
-        self.sql
-            .run(
-                "INSERT INTO outbound (letter, contract, evidence, recipient, octets, state, created, due, attempts) \
-                 VALUES ($1, $2, $3, $4, $5, 'queued', $6, $6, 0)",
-                &[
-                    (&new.letter).into(),
-                    (&new.contract.to_bytes()).into(),
-                    (&new.evidence.to_bytes()).into(),
-                    (&new.recipient.to_string()).into(),
-                    (&new.octets).into(),
-                    now.into(),
-                ],
-            )
-            .map(drop)
+        self.sql.put(
+            "INSERT INTO outbound (id, letter, contract, evidence, recipient, octets, state, created, due, attempts) \
+             VALUES ((SELECT COALESCE(MAX(id), 0) + 1 FROM outbound), $1, $2, $3, $4, $5, 'queued', $6, $6, 0)",
+            &[
+                (&new.letter).into(),
+                (&new.contract.to_bytes()).into(),
+                (&new.evidence.to_bytes()).into(),
+                (&new.recipient.to_string()).into(),
+                (&new.octets).into(),
+                now.into(),
+            ],
+        )
     }
 
     fn change_letter(
@@ -226,6 +275,8 @@ impl Act<'_> {
         reply: &str,
     ) -> Result<(), StoreError> {
         let due = due.unwrap_or(self.minter.now());
+        // What another system says is shown to people; no text of a database holds NUL.
+        let reply = crate::reading::cut(reply, REPLY_BYTES_MAX).replace('\0', " ");
         self.sql
             .run(
                 "UPDATE outbound SET state = $2, due = $3, attempts = attempts + 1, reply = $4 WHERE id = $1",
@@ -233,7 +284,7 @@ impl Act<'_> {
                     id.0.into(),
                     state.as_str().into(),
                     due.as_millis().into(),
-                    crate::reading::cut(reply, REPLY_BYTES_MAX).as_str().into(),
+                    (&reply).into(),
                 ],
             )
             .map(drop)

@@ -89,7 +89,7 @@ impl Act<'_> {
         }
         let (first, modseq) = self.next_uids(to, sources.len() as u32)?;
         for (uid, source) in (first..).zip(sources) {
-            self.sql.run(
+            self.sql.put(
                 "INSERT INTO placement (mailbox, uid, message, recipient, modseq, flags, keywords) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7)",
                 &[
@@ -160,11 +160,11 @@ impl Act<'_> {
         let mut change = Change::begin(self, mailbox)?;
         let modseq = change.modseq(self)?;
         for uid in uids {
-            self.sql.run(
+            self.sql.put(
                 "DELETE FROM placement WHERE mailbox = $1 AND uid = $2",
                 &[mailbox.0.into(), (*uid).into()],
             )?;
-            self.sql.run(
+            self.sql.put(
                 "INSERT INTO vanished (mailbox, uid, modseq) VALUES ($1, $2, $3)",
                 &[mailbox.0.into(), (*uid).into(), Param::Int(modseq as i64)],
             )?;

@@ -314,7 +314,7 @@ impl Act<'_> {
             return Ok(None);
         };
         let minted = self.logged_in(by, account, &address)?;
-        self.sql.run(
+        self.sql.put(
             "UPDATE account SET login_mark = $2 WHERE id = $1",
             &[account.0.into(), newest.into()],
         )?;
@@ -414,7 +414,7 @@ impl Act<'_> {
             self.handed_over(by, who, extent)?;
             record(self.sql, row, HANDED_OVER)?;
             self.sql
-                .run("DELETE FROM coverage WHERE recipient = $1", &[row.into()])?;
+                .put("DELETE FROM coverage WHERE recipient = $1", &[row.into()])?;
             return Ok(());
         }
         let statement = if known {
@@ -422,7 +422,7 @@ impl Act<'_> {
         } else {
             "INSERT INTO coverage (recipient, person, ranges, header) VALUES ($1, $2, $3, $4)"
         };
-        self.sql.run(
+        self.sql.put(
             statement,
             &[
                 row.into(),
@@ -437,11 +437,10 @@ impl Act<'_> {
 
 /// Marks once-only facts as recorded.
 pub(crate) fn record(sql: &mut dyn Sql, recipient: i64, fact: i64) -> Result<(), StoreError> {
-    sql.run(
+    sql.put(
         "UPDATE recipient SET facts = facts | $2 WHERE id = $1",
         &[recipient.into(), fact.into()],
     )
-    .map(drop)
 }
 
 /// The newest deposit that no log-in has answered yet, with the account's address.
@@ -517,13 +516,17 @@ fn who(row: &dyn Row, first: usize) -> Result<RecipientFacts, StoreError> {
     })
 }
 
-struct StoredContent {
-    trace: Vec<u8>,
-    structure: Vec<u8>,
+pub(crate) struct StoredContent {
+    pub(crate) trace: Vec<u8>,
+    pub(crate) structure: Vec<u8>,
     place: Place,
 }
 
-fn stored_content(sql: &mut dyn Sql, message: i64) -> Result<Option<StoredContent>, StoreError> {
+/// What a message's row keeps for its readers; damaged octets are named.
+pub(crate) fn stored_content(
+    sql: &mut dyn Sql,
+    message: i64,
+) -> Result<Option<StoredContent>, StoreError> {
     sql.first(
         "SELECT trace, structure, content_file, content_offset FROM message WHERE id = $1",
         &[message.into()],

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::Store;
 use crate::commit::Ticket;
-use crate::deposit::{Envelope, MESSAGE_ID_BYTES_MAX, RefusedRecipient, sender_text};
+use crate::deposit::{Envelope, RefusedRecipient, is_usable_field, sender_text};
 use crate::mint::MessageFacts;
 
 /// A submission that gets a final 5xx after its data, or a policy 5xx at MAIL.
@@ -43,7 +43,7 @@ impl Store {
                 Some((digest, size, field)) => (
                     Some(*digest),
                     Some(*size),
-                    field.clone().filter(|field| field.len() <= MESSAGE_ID_BYTES_MAX),
+                    field.clone().filter(|field| is_usable_field(field)),
                 ),
                 None => (None, None, None),
             };
@@ -56,7 +56,7 @@ impl Store {
                 digest,
                 size,
             };
-            act.sql.run(
+            act.sql.put(
                 "INSERT INTO rejection (ulid, contract, message_id_field) VALUES ($1, $2, $3)",
                 &[
                     (&facts.message.to_bytes()).into(),

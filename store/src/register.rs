@@ -201,7 +201,7 @@ impl Act<'_> {
             name => one_line("the name", name)?,
         };
         let id = AccountId(self.sql.integer("SELECT MAX(id) FROM account", &[])? + 1);
-        self.sql.run(
+        self.sql.put(
             "INSERT INTO account (id, address, name, kind, lang, state, login_mark) VALUES ($1, $2, $3, $4, $5, $6, 0)",
             &[
                 id.0.into(),
@@ -249,7 +249,7 @@ impl Act<'_> {
         {
             return Err(StoreError::Exists("an enrolment of this key".into()));
         }
-        self.sql.run(
+        self.sql.put(
             "INSERT INTO enrolment (spki, account, serial, fingerprint, not_after) VALUES ($1, $2, $3, $4, $5)",
             &[
                 spki,

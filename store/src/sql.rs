@@ -1,7 +1,7 @@
 //! The SQL seam: the little that an SQL engine must offer, so that domain logic and SQL are written once.
 //!
 //! Statements are kept to what SQLite and PostgreSQL both speak; parameters are `$1`, `$2`, … ; integers are 64-bit;
-//! times are milliseconds since 1970 (UTC); ids are blobs. Engines differ below this line only.
+//! times are milliseconds since 1970 (UTC); ids are blobs; no text holds NUL, which PostgreSQL cannot keep. Engines differ below this line only.
 
 use crate::StoreError;
 
@@ -126,6 +126,20 @@ pub trait Sql {
     /// Runs a statement; returns the number of rows it changed.
     fn run(&mut self, statement: &str, params: &[Param<'_>]) -> Result<u64, StoreError>;
 
+    /// Runs a statement whose count nobody needs. An engine behind a network sends it and does not wait: if it fails,
+    /// the next call that waits says so, [`settle`](Self::settle) at the latest.
+    fn put(&mut self, statement: &str, params: &[Param<'_>]) -> Result<(), StoreError> {
+        self.run(statement, params).map(drop)
+    }
+
+    /// Waits until everything that was [`put`](Self::put) is done.
+    ///
+    /// # Errors
+    /// Of the first statement that failed.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Runs a query and hands each row to `each`.
     fn rows(
         &mut self,
@@ -205,10 +219,24 @@ pub struct News {
     pub accounts: Vec<i64>,
     /// Contracts, accounts or enrolments changed.
     pub revised: bool,
+    /// Any mailbox may have changed: there were too many to name, or news was missed.
+    pub everything: bool,
 }
 
 /// What takes the news of other nodes; called from a thread of the engine's own, and must not block.
 pub type Heard = Box<dyn Fn(News) + Send + Sync>;
+
+/// An ordinary statement in an engine's own spelling: what stands in braces is a word of its [`Engine::dialect`].
+pub fn spelled(statement: &str, dialect: &[(&str, &str)]) -> String {
+    let mut spelled = statement.to_owned();
+    if statement.contains('{') {
+        let words = dialect.iter().filter(|(word, _)| word.starts_with('{'));
+        for (generic, own) in words {
+            spelled = spelled.replace(generic, own);
+        }
+    }
+    spelled
+}
 
 /// An SQL engine.
 pub trait Engine: Send + Sync {
@@ -226,10 +254,17 @@ pub trait Engine: Send + Sync {
     fn listen(&self, _heard: Heard) -> Result<(), StoreError> {
         Ok(())
     }
+    /// Looks whether the engine's own files hold together. What has checksums of its own does nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] names the first thing that does not.
+    fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Whether nodes on other machines share this database.
     fn shared(&self) -> bool {
         false
     }
-    /// How this engine spells the types of the schema (see [`crate::schema`]).
+    /// How this engine spells what stands in braces, in the schema and in ordinary statements alike (see [`spelled`]).
     fn dialect(&self) -> &'static [(&'static str, &'static str)];
 }

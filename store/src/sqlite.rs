@@ -14,7 +14,7 @@ use checkpoint::Checkpointer;
 
 use crate::StoreError;
 use crate::disk::Ground;
-use crate::sql::{EachRow, Engine, Flow, Param, Row, Sql, Writer};
+use crate::sql::{EachRow, Engine, Flow, Param, Row, Sql, Writer, spelled};
 
 /// The WAL-reset corruption bug was fixed in 3.51.3; an older library must not open the store.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
@@ -36,6 +36,16 @@ const PAGE_BYTES: i64 = 1024;
 
 /// Pages after which the writer copies the WAL back by itself: only if the checkpointing thread cannot keep up.
 const WAL_PAGES_MAX: i64 = 4 * checkpoint::WAL_BYTES / PAGE_BYTES;
+
+const DIALECT: &[(&str, &str)] = &[
+    ("{blob}", "BLOB"),
+    ("{id}", "INTEGER PRIMARY KEY"),
+    ("{int}", "INTEGER"),
+    ("{clustered}", "WITHOUT ROWID"),
+    // One writer at a time: nothing can be locked by another.
+    ("{skip_locked}", ""),
+    ("{now_ms}", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"),
+];
 
 /// SQLite behind the [`Engine`] seam.
 pub struct Sqlite {
@@ -124,13 +134,23 @@ impl Engine for Sqlite {
             .map_err(sql_error)
     }
 
+    fn check(&self) -> Result<(), StoreError> {
+        let mut found = None;
+        self.read(&mut |sql| {
+            found = sql.first("PRAGMA integrity_check(1)", &[], |row| row.string(0))?;
+            Ok(())
+        })?;
+        match found {
+            Some(answer) if answer == "ok" => Ok(()),
+            answer => Err(StoreError::damaged(format!(
+                "database: {}",
+                answer.unwrap_or_default().replace('\n', " ")
+            ))),
+        }
+    }
+
     fn dialect(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("{blob}", "BLOB"),
-            ("{id}", "INTEGER PRIMARY KEY"),
-            ("{int}", "INTEGER"),
-            ("{clustered}", "WITHOUT ROWID"),
-        ]
+        DIALECT
     }
 }
 
@@ -256,7 +276,7 @@ struct Session<'a>(&'a Connection);
 
 /// SQLite counts `$1` by order of appearance; `?1` is a position, as `$1` is in PostgreSQL.
 fn positional(statement: &str) -> String {
-    statement.replace('$', "?")
+    spelled(statement, DIALECT).replace('$', "?")
 }
 
 impl Sql for Session<'_> {

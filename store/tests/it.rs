@@ -2,6 +2,8 @@
 
 #[path = "it/agenda.rs"]
 mod agenda;
+#[path = "it/bucket.rs"]
+mod bucket;
 #[path = "it/contracts.rs"]
 mod contracts;
 #[path = "it/deposit.rs"]
@@ -14,11 +16,25 @@ mod log;
 mod mailboxes;
 #[path = "it/matrix.rs"]
 mod matrix;
+#[path = "it/nodes.rs"]
+mod nodes;
+#[path = "it/objects.rs"]
+mod objects;
+#[path = "it/pairing.rs"]
+mod pairing;
 #[path = "it/post.rs"]
 mod post;
+#[path = "../../tests/harness/postgres.rs"]
+mod postgres;
 #[path = "it/processes.rs"]
 mod processes;
 #[path = "it/reading.rs"]
 mod reading;
+#[path = "../../tests/harness/relay.rs"]
+mod relay;
+#[path = "../../tests/harness/s3.rs"]
+mod s3;
 #[path = "it/samples.rs"]
 mod samples;
+#[path = "it/server.rs"]
+mod server;

@@ -156,6 +156,30 @@ impl Channel {
         Ok(self.buffered.drain(..count).collect())
     }
 
+    /// Everything until the other side closes.
+    pub fn rest(&mut self, within: Duration) -> io::Result<Vec<u8>> {
+        let until = Instant::now() + within;
+        loop {
+            match self.more(until.saturating_duration_since(Instant::now()))? {
+                Some(0) => return Ok(std::mem::take(&mut self.buffered)),
+                Some(_) => {}
+                None => return Err(ErrorKind::TimedOut.into()),
+            }
+        }
+    }
+
+    /// Everything up to the end; `None` if it does not end in time.
+    pub fn to_end(&mut self, within: Duration) -> io::Result<Option<Vec<u8>>> {
+        let until = Instant::now() + within;
+        loop {
+            match self.more(until.saturating_duration_since(Instant::now()))? {
+                Some(0) => return Ok(Some(std::mem::take(&mut self.buffered))),
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
     /// Reads what there is: how much, 0 at the end, `None` if nothing came in time. A connection that was reset has
     /// ended too.
     fn more(&mut self, within: Duration) -> io::Result<Option<usize>> {

@@ -109,6 +109,38 @@ impl Post {
         (post, devices)
     }
 
+    /// Another node of this post, on another machine as it were: the same configuration in a directory of its own, with no
+    /// key of log or seal and no data, listening on an address of its own.
+    pub fn beside(&self) -> Self {
+        let node = Self {
+            domain: self.domain.clone(),
+            host: self.host.clone(),
+            address: own_address(),
+            directory: tempfile::tempdir().unwrap(),
+            server: None,
+            environment: Vec::new(),
+        };
+        for folder in ["", "keys", "pki"] {
+            let (from, to) = (self.root().join(folder), node.root().join(folder));
+            std::fs::create_dir(&to).unwrap();
+            for entry in std::fs::read_dir(from).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+                let stays = ["log.", "seal."].iter().any(|key| name.starts_with(key));
+                if path.is_file() && !stays {
+                    std::fs::copy(&path, to.join(name)).unwrap();
+                }
+            }
+        }
+        let text = std::fs::read_to_string(node.config()).unwrap();
+        let text = text.replace(
+            &format!("\"{}:", self.address),
+            &format!("\"{}:", node.address),
+        );
+        std::fs::write(node.config(), text).unwrap();
+        node
+    }
+
     /// What `init` wrote.
     pub fn root(&self) -> PathBuf {
         self.directory.path().join("post")

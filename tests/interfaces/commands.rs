@@ -199,8 +199,8 @@ fn only_what_is_built_is_in_the_help() {
     let post = Post::new();
     let help = post.must(&["--help"]);
     for command in [
-        "init", "serve", "demo", "bench", "contract", "account", "evidence", "log", "queue",
-        "monitor", "verify", "audit",
+        "init", "serve", "signer", "demo", "bench", "contract", "account", "evidence", "log",
+        "queue", "monitor", "verify", "audit",
     ] {
         assert!(
             help.lines()
@@ -211,7 +211,6 @@ fn only_what_is_built_is_in_the_help() {
     for later in [
         "witness",
         "rule",
-        "signer",
         "import",
         "statement",
         "forward",

@@ -133,7 +133,28 @@ fn configuration_is_looked_for_and_its_faults_are_named() {
         ),
         (
             good.replace("engine = \"sqlite\"", "engine = \"postgres\""),
-            "store.engine",
+            "store.connection",
+        ),
+        (
+            good.replace("connection_file = \"\"", "connection_file = \"absent\"")
+                .replace("engine = \"sqlite\"", "engine = \"postgres\""),
+            "store.connection_file",
+        ),
+        (
+            good.replace("engine = \"sqlite\"", "engine = \"postgres\"")
+                .replace(
+                    "connection = \"\"",
+                    "connection = \"host=/nowhere user=knik password=secret\"",
+                ),
+            "database \"knik\" at /nowhere",
+        ),
+        (
+            good.replace("kind = \"segments\"", "kind = \"s3\""),
+            "content.endpoint",
+        ),
+        (
+            good.replace("kind = \"segments\"", "kind = \"tape\""),
+            "content.kind",
         ),
         (
             good.replace("[store]\n", "[store]\nengin = \"sqlite\"\n"),

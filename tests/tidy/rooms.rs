@@ -9,8 +9,9 @@ use super::tree;
 const ARCHITECTURE: &str = "docs/ARCHITECTURE.md";
 
 /// What else may depend on tokio would let I/O into the pure rooms.
-const TOKIO_CRATES: [&str; 4] = [
+const TOKIO_CRATES: [&str; 5] = [
     "Cargo.toml",
+    "store/Cargo.toml",
     "smtpd/Cargo.toml",
     "imapd/Cargo.toml",
     "webd/Cargo.toml",

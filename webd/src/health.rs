@@ -1,6 +1,7 @@
 //! Whether the store is well and the log keeps its promise.
 //!
-//! The lag is the age of the oldest evidence that no signed checkpoint covers: what a sender would complain about. It
+//! The lag is the age of the oldest evidence that no signed checkpoint covers: what a sender would complain about. It is
+//! reckoned from the log's head in the database, so that every node says the same. It
 //! grows while the signer is away, the clock is not synced or the disk is stuck, whichever process is at fault.
 
 use std::sync::{Mutex, PoisonError};
@@ -42,8 +43,10 @@ pub struct Health {
     pub store: StoreState,
     /// How the log is.
     pub log: LogState,
-    /// Leaves under the published checkpoint.
+    /// Leaves under the log's head, whichever node had it signed.
     pub published: u64,
+    /// Leaves under the checkpoint that this node serves; it follows the head.
+    pub served: u64,
     /// Evidence that is not under it yet.
     pub pending: u64,
     /// The age of the oldest of these; nothing when none waits.
@@ -74,6 +77,7 @@ impl Health {
                     LogState::Unreadable => "unreadable",
                 },
                 "published": self.published,
+                "served": self.served,
                 "pending": self.pending,
                 "lag_ms": u64::try_from(self.lag.as_millis()).unwrap_or(u64::MAX),
             },
@@ -120,11 +124,12 @@ impl Doctor {
             store: StoreState::Fine,
             log: LogState::Fine,
             published: 0,
+            served: 0,
             pending: 0,
             lag: Duration::ZERO,
         };
         match self.files.checkpoint() {
-            Ok(found) => health.published = found.map_or(0, |(_, checkpoint)| checkpoint.size),
+            Ok(found) => health.served = found.map_or(0, |(_, checkpoint)| checkpoint.size),
             Err(error) => {
                 tracing::warn!(%error, "the published checkpoint cannot be read");
                 health.log = LogState::Unreadable;
@@ -142,8 +147,14 @@ impl Doctor {
         health
     }
 
-    /// What waits to be published, and for how long.
+    /// What waits to be published, by any node, and for how long.
     fn waiting(&self, health: &mut Health) -> Result<(), store::StoreError> {
+        let head = self
+            .store
+            .log_head()?
+            .map_or(0, |head| head.checkpoint.size);
+        // A store of an earlier version has a head once it was published again.
+        health.published = head.max(health.served);
         let have = self.store.evidence_count()?;
         health.pending = have.saturating_sub(health.published);
         if health.pending > 0
@@ -192,6 +203,11 @@ impl Figures for Doctor {
             "knik_log_published_leaves",
             "Events under the published checkpoint.",
             health.published as f64,
+        );
+        out.gauge(
+            "knik_log_served_leaves",
+            "Events under the checkpoint that this node serves.",
+            health.served as f64,
         );
         out.gauge(
             "knik_log_pending_events",

@@ -1,4 +1,4 @@
-//! The driver: accept loops, one task per connection, shutdown. Here and below is all of tokio.
+//! The driver: one task per connection, shutdown. Here and below is all of tokio.
 //!
 //! | module | what |
 //! |---|---|
@@ -10,6 +10,7 @@ pub mod admission;
 pub mod connection;
 pub mod counters;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -19,8 +20,8 @@ use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
 use store::Store;
 use store::log::LogFiles;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::figures::Figures;
@@ -30,8 +31,8 @@ use crate::pages;
 use admission::Admission;
 use counters::{Counters, count};
 
-/// After an accept that failed for want of descriptors: long enough for some to come back.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections, each with the address of who speaks on it.
+pub type Arrivals = mpsc::Receiver<(TcpStream, SocketAddr)>;
 
 /// Sent to who is turned away on a plain connection.
 const TURNED_AWAY: &[u8] =
@@ -123,26 +124,18 @@ impl Webd {
 
     /// Plain HTTP, until `shutdown` becomes true or its sender is gone; then running answers are finished, for at most
     /// [`FINISH_TIMEOUT`].
-    pub async fn serve_plain(
-        self: Arc<Self>,
-        listener: TcpListener,
-        shutdown: watch::Receiver<bool>,
-    ) {
-        self.serve(listener, false, shutdown).await;
+    pub async fn serve_plain(self: Arc<Self>, arrivals: Arrivals, shutdown: watch::Receiver<bool>) {
+        self.serve(arrivals, false, shutdown).await;
     }
 
     /// HTTP over TLS, likewise. Without a [`Options::tls`] every connection is closed.
-    pub async fn serve_tls(
-        self: Arc<Self>,
-        listener: TcpListener,
-        shutdown: watch::Receiver<bool>,
-    ) {
-        self.serve(listener, true, shutdown).await;
+    pub async fn serve_tls(self: Arc<Self>, arrivals: Arrivals, shutdown: watch::Receiver<bool>) {
+        self.serve(arrivals, true, shutdown).await;
     }
 
     async fn serve(
         self: Arc<Self>,
-        listener: TcpListener,
+        mut arrivals: Arrivals,
         secure: bool,
         mut shutdown: watch::Receiver<bool>,
     ) {
@@ -150,12 +143,9 @@ impl Webd {
         let mut connections = JoinSet::new();
         while !*shutdown.borrow() {
             tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((socket, _)) => self.take(&mut connections, socket, (secure, &router), &shutdown),
-                    Err(error) => {
-                        tracing::warn!(kind = ?error.kind(), "no connection could be taken");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
+                arrived = arrivals.recv() => match arrived {
+                    Some(arrived) => self.take(&mut connections, arrived, (secure, &router), &shutdown),
+                    None => break,
                 },
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
                 changed = shutdown.changed() => if changed.is_err() {
@@ -163,7 +153,7 @@ impl Webd {
                 },
             }
         }
-        drop(listener);
+        drop(arrivals);
         // Each connection has its own limit for finishing; a second more is for their tasks to end.
         let all = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(FINISH_TIMEOUT + Duration::from_secs(1), all)
@@ -178,15 +168,12 @@ impl Webd {
     fn take(
         self: &Arc<Self>,
         connections: &mut JoinSet<()>,
-        socket: TcpStream,
+        (socket, peer): (TcpStream, SocketAddr),
         (secure, router): (bool, &Router),
         shutdown: &watch::Receiver<bool>,
     ) {
-        let Ok(peer) = socket.peer_addr() else {
-            return;
-        };
         count(&self.counters.connections);
-        let Some(place) = self.admission.enter(peer.ip()) else {
+        let Some(place) = self.admission.enter(peer.ip().to_canonical()) else {
             count(&self.counters.turned_away);
             if !secure {
                 // Whatever fits into the socket's own buffer; a flood is not waited for.

@@ -1,7 +1,7 @@
 //! One connection from its handshake to its end.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -49,6 +49,8 @@ struct Connection {
     stir: Arc<Notify>,
     watch: Option<WatchGuard>,
     shutdown: watch::Receiver<bool>,
+    /// Whether the socket's other end is the holder's own; else only a later command shows that they have our answers.
+    is_direct: bool,
     times: Times,
 }
 
@@ -63,10 +65,13 @@ struct Times {
 pub async fn run(
     imapd: Arc<Imapd>,
     socket: TcpStream,
-    peer: IpAddr,
+    from: SocketAddr,
     (entrance, place): (Entrance, Place),
     shutdown: watch::Receiver<bool>,
 ) {
+    // Where somebody stands between, that one's TCP acknowledges.
+    let is_direct = socket.peer_addr().is_ok_and(|peer| peer == from);
+    let peer = from.ip().to_canonical();
     if entrance == Entrance::StartTls {
         let Some(place) = place.into_session() else {
             count(&imapd.counters.turned_away);
@@ -80,7 +85,8 @@ pub async fn run(
             peer,
         };
         let guard = Guard::new(Arc::clone(&imapd), peer, Vec::new());
-        let connection = Connection::new(imapd, door, (guard, Bearer::Nobody), place, shutdown);
+        let mut connection = Connection::new(imapd, door, (guard, Bearer::Nobody), place, shutdown);
+        connection.is_direct = is_direct;
         connection.plain(socket).await;
         return;
     }
@@ -102,6 +108,7 @@ pub async fn run(
         peer,
     };
     let mut connection = Connection::new(imapd, door, (guard, bearer), place, shutdown);
+    connection.is_direct = is_direct;
     connection.converse_to_the_end(stream).await;
 }
 
@@ -122,6 +129,7 @@ impl Connection {
             stir: Arc::default(),
             watch: None,
             shutdown,
+            is_direct: true,
             times: Times {
                 login_by: now + imapd.house().limits.unauthenticated_timeout,
                 heard: now,
@@ -181,6 +189,7 @@ impl Connection {
                     dry = false;
                 }
                 Next::Pause(pause) => sleep(pause).await,
+                Next::Acknowledge if !self.is_direct => self.session.unacknowledged(),
                 Next::Acknowledge => {
                     if !self
                         .settle(wire, self.imapd.house().limits.write_timeout)
@@ -191,14 +200,14 @@ impl Connection {
                 }
                 Next::StartTls => return Ok(End::StartTls),
                 Next::Close => {
-                    if self.session.awaits_acknowledgement() && self.settle(wire, LAST_WAIT).await {
+                    if self.awaits() && self.settle(wire, LAST_WAIT).await {
                         continue;
                     }
                     return Ok(End::Over);
                 }
                 Next::Read if ended => {
                     // The peer sends no more; what it was sent may still be acknowledged, and is recorded then.
-                    if self.session.awaits_acknowledgement() && self.settle(wire, LAST_WAIT).await {
+                    if self.awaits() && self.settle(wire, LAST_WAIT).await {
                         continue;
                     }
                     return Ok(End::Over);
@@ -215,7 +224,7 @@ impl Connection {
         buffer: &mut [u8],
         dry: &mut bool,
     ) -> io::Result<bool> {
-        let awaits = self.session.awaits_acknowledgement();
+        let awaits = self.awaits();
         if awaits && is_acknowledged(wire) {
             self.session.acknowledged();
             return Ok(false);
@@ -249,6 +258,11 @@ impl Connection {
             }
         }
         Ok(false)
+    }
+
+    /// Whether something waits for the socket's other end to acknowledge it, and that would say something.
+    fn awaits(&self) -> bool {
+        self.is_direct && self.session.awaits_acknowledgement()
     }
 
     /// Waits until everything written is acknowledged; false: it was not in time.

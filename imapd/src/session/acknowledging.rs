@@ -69,6 +69,11 @@ impl Acknowledging {
         self.settled.append(&mut self.sent);
     }
 
+    /// Nobody will say whether the peer has what is on the socket.
+    pub fn forget(&mut self) {
+        self.sent.clear();
+    }
+
     /// Whether something on the socket is not acknowledged.
     #[must_use]
     pub fn is_waiting(&self) -> bool {

@@ -163,6 +163,11 @@ impl Session {
         self.acknowledging.is_waiting()
     }
 
+    /// What was written so far will not be known to be acknowledged: nothing is claimed of it, and another FETCH may.
+    pub fn unacknowledged(&mut self) {
+        self.acknowledging.forget();
+    }
+
     /// The peer has acknowledged everything that was written.
     pub fn acknowledged(&mut self) {
         self.acknowledging.settle();

@@ -88,6 +88,13 @@ impl Reply {
                 "UNAVAILABLE",
                 "There is no room at the moment, try again later",
             ),
+            StoreError::Unavailable(why) => {
+                tracing::warn!(%why, "an act of a session cannot be done now");
+                Self::no(
+                    "UNAVAILABLE",
+                    "Not available at the moment, try again later",
+                )
+            }
             other => {
                 tracing::error!(error = %chain(other), "an act of a session failed");
                 Self::no("SERVERBUG", "Something is wrong here; it has been noted")

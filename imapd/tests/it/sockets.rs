@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use imapd::serve::Arrivals;
 use imapd::{Imapd, Limits};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -13,7 +14,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Stream
 use store::evidence::Query;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::post::Post;
 use crate::script::CertificateSetup;
@@ -77,8 +78,10 @@ impl Served {
             imaps_listener.local_addr().unwrap(),
             imap_listener.local_addr().unwrap(),
         );
-        runtime.spawn(Arc::clone(&imapd).serve_tls(imaps_listener, shutdown.subscribe()));
-        runtime.spawn(Arc::clone(&imapd).serve_starttls(imap_listener, shutdown.subscribe()));
+        let imaps_arrivals = arriving(&runtime, imaps_listener);
+        let imap_arrivals = arriving(&runtime, imap_listener);
+        runtime.spawn(Arc::clone(&imapd).serve_tls(imaps_arrivals, shutdown.subscribe()));
+        runtime.spawn(Arc::clone(&imapd).serve_starttls(imap_arrivals, shutdown.subscribe()));
         Self {
             post,
             imapd,
@@ -347,4 +350,20 @@ fn one_address_cannot_take_all_places_and_silence_ends() {
     assert_eq!(with("* BYE nothing was heard for too long"), 3, "{ends:?}");
     drop(logged_in);
     drop(served.client(Some("ann")));
+}
+
+/// What comes in on a listener, as the program hands it over.
+fn arriving(runtime: &Runtime, listener: TcpListener) -> Arrivals {
+    let (sender, arrivals) = mpsc::channel(64);
+    runtime.spawn(async move {
+        loop {
+            let arrived = tokio::select! {
+                () = sender.closed() => return,
+                arrived = listener.accept() => arrived.unwrap(),
+            };
+            // Where nobody takes it any more, the next turn ends.
+            let _ = sender.send(arrived).await;
+        }
+    });
+    arrivals
 }

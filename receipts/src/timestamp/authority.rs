@@ -6,7 +6,7 @@ use mail::{Digest, Timestamp};
 use super::{Request, TST_INFO, Token, info::Accuracy, read_request};
 use crate::cms::asn1::{self, BIT_STRING, INTEGER, UTF8_STRING};
 use crate::cms::{self, Attributes};
-use crate::seal::Seal;
+use crate::seal::{Seal, Statement};
 
 /// The policy of the built-in authority, below a UUID of its own (X.667): "the time is the operator's own; trust nothing
 /// to it".
@@ -61,11 +61,12 @@ impl<S: Seal> Authority<S> {
         }
         let info = tst_info(&request, time, serial);
         let chain = self.seal.chain();
-        let attributes = Attributes::of(&TST_INFO, &Digest::of(&info), chain, time);
+        let digest = Digest::of(&info);
+        let attributes = Attributes::of(&TST_INFO, &digest, chain, time);
         let attributes = attributes.ok_or(SYSTEM_FAILURE)?;
         let signature = self
             .seal
-            .sign(&attributes.to_sign())
+            .seal(&Statement::time_stamp(digest, time))
             .map_err(|_| SYSTEM_FAILURE)?;
         let shown = if request.certificates { chain } else { &[] };
         let content = (&TST_INFO, Some(info.as_slice()));

@@ -17,7 +17,7 @@ use store::{Actor, Store};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -58,7 +58,7 @@ pub async fn server(limits: Limits) -> Server {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
     let smtpd = Smtpd::new(store.clone(), limits, Some(Arc::new(tls)));
-    let task = tokio::spawn(Arc::clone(&smtpd).serve(listener, stopped));
+    let task = tokio::spawn(Arc::clone(&smtpd).serve(arriving(listener), stopped));
     Server {
         store,
         smtpd,
@@ -68,6 +68,22 @@ pub async fn server(limits: Limits) -> Server {
         certificate,
         _directory: directory,
     }
+}
+
+/// What comes in on a listener, as the program hands it over.
+fn arriving(listener: TcpListener) -> mpsc::Receiver<(TcpStream, SocketAddr)> {
+    let (sender, arrivals) = mpsc::channel(64);
+    tokio::spawn(async move {
+        loop {
+            let arrived = tokio::select! {
+                () = sender.closed() => return,
+                arrived = listener.accept() => arrived.unwrap(),
+            };
+            // Where nobody takes it any more, the next turn ends.
+            let _ = sender.send(arrived).await;
+        }
+    });
+    arrivals
 }
 
 fn contract(store: &Store, client_cert: Option<Digest>) -> Contract {

@@ -17,7 +17,7 @@ use mail::report::{
 use mail::structure::Structure;
 use receipts::event::{Event, EventName};
 use receipts::receipt_mail::{self, Evidence, MailKind, SignedReceipt};
-use receipts::seal::SoftSeal;
+use receipts::seal::Seal;
 use receipts::texts::{self, Form, Told};
 use store::Store;
 use store::agenda::{Asked, Duty, Task};
@@ -37,7 +37,7 @@ pub struct Desk<'a> {
     /// Where the events are.
     pub store: &'a Store,
     /// What receipts are sealed with.
-    pub seal: &'a SoftSeal,
+    pub seal: &'a dyn Seal,
 }
 
 /// One task with all that its letters need.

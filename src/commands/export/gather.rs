@@ -18,7 +18,7 @@ use crate::commands::evidence::{issuer, sealed_xml};
 use crate::commands::stamped;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
-use crate::keys;
+use crate::signer;
 
 /// A bundle, and what is to be said about it.
 pub struct Gathered {
@@ -53,7 +53,7 @@ impl Gathered {
     ) -> Outcome<Self> {
         let mut left_out = BTreeSet::new();
         let receipts = receipts(store, records, anchors, &mut left_out)?;
-        let (seal, issuer) = (keys::seal(config)?, issuer(config));
+        let (seal, issuer) = (signer::seal(config)?, issuer(config));
         let mut stamps = BTreeMap::new();
         let mut items = Vec::with_capacity(records.len());
         let mut stamped = 0;
@@ -63,7 +63,7 @@ impl Gathered {
                 item.map_err(|e| Failure::doing(format!("evidence {}", record.event.id), &e))?;
             item.xml = match receipts.evidence.get(&record.event.id.to_string()) {
                 Some(xml) => Some(xml.clone()),
-                None => sealed_xml(record, &issuer, &seal, store)?,
+                None => sealed_xml(record, &issuer, seal.as_ref(), store)?,
             };
             let (proof, stamp) = proof(store, record.log_index(), anchors, &mut left_out)?;
             item.proof = Some(proof);

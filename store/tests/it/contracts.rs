@@ -4,7 +4,16 @@ use mail::time::Timestamp;
 use receipts::event::EventName;
 use store::evidence::Query;
 
+use crate::pairing::{Pairing, every_pairing};
 use crate::post::{Post, new_contract, operator};
+
+every_pairing! {
+    the_gate_knows_a_sender_by_its_address_alone,
+    a_contract_is_suspended_resumed_and_ended_and_each_is_evidence,
+    an_address_is_one_senders_until_the_contract_ends,
+    a_contract_is_open_within_its_dates_only,
+    what_a_contract_cannot_be_is_refused_by_name,
+}
 
 fn whose(post: &Post, peer: &str) -> Option<String> {
     let peer: IpAddr = peer.parse().unwrap();
@@ -14,9 +23,8 @@ fn whose(post: &Post, peer: &str) -> Option<String> {
         .map(|contract| contract.name)
 }
 
-#[test]
-fn the_gate_knows_a_sender_by_its_address_alone() {
-    let post = Post::new();
+fn the_gate_knows_a_sender_by_its_address_alone(pairing: Pairing) {
+    let post = Post::new(pairing);
     let add = |name, network| {
         let new = new_contract(name, network);
         post.store.add_contract(operator(), new).wait().unwrap().0
@@ -42,9 +50,8 @@ fn the_gate_knows_a_sender_by_its_address_alone() {
     }
 }
 
-#[test]
-fn a_contract_is_suspended_resumed_and_ended_and_each_is_evidence() {
-    let post = Post::new();
+fn a_contract_is_suspended_resumed_and_ended_and_each_is_evidence(pairing: Pairing) {
+    let post = Post::new(pairing);
     let id = post.contract.id;
     let store = &post.store;
     let before = store.revision();
@@ -86,9 +93,8 @@ fn a_contract_is_suspended_resumed_and_ended_and_each_is_evidence() {
     store.audit().unwrap();
 }
 
-#[test]
-fn an_address_is_one_senders_until_the_contract_ends() {
-    let post = Post::new();
+fn an_address_is_one_senders_until_the_contract_ends(pairing: Pairing) {
+    let post = Post::new(pairing);
     let add = || {
         post.store
             .add_contract(operator(), new_contract("Other", "127.0.0.2/32"))
@@ -104,9 +110,8 @@ fn an_address_is_one_senders_until_the_contract_ends() {
     assert_eq!(whose(&post, "127.0.0.2").as_deref(), Some("Other"));
 }
 
-#[test]
-fn a_contract_is_open_within_its_dates_only() {
-    let post = Post::new();
+fn a_contract_is_open_within_its_dates_only(pairing: Pairing) {
+    let post = Post::new(pairing);
     let now = post.store.now().as_millis();
     for (network, from, until, open) in [
         ("10.0.0.1/32", Some(now + 100_000), None, false),
@@ -127,9 +132,8 @@ fn a_contract_is_open_within_its_dates_only() {
     }
 }
 
-#[test]
-fn what_a_contract_cannot_be_is_refused_by_name() {
-    let post = Post::new();
+fn what_a_contract_cannot_be_is_refused_by_name(pairing: Pairing) {
+    let post = Post::new(pairing);
     let refused = |change: &dyn Fn(&mut store::contracts::NewContract)| {
         let mut new = new_contract("Name", "10.0.0.9/32");
         change(&mut new);

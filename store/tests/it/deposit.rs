@@ -5,11 +5,21 @@ use store::evidence::Query;
 use store::refuse::Rejection;
 use store::view::Flags;
 
-use crate::post::{Post, letter, open};
+use crate::pairing::{Pairing, every_pairing};
+use crate::post::{Post, letter};
 
-#[test]
-fn a_letter_is_placed_with_its_evidence_and_reads_back_as_accepted() {
-    let post = Post::new();
+every_pairing! {
+    a_nul_in_the_message_id_is_no_message_id,
+    a_letter_is_placed_with_its_evidence_and_reads_back_as_accepted,
+    a_large_letter_has_a_file_of_its_own_and_survives_a_restart,
+    resubmission_is_judged_per_recipient,
+    refusals_are_evidence_with_their_recipients,
+    many_senders_at_once_share_syncs_and_lose_nothing,
+    damaged_content_is_named_and_never_served,
+}
+
+fn a_letter_is_placed_with_its_evidence_and_reads_back_as_accepted(pairing: Pairing) {
+    let post = Post::new(pairing);
     let (one, two) = (post.account("1111111111"), post.account("2222222222"));
     let octets = letter("a", 5_000);
     let accepted = post.deposit(&octets, &[&one, &two, &one]).unwrap();
@@ -49,9 +59,8 @@ fn a_letter_is_placed_with_its_evidence_and_reads_back_as_accepted() {
     post.store.audit().unwrap();
 }
 
-#[test]
-fn a_large_letter_has_a_file_of_its_own_and_survives_a_restart() {
-    let post = Post::new();
+fn a_large_letter_has_a_file_of_its_own_and_survives_a_restart(pairing: Pairing) {
+    let post = Post::new(pairing);
     let one = post.account("1111111111");
     let octets = letter("large", 1_500_000);
     let accepted = post.deposit(&octets, &[&one]).unwrap();
@@ -61,16 +70,36 @@ fn a_large_letter_has_a_file_of_its_own_and_survives_a_restart() {
         octets
     );
     post.store.close();
-    let again = open(post.dir.path());
+    let again = post.home.open();
     assert_eq!(again.sweep().unwrap(), 0);
     assert_eq!(again.original(accepted.message).unwrap().unwrap(), octets);
     again.audit().unwrap();
 }
 
+fn a_nul_in_the_message_id_is_no_message_id(pairing: Pairing) {
+    let post = Post::new(pairing);
+    let one = post.account("1111111111");
+    let octets = b"Message-ID: <a\0b@agency.test>\r\n\r\nbody\r\n";
+    let first = post.deposit(octets, &[&one]).unwrap();
+    assert!(!post.deposit(octets, &[&one]).unwrap().repeated);
+    assert_eq!(post.store.original(first.message).unwrap().unwrap(), octets);
+    let rejection = Rejection {
+        contract: post.contract.id,
+        actor: receipts::actor::Actor::new(receipts::actor::ActorKind::Sender),
+        envelope: post.submission(octets, &[&one]).envelope.clone(),
+        recipients: Vec::new(),
+        refused: Vec::new(),
+        content: Some((Digest::of(octets), 40, Some("<a\0b@agency.test>".into()))),
+        reason: Reason::RA05,
+        reply: "552 5.3.4 too large".into(),
+    };
+    post.store.refuse(rejection).wait().unwrap();
+    post.store.audit().unwrap();
+}
+
 /// (what is sent again, to whom) → (same id, placed): law 7.
-#[test]
-fn resubmission_is_judged_per_recipient() {
-    let post = Post::new();
+fn resubmission_is_judged_per_recipient(pairing: Pairing) {
+    let post = Post::new(pairing);
     let (one, two) = (post.account("1111111111"), post.account("2222222222"));
     let octets = letter("again", 500);
     let first = post.deposit(&octets, &[&one]).unwrap();
@@ -110,9 +139,8 @@ fn resubmission_is_judged_per_recipient() {
     post.store.audit().unwrap();
 }
 
-#[test]
-fn refusals_are_evidence_with_their_recipients() {
-    let post = Post::new();
+fn refusals_are_evidence_with_their_recipients(pairing: Pairing) {
+    let post = Post::new(pairing);
     let one = post.account("1111111111");
     let octets = letter("refused", 500);
     let mut submission = post.submission(&octets, &[&one]);
@@ -161,11 +189,10 @@ fn refusals_are_evidence_with_their_recipients() {
     post.store.audit().unwrap();
 }
 
-#[test]
-fn many_senders_at_once_share_syncs_and_lose_nothing() {
+fn many_senders_at_once_share_syncs_and_lose_nothing(pairing: Pairing) {
     const THREADS: usize = 20;
     const EACH: usize = 10;
-    let post = Post::new();
+    let post = Post::new(pairing);
     let accounts: Vec<_> = (0..5)
         .map(|n| post.account(&format!("111111111{n}")))
         .collect();
@@ -196,13 +223,12 @@ fn many_senders_at_once_share_syncs_and_lose_nothing() {
     assert_eq!(report.messages, (THREADS * EACH) as u64);
 }
 
-#[test]
-fn damaged_content_is_named_and_never_served() {
+fn damaged_content_is_named_and_never_served(pairing: Pairing) {
     use std::io::{Read, Seek, SeekFrom, Write};
-    let post = Post::new();
+    let post = Post::new(pairing);
     let one = post.account("1111111111");
     let accepted = post.deposit(&letter("damaged", 900), &[&one]).unwrap();
-    let content = post.dir.path().join("data/content");
+    let content = post.home.dir.path().join("data/content");
     let segment = std::fs::read_dir(content)
         .unwrap()
         .next()

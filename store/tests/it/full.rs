@@ -7,12 +7,12 @@ use std::process::Command;
 
 use receipts::actor::{Actor, ActorKind};
 use receipts::event::EventName;
-use store::StoreError;
-use store::contracts::NewContract;
 use store::reading::{Acknowledged, Wanted};
 use store::reserve::{RESERVE_BYTES, ROOM_BYTES_MIN};
+use store::{Options, Store, StoreError};
 
-use crate::post::{Post, letter, new_contract, open, operator};
+use crate::pairing::{Home, Pairing};
+use crate::post::{Post, letter};
 
 /// A mounted tmpfs, unmounted when dropped.
 struct Disk(tempfile::TempDir);
@@ -64,15 +64,13 @@ fn a_full_disk_takes_no_letter_and_reading_goes_on() {
         eprintln!("skipped: mounting a small file system needs root");
         return;
     };
-    let store = open(disk.0.path());
-    let new: NewContract = new_contract("Agency", "127.0.0.2/32");
-    let (contract, _) = store.add_contract(operator(), new).wait().unwrap();
-    // The post's own folder is elsewhere; only its store is on the small disk.
-    let post = Post {
-        store,
-        contract,
-        dir: tempfile::tempdir().unwrap(),
-    };
+    let home = Home::new(Pairing::SqliteSegments);
+    // Only its store is on the small disk.
+    let store = Store::open(Options {
+        dir: disk.0.path().join("data"),
+        ..home.options()
+    });
+    let post = Post::over(home, store.unwrap());
     let account = post.account("1111111111");
     let reserve = disk.0.path().join("data/reserve");
     assert_eq!(fs::metadata(&reserve).unwrap().len(), RESERVE_BYTES);

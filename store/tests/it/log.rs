@@ -1,6 +1,5 @@
 use std::error::Error;
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -11,11 +10,20 @@ use store::log::{CheckpointSigner, Log, LogError};
 use store::stamps::Stamp;
 use store::{Options, Store};
 
-use crate::post::{Post, letter, open, operator};
+use crate::pairing::{Home, Pairing, every_pairing};
+use crate::post::{Post, letter, operator};
+
+every_pairing! {
+    evidence_is_published_and_every_event_is_proved,
+    lost_or_damaged_tiles_are_written_again_from_the_evidence,
+    a_restored_backup_never_forks_the_log,
+    receiving_goes_on_when_the_clock_is_set_back_but_nothing_is_signed,
+    an_earlier_stamped_checkpoint_still_proves_what_is_under_it,
+}
 
 pub struct Signer {
     key: SigningKey,
-    last: Option<SignedCheckpoint>,
+    pub last: Option<SignedCheckpoint>,
 }
 
 impl Signer {
@@ -49,22 +57,8 @@ impl CheckpointSigner for Signer {
     }
 }
 
-fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_dir(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-#[test]
-fn evidence_is_published_and_every_event_is_proved() {
-    let post = Post::new();
+fn evidence_is_published_and_every_event_is_proved(pairing: Pairing) {
+    let post = Post::new(pairing);
     let account = post.account("1111111111");
     let mut signer = Signer::new();
     let mut log = Log::open(&post.store);
@@ -93,9 +87,8 @@ fn evidence_is_published_and_every_event_is_proved() {
     assert_eq!(report.published, report.events);
 }
 
-#[test]
-fn lost_or_damaged_tiles_are_written_again_from_the_evidence() {
-    let post = Post::new();
+fn lost_or_damaged_tiles_are_written_again_from_the_evidence(pairing: Pairing) {
+    let post = Post::new(pairing);
     let account = post.account("1111111111");
     let mut signer = Signer::new();
     for n in 0..150 {
@@ -106,7 +99,7 @@ fn lost_or_damaged_tiles_are_written_again_from_the_evidence() {
         .advance(&mut signer)
         .unwrap()
         .unwrap();
-    let dir = post.dir.path().join("data/log");
+    let dir = post.home.dir.path().join("data/log");
     fs::remove_file(dir.join("tile/0/000")).unwrap();
     fs::remove_file(dir.join("checkpoint")).unwrap();
     assert!(
@@ -133,19 +126,24 @@ fn lost_or_damaged_tiles_are_written_again_from_the_evidence() {
     post.store.audit().unwrap();
 }
 
-#[test]
-fn a_restored_backup_never_forks_the_log() {
-    let post = Post::new();
+fn a_restored_backup_never_forks_the_log(pairing: Pairing) {
+    let post = Post::new(pairing);
     let account = post.account("1111111111");
     let mut signer = Signer::new();
     post.deposit(&letter("a", 200), &[&account]).unwrap();
     Log::open(&post.store).advance(&mut signer).unwrap();
-    post.store.close();
-    let old = tempfile::tempdir().unwrap();
-    copy_dir(post.dir.path(), old.path());
+    let Post { store, home, .. } = post;
+    store.close();
+    drop(store);
+    let old = home.copy();
 
-    let store = open(post.dir.path());
-    let newer = Post { store, ..post };
+    let store = home.open();
+    let contract = post.contract;
+    let newer = Post {
+        store,
+        home,
+        contract,
+    };
     newer.deposit(&letter("b", 200), &[&account]).unwrap();
     newer.deposit(&letter("c", 200), &[&account]).unwrap();
     Log::open(&newer.store)
@@ -153,7 +151,7 @@ fn a_restored_backup_never_forks_the_log() {
         .unwrap()
         .unwrap();
 
-    let restored = open(old.path());
+    let restored = old.open();
     let behind = Log::open(&restored).advance(&mut signer).unwrap_err();
     assert!(matches!(behind, LogError::Behind { .. }), "{behind}");
     for n in 0..6 {
@@ -164,28 +162,16 @@ fn a_restored_backup_never_forks_the_log() {
     assert!(matches!(fork, LogError::Fork { .. }), "{fork}");
 }
 
-#[test]
-fn receiving_goes_on_when_the_clock_is_set_back_but_nothing_is_signed() {
-    let dir = tempfile::tempdir().unwrap();
+fn receiving_goes_on_when_the_clock_is_set_back_but_nothing_is_signed(pairing: Pairing) {
+    let home = Home::new(pairing);
     let wall = Arc::new(AtomicI64::new(1_795_000_000_000));
     let source = Arc::clone(&wall);
     let store = Store::open(Options {
         clock: Some(Arc::new(move || source.load(Ordering::SeqCst))),
-        ..Options::embedded(dir.path().join("data"), "mx.post.test", crate::post::DOMAIN)
+        ..home.options()
     })
     .unwrap();
-    let (contract, _) = store
-        .add_contract(
-            operator(),
-            crate::post::new_contract("Agency", "127.0.0.2/32"),
-        )
-        .wait()
-        .unwrap();
-    let post = Post {
-        store,
-        contract,
-        dir,
-    };
+    let post = Post::over(home, store);
     let account = post.account("1111111111");
     wall.fetch_sub(3_600_000, Ordering::SeqCst);
     post.deposit(&letter("held", 200), &[&account]).unwrap();
@@ -211,9 +197,8 @@ fn receiving_goes_on_when_the_clock_is_set_back_but_nothing_is_signed() {
     post.store.audit().unwrap();
 }
 
-#[test]
-fn an_earlier_stamped_checkpoint_still_proves_what_is_under_it() {
-    let post = Post::new();
+fn an_earlier_stamped_checkpoint_still_proves_what_is_under_it(pairing: Pairing) {
+    let post = Post::new(pairing);
     let account = post.account("1111111111");
     let mut signer = Signer::new();
     let mut log = Log::open(&post.store);

@@ -1,16 +1,23 @@
 use store::StoreError;
 use store::register::Account;
 
+use crate::pairing::{Pairing, every_pairing};
 use crate::post::{Post, letter};
+
+every_pairing! {
+    folders_are_made_renamed_and_deleted,
+    renaming_inbox_moves_its_letters_and_leaves_it_empty,
+    a_move_takes_letters_out_of_one_folder_into_another,
+    subscriptions_are_names,
+}
 
 fn names(post: &Post, account: &Account) -> Vec<String> {
     let all = post.store.mailboxes(account.id).unwrap();
     all.into_iter().map(|mailbox| mailbox.name).collect()
 }
 
-#[test]
-fn folders_are_made_renamed_and_deleted() {
-    let post = Post::new();
+fn folders_are_made_renamed_and_deleted(pairing: Pairing) {
+    let post = Post::new(pairing);
     let account = post.account("1111111111");
     let store = &post.store;
     let create = |name: &str| store.create_mailbox(account.id, name.into()).wait();
@@ -71,9 +78,8 @@ fn folders_are_made_renamed_and_deleted() {
     );
 }
 
-#[test]
-fn renaming_inbox_moves_its_letters_and_leaves_it_empty() {
-    let post = Post::new();
+fn renaming_inbox_moves_its_letters_and_leaves_it_empty(pairing: Pairing) {
+    let post = Post::new(pairing);
     let account = post.account("1111111111");
     post.deposit(&letter("a", 300), &[&account]).unwrap();
     post.store
@@ -90,9 +96,8 @@ fn renaming_inbox_moves_its_letters_and_leaves_it_empty() {
     post.store.audit().unwrap();
 }
 
-#[test]
-fn a_move_takes_letters_out_of_one_folder_into_another() {
-    let post = Post::new();
+fn a_move_takes_letters_out_of_one_folder_into_another(pairing: Pairing) {
+    let post = Post::new(pairing);
     let account = post.account("1111111111");
     for n in 0..3 {
         post.deposit(&letter(&n.to_string(), 300), &[&account])
@@ -129,9 +134,8 @@ fn a_move_takes_letters_out_of_one_folder_into_another() {
     post.store.audit().unwrap();
 }
 
-#[test]
-fn subscriptions_are_names() {
-    let post = Post::new();
+fn subscriptions_are_names(pairing: Pairing) {
+    let post = Post::new(pairing);
     let account = post.account("1111111111");
     let subscribe = |name: &str, on| post.store.subscribe(account.id, name.into(), on).wait();
     subscribe("inbox", true).unwrap();

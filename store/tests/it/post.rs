@@ -11,18 +11,16 @@ use store::deposit::{Accepted, Addressee, DsnEnvelope, Envelope, Submission};
 use store::evidence::{Query, Record};
 use store::mailboxes::MailboxId;
 use store::register::{Account, Kind, Lang, NewAccount};
-use store::{Options, Store, StoreError};
+use store::{Store, StoreError};
+
+use crate::pairing::{Home, Pairing};
 
 pub const DOMAIN: &str = "post.test";
 
 pub struct Post {
     pub store: Store,
     pub contract: Contract,
-    pub dir: tempfile::TempDir,
-}
-
-pub fn open(dir: &std::path::Path) -> Store {
-    Store::open(Options::embedded(dir.join("data"), "mx.post.test", DOMAIN)).unwrap()
+    pub home: Home,
 }
 
 pub fn operator() -> Actor {
@@ -41,9 +39,14 @@ pub fn new_contract(name: &str, network: &str) -> NewContract {
 }
 
 impl Post {
-    pub fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let store = open(dir.path());
+    pub fn new(pairing: Pairing) -> Self {
+        let home = Home::new(pairing);
+        let store = home.open();
+        Self::over(home, store)
+    }
+
+    /// A post of a store that was opened otherwise.
+    pub fn over(home: Home, store: Store) -> Self {
         let (contract, _) = store
             .add_contract(operator(), new_contract("Agency", "127.0.0.2/32"))
             .wait()
@@ -51,7 +54,7 @@ impl Post {
         Self {
             store,
             contract,
-            dir,
+            home,
         }
     }
 

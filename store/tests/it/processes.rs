@@ -4,7 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::post::{Post, letter, new_contract, open, operator};
+use crate::pairing::{Pairing, every_pairing};
+use crate::post::{Post, letter, new_contract, operator};
+
+every_pairing! {
+    what_one_process_changes_the_other_sees,
+    listeners_are_told_of_both_processes_deposits,
+    two_writers_keep_one_order_of_evidence,
+}
 
 fn within(limit: Duration, what: &str, done: impl Fn() -> bool) {
     let until = Instant::now() + limit;
@@ -17,10 +24,9 @@ fn within(limit: Duration, what: &str, done: impl Fn() -> bool) {
     }
 }
 
-#[test]
-fn what_one_process_changes_the_other_sees() {
-    let post = Post::new();
-    let beside = open(post.dir.path());
+fn what_one_process_changes_the_other_sees(pairing: Pairing) {
+    let post = Post::new(pairing);
+    let beside = post.home.open();
     let before = post.store.revision();
     let (contract, _) = beside
         .add_contract(operator(), new_contract("New", "127.0.0.7/32"))
@@ -35,9 +41,8 @@ fn what_one_process_changes_the_other_sees() {
     });
 }
 
-#[test]
-fn listeners_are_told_of_both_processes_deposits() {
-    let post = Post::new();
+fn listeners_are_told_of_both_processes_deposits(pairing: Pairing) {
+    let post = Post::new(pairing);
     let account = post.account("1111111111");
     let told = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&told);
@@ -51,7 +56,7 @@ fn listeners_are_told_of_both_processes_deposits() {
     within(Duration::from_secs(5), "the own process's deposit", || {
         told.load(Ordering::SeqCst) >= 1
     });
-    let beside = open(post.dir.path());
+    let beside = post.home.open();
     let so_far = told.load(Ordering::SeqCst);
     beside
         .create_mailbox(account.id, "Other".into())
@@ -63,11 +68,10 @@ fn listeners_are_told_of_both_processes_deposits() {
     drop(guard);
 }
 
-#[test]
-fn two_writers_keep_one_order_of_evidence() {
-    let post = Post::new();
+fn two_writers_keep_one_order_of_evidence(pairing: Pairing) {
+    let post = Post::new(pairing);
     let account = post.account("1111111111");
-    let beside = open(post.dir.path());
+    let beside = post.home.open();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for n in 0..30 {

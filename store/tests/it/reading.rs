@@ -6,7 +6,17 @@ use store::reading::{Acknowledged, Disclosure, Wanted};
 use store::register::Account;
 use store::view::Flags;
 
+use crate::pairing::{Pairing, every_pairing};
 use crate::post::{Post, letter};
+
+every_pairing! {
+    each_reading_act_is_recorded_once,
+    a_dropped_connection_leaves_disclosed_and_no_claim,
+    coverage_is_united_over_sessions_and_restarts,
+    a_log_in_counts_once_after_each_deposit,
+    store_seen_is_marked_read_once_and_unflagging_revokes_nothing,
+    removed_is_minted_when_the_last_placement_goes,
+}
 
 fn wanted(uid: u32, seen: bool) -> Wanted {
     Wanted {
@@ -42,9 +52,8 @@ fn acknowledge(
         .unwrap();
 }
 
-#[test]
-fn each_reading_act_is_recorded_once() {
-    let post = Post::new();
+fn each_reading_act_is_recorded_once(pairing: Pairing) {
+    let post = Post::new(pairing);
     let account = post.account("1111111111");
     let octets = letter("read", 4_000);
     post.deposit(&octets, &[&account]).unwrap();
@@ -74,9 +83,8 @@ fn each_reading_act_is_recorded_once() {
     post.store.audit().unwrap();
 }
 
-#[test]
-fn a_dropped_connection_leaves_disclosed_and_no_claim() {
-    let post = Post::new();
+fn a_dropped_connection_leaves_disclosed_and_no_claim(pairing: Pairing) {
+    let post = Post::new(pairing);
     let account = post.account("1111111111");
     post.deposit(&letter("dropped", 4_000), &[&account])
         .unwrap();
@@ -89,9 +97,8 @@ fn a_dropped_connection_leaves_disclosed_and_no_claim() {
     );
 }
 
-#[test]
-fn coverage_is_united_over_sessions_and_restarts() {
-    let post = Post::new();
+fn coverage_is_united_over_sessions_and_restarts(pairing: Pairing) {
+    let post = Post::new(pairing);
     let account = post.account("1111111111");
     let octets = letter("pieces", 9_000);
     let end = octets.len() as u64;
@@ -114,9 +121,8 @@ fn coverage_is_united_over_sessions_and_restarts() {
     assert!(!post.events(&account).contains(&MarkedRead));
 }
 
-#[test]
-fn a_log_in_counts_once_after_each_deposit() {
-    let post = Post::new();
+fn a_log_in_counts_once_after_each_deposit(pairing: Pairing) {
+    let post = Post::new(pairing);
     let account = post.account("1111111111");
     let log_in = || {
         post.store
@@ -133,9 +139,8 @@ fn a_log_in_counts_once_after_each_deposit() {
     post.store.audit().unwrap();
 }
 
-#[test]
-fn store_seen_is_marked_read_once_and_unflagging_revokes_nothing() {
-    let post = Post::new();
+fn store_seen_is_marked_read_once_and_unflagging_revokes_nothing(pairing: Pairing) {
+    let post = Post::new(pairing);
     let account = post.account("1111111111");
     for n in 0..3 {
         post.deposit(&letter(&n.to_string(), 400), &[&account])
@@ -170,9 +175,8 @@ fn store_seen_is_marked_read_once_and_unflagging_revokes_nothing() {
     post.store.audit().unwrap();
 }
 
-#[test]
-fn removed_is_minted_when_the_last_placement_goes() {
-    let post = Post::new();
+fn removed_is_minted_when_the_last_placement_goes(pairing: Pairing) {
+    let post = Post::new(pairing);
     let account = post.account("1111111111");
     post.deposit(&letter("gone", 400), &[&account]).unwrap();
     let (by, inbox) = (post.holder(&account), post.inbox(&account));

@@ -29,7 +29,7 @@ const HOSTS: [&str; 4] = [
 #[ignore = "writes files for `zstd --train`"]
 fn samples_for_a_dictionary() {
     let dir = PathBuf::from(std::env::var("KNIK_SAMPLES").unwrap());
-    let post = Post::new();
+    let post = Post::new(crate::pairing::Pairing::SqliteSegments);
     let mut letters = 0;
     for n in 0..400_usize {
         let account = post.account(&format!("{:010}", 2_503_851_234_u64 + n as u64 * 7919));

@@ -21,8 +21,9 @@ use store::register::{Kind, Lang, NewAccount};
 use store::{Options, Store};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use webd::serve::Arrivals;
 use webd::{Exposition, Webd};
 
 pub const ORIGIN: &str = "post.test/log";
@@ -155,6 +156,7 @@ impl Served {
         let bind = || runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let (plain, tls) = (bind(), bind());
         let (http, https) = (plain.local_addr().unwrap(), tls.local_addr().unwrap());
+        let (plain, tls) = (arriving(&runtime, plain), arriving(&runtime, tls));
         let listeners = vec![
             runtime.spawn(Arc::clone(&webd).serve_plain(plain, shutdown.subscribe())),
             runtime.spawn(Arc::clone(&webd).serve_tls(tls, shutdown.subscribe())),
@@ -260,4 +262,20 @@ impl Answer {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+}
+
+/// What comes in on a listener, as the program hands it over.
+fn arriving(runtime: &Runtime, listener: TcpListener) -> Arrivals {
+    let (sender, arrivals) = mpsc::channel(64);
+    runtime.spawn(async move {
+        loop {
+            let arrived = tokio::select! {
+                () = sender.closed() => return,
+                arrived = listener.accept() => arrived.unwrap(),
+            };
+            // Where nobody takes it any more, the next turn ends.
+            let _ = sender.send(arrived).await;
+        }
+    });
+    arrivals
 }

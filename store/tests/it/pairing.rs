@@ -1,0 +1,136 @@
+//! The pairings of an SQL engine with a place for content on which every promise of the store is tested.
+//!
+//! A test is a function of a [`Pairing`]; [`every_pairing!`] makes one `#[test]` of it per pairing. What makes no sense on
+//! some engine is a plain `#[test]`, and its file says why.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use store::options::{Database, PostgresAt};
+use store::{Options, Store};
+use tempfile::TempDir;
+
+use crate::postgres::Server;
+
+/// An SQL engine and a place for content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairing {
+    /// SQLite with segments: one machine.
+    SqliteSegments,
+    /// PostgreSQL with segments.
+    PostgresSegments,
+}
+
+/// One `#[test]` per function and pairing, in a module named after the pairing.
+macro_rules! every_pairing {
+    ($($test:ident,)*) => {
+        $crate::pairing::on_pairing! { sqlite_segments, SqliteSegments, $($test,)* }
+        $crate::pairing::on_pairing! { postgres_segments, PostgresSegments, $($test,)* }
+    };
+}
+pub(crate) use every_pairing;
+
+macro_rules! on_pairing {
+    ($module:ident, $pairing:ident, $($test:ident,)*) => {
+        mod $module {
+            $(
+                #[test]
+                fn $test() {
+                    let pairing = $crate::pairing::Pairing::$pairing;
+                    if pairing.is_there() {
+                        super::$test(pairing);
+                    }
+                }
+            )*
+        }
+    };
+}
+pub(crate) use on_pairing;
+
+/// Where one store of a test is.
+pub struct Home {
+    pub pairing: Pairing,
+    pub dir: TempDir,
+    database: Database,
+}
+
+impl Pairing {
+    /// Whether its servers are installed; says so if not.
+    pub fn is_there(self) -> bool {
+        match self {
+            Self::SqliteSegments => true,
+            Self::PostgresSegments => server().is_some(),
+        }
+    }
+}
+
+/// The one PostgreSQL of this process, started when it is first needed.
+fn server() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER.get_or_init(Server::start).as_ref()
+}
+
+impl Home {
+    /// An empty place.
+    pub fn new(pairing: Pairing) -> Self {
+        let database = match pairing {
+            Pairing::SqliteSegments => Database::Sqlite,
+            Pairing::PostgresSegments => postgres(server().unwrap().database()),
+        };
+        Self {
+            pairing,
+            dir: tempfile::tempdir().unwrap(),
+            database,
+        }
+    }
+
+    /// As a backup made now and restored elsewhere is. No store may be open here.
+    pub fn copy(&self) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        copy_dir(self.dir.path(), dir.path());
+        let database = match &self.database {
+            Database::Sqlite => Database::Sqlite,
+            Database::Postgres(at) => postgres(server().unwrap().copy_of(&at.connection)),
+        };
+        Self {
+            pairing: self.pairing,
+            dir,
+            database,
+        }
+    }
+
+    pub fn options(&self) -> Options {
+        Options {
+            database: self.database.clone(),
+            ..Options::embedded(
+                self.dir.path().join("data"),
+                "mx.post.test",
+                crate::post::DOMAIN,
+            )
+        }
+    }
+
+    pub fn open(&self) -> Store {
+        Store::open(self.options()).unwrap()
+    }
+}
+
+fn postgres(connection: String) -> Database {
+    Database::Postgres(PostgresAt {
+        connection,
+        anchors: None,
+    })
+}
+
+pub fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
