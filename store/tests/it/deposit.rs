@@ -245,6 +245,9 @@ fn damaged_content_is_named_and_never_served(pairing: Pairing) {
     file.seek(SeekFrom::Start(300)).unwrap();
     file.write_all(&[head[300] ^ 1]).unwrap();
     assert!(post.store.original(accepted.message).is_err());
+    let (by, inbox) = (post.holder(&one), post.inbox(&one));
+    let listings = post.store.list(&by, inbox, &[1]).unwrap();
+    assert!(listings[0].header().is_err(), "nor is its header");
     let finding = post.store.audit().unwrap_err().to_string();
     assert!(finding.contains(&accepted.message.to_string()), "{finding}");
 }

@@ -9,8 +9,11 @@ use super::post::{End, Machine};
 use super::scenario::{DAY, People, Seen, Step};
 use super::set_up;
 
-/// Places tried in each file: more than there are rows in the day's database.
-const PLACES: u64 = 200;
+/// Places tried in each file.
+const PLACES: u64 = 60;
+
+/// The same when there is time.
+const PLACES_MANY: u64 = 3_000;
 
 /// The machine after a day, everything published, and what is then seen.
 struct Evening {
@@ -66,12 +69,22 @@ enum Outcome {
 
 #[test]
 fn a_bit_that_turned_is_named_or_changes_nothing() {
+    turn_bits(PLACES);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo nextest run -p store --run-ignored only damage"]
+fn many_bits_that_turned_are_named_or_change_nothing() {
+    turn_bits(PLACES_MANY);
+}
+
+fn turn_bits(places_max: u64) {
     let evening = Evening::new();
     let mut places = Vec::new();
     for (path, size) in evening.machine.disk.files() {
         // Ready segments are mostly zeros that nothing refers to yet.
         let used = size.min(400_000);
-        let step = (used / PLACES).max(1);
+        let step = (used / places_max).max(1);
         let name = evening.machine.under(&path);
         places.extend(
             (0..used)
