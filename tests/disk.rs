@@ -252,7 +252,7 @@ fn a_failed_sync_is_451_and_the_server_stops_with_75() {
 
 #[test]
 fn writes_done_by_halves_come_to_the_whole() {
-    let Some(disk) = Breakable::new() else {
+    let Some(mut disk) = Breakable::new() else {
         return;
     };
     disk.break_disk("half");
