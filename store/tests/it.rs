@@ -8,6 +8,8 @@ mod bucket;
 mod contracts;
 #[path = "it/deposit.rs"]
 mod deposit;
+#[path = "it/erasure.rs"]
+mod erasure;
 #[path = "it/full.rs"]
 mod full;
 #[path = "it/log.rs"]
@@ -20,6 +22,8 @@ mod matrix;
 mod nodes;
 #[path = "it/objects.rs"]
 mod objects;
+#[path = "it/outage.rs"]
+mod outage;
 #[path = "it/pairing.rs"]
 mod pairing;
 #[path = "it/post.rs"]
@@ -32,6 +36,8 @@ mod processes;
 mod reading;
 #[path = "../../tests/harness/relay.rs"]
 mod relay;
+#[path = "it/retention.rs"]
+mod retention;
 #[path = "../../tests/harness/s3.rs"]
 mod s3;
 #[path = "it/samples.rs"]

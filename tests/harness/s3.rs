@@ -118,6 +118,17 @@ impl S3 {
         between(&String::from_utf8(listing).unwrap(), "<Key>", "</Key>")
     }
 
+    /// Copies what is below one prefix, at most a thousand objects, below another.
+    pub fn copy(&self, from: &str, to: &str) {
+        let listing = self
+            .ask("GET", &format!("?list-type=2&prefix={from}"), b"")
+            .body;
+        for name in between(&String::from_utf8(listing).unwrap(), "<Key>", "</Key>") {
+            let octets = self.octets(&name).unwrap();
+            self.put(&name.replacen(from, to, 1), &octets);
+        }
+    }
+
     /// The names of large objects that were begun and neither completed nor given up.
     pub fn unfinished(&self) -> Vec<String> {
         let listing = self.ask("GET", "?uploads", b"").body;

@@ -164,7 +164,7 @@ impl Doctor {
                 .first()
         {
             // An event may be dated a moment ahead of the clock; then it has not waited at all.
-            let age = self.store.now().as_millis() - oldest.event.time.as_millis();
+            let age = self.store.now().as_millis() - oldest.time().as_millis();
             health.lag = Duration::from_millis(u64::try_from(age).unwrap_or(0));
         }
         Ok(())

@@ -99,6 +99,7 @@ fn large_texts_come_in_several_goes_and_the_largest_are_scanned(pairing: Pairing
     assert_eq!((rest.found.len(), rest.looked_at), (3, 4));
 }
 
+/// The file is looked at: SQLite only.
 #[test]
 fn nothing_is_left_of_a_letter_that_lies_in_no_mailbox() {
     const WORD: &str = "unmistakable-phrase";
