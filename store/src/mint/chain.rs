@@ -32,7 +32,7 @@ pub enum ChainKind {
 impl ChainKind {
     /// The kind with this stored number.
     pub(crate) fn from_number(number: i64) -> Option<Self> {
-        [Self::Message, Self::Contract, Self::Account]
+        [Self::Message, Self::Contract, Self::Account, Self::Store]
             .into_iter()
             .find(|kind| *kind as i64 == number)
     }

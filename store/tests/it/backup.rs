@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use store::backup::manifest::Manifest;
 use store::backup::restore::restore;
+use store::erasure::Scope;
 use store::held::Held;
 use store::log::{Log, LogFiles};
 use store::register::Account;
 use store::{Options, Store, StoreError};
 
+use crate::erasure::wish;
 use crate::log::Signer;
 use crate::pairing::{Pairing, copy_dir};
 use crate::post::{DOMAIN, Post, letter, operator};
@@ -223,6 +225,49 @@ fn nothing_is_restored_over_a_store_or_from_what_is_not_whole() {
         refused(to.path(), &options),
         StoreError::Exists(_)
     ));
+}
+
+#[test]
+fn what_was_erased_leaves_the_backup_at_the_next_run() {
+    let post = Post::new(Pairing::SqliteSegments);
+    let account = post.account("1111111111");
+    let to = tempfile::tempdir().unwrap();
+    let kept = deposit(&post, &account, "kept", 5_000);
+    let gone: Vec<_> = [("small", 5_000), ("large", 400_000)]
+        .into_iter()
+        .map(|(name, size)| {
+            let octets = letter(name, size);
+            post.deposit(&octets, &[&account]).unwrap().message
+        })
+        .collect();
+    deposit(&post, &account, "last", 5_000);
+    post.store.backup(to.path()).unwrap();
+    let found = |word: &str| {
+        let holds = |octets: &Vec<u8>| octets.windows(word.len()).any(|at| at == word.as_bytes());
+        files(to.path())
+            .values()
+            .filter(|octets| holds(octets))
+            .count()
+    };
+    assert!(found("<small@agency.test>") > 0 && found("<large@agency.test>") > 0);
+    for message in gone {
+        post.store
+            .erase(operator(), wish(message, Scope::Message))
+            .wait()
+            .unwrap();
+    }
+    // Whether the octets are destroyed in the store already or are still due there.
+    let made = post.store.backup(to.path()).unwrap();
+    assert_eq!((made.rewritten, made.manifest.counts.letters), (1, 2));
+    assert_eq!(
+        found("<small@agency.test>") + found("<large@agency.test>"),
+        0
+    );
+    let (store, _dir) = restored(to.path());
+    let report = store.audit().unwrap();
+    assert_eq!((report.messages, report.erased_messages), (4, 2));
+    assert_eq!(store.erasures_due().unwrap(), 0);
+    assert!(found(std::str::from_utf8(&kept[..60]).unwrap()) > 0);
 }
 
 #[test]

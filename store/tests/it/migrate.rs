@@ -1,4 +1,5 @@
 use store::amend::Op;
+use store::erasure::Scope;
 use store::held::Held;
 use store::log::Log;
 use store::migrate::Migration;
@@ -6,6 +7,7 @@ use store::register::Account;
 use store::view::Flags;
 use store::{Options, Store, StoreError};
 
+use crate::erasure::wish;
 use crate::log::Signer;
 use crate::pairing::{Home, Pairing, every_pairing};
 use crate::post::{Post, letter, new_contract, operator};
@@ -173,6 +175,38 @@ fn passes_that_are_cut_off_anywhere_are_taken_up_again(pairing: Pairing) {
         .unwrap();
     assert_eq!((verified.copied.rows, verified.copied.letters), (0, 0));
     Store::open(target).unwrap().audit().unwrap();
+}
+
+#[test]
+fn what_is_erased_between_two_passes_is_gone_from_the_target_too() {
+    let (post, account) = lived_in(Pairing::SqliteSegments);
+    let octets = letter("secret", 3_000);
+    let secret = post.deposit(&octets, &[&account]).unwrap().message;
+    let (source, there) = (post.home.options(), Home::new(Pairing::SqliteSegments));
+    let target = there.options();
+    let mut migration = Migration::open(&source, &target).unwrap();
+    migration.copy(&mut quiet()).unwrap();
+    let content = there.dir.path().join("data/content");
+    let found = || {
+        let files = std::fs::read_dir(&content).unwrap();
+        let octets = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        let word = b"<secret@agency.test>";
+        octets
+            .filter(|octets| octets.windows(word.len()).any(|at| at == word))
+            .count()
+    };
+    assert_eq!(found(), 1);
+    post.store
+        .erase(operator(), wish(secret, Scope::Message))
+        .wait()
+        .unwrap();
+    // Not destroyed at the source yet: at the target it is not to be done, at another letter's place least of all.
+    migration.finish(&mut quiet()).unwrap();
+    assert_eq!(found(), 0);
+    let moved = Store::open(target).unwrap();
+    assert_eq!(moved.erasures_due().unwrap(), 0);
+    let report = moved.audit().unwrap();
+    assert_eq!((report.messages, report.erased_messages), (7, 1));
 }
 
 #[test]
