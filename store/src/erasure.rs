@@ -351,7 +351,7 @@ impl Act<'_> {
             "UPDATE message SET erased = COALESCE(erased, $2), trace = $3, structure = $3 WHERE id = $1",
             &[message.into(), now.as_millis().into(), Param::Blob(&[])],
         )?;
-        Ok(())
+        self.forget(message)
     }
 
     fn write_erasure(&mut self, erasure: &Erasure) -> Result<(), StoreError> {

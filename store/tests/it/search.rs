@@ -25,7 +25,7 @@ fn notice(id: &str, text: &str) -> Vec<u8> {
     octets
 }
 
-fn index_all(store: &Store) -> usize {
+pub fn index_all(store: &Store) -> usize {
     let mut indexer = Indexer::new(store).settled_after(Duration::ZERO);
     let (mut count, mut nothing) = (0, 0);
     // After the first time, what is settled moves on.
