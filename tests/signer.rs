@@ -18,6 +18,8 @@ use crate::receipts::sink::Sink;
 
 #[path = "signer/apart.rs"]
 pub mod apart;
+#[path = "signer/lossy.rs"]
+mod lossy;
 #[path = "signer/wire.rs"]
 mod wire;
 
@@ -185,6 +187,30 @@ fn a_signer_killed_under_load_forks_nothing() {
     post.start();
     await_all_published(&post);
     look(&post);
+    post.must(&["audit"]);
+}
+
+#[test]
+fn a_checkpoint_whose_answer_is_lost_is_found_in_the_signers_memory() {
+    let (mut post, _, mut apart, _) = post_apart();
+    apart.start();
+    let way = post.scratch().join("lossy");
+    let lost = lossy::stand(&way, &apart.socket());
+    post.set("socket", &format!("\"{}\"", way.display()))
+        .unwrap();
+    post.start();
+    for number in 0..6 {
+        send(&post, &format!("<{number}@ministry.example>")).unwrap();
+        await_all_published(&post);
+    }
+    let lost = lost.load(std::sync::atomic::Ordering::SeqCst);
+    assert!(lost >= 3, "{lost} answers were lost");
+    // Nobody noticed: it was neither refused nor asked for twice.
+    let log = post.log();
+    assert!(
+        !log.contains("cannot be done") && !log.contains("refused"),
+        "{log}"
+    );
     post.must(&["audit"]);
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`verdict`] | a key on a message: yes, no, or more has to be known |
+//! | `verdict` | a key on a message: yes, no, or more has to be known |
 //!
 //! What is cheap is asked first, and what is dearer only of messages that are open still: the session's view, sizes and
 //! dates, the index's marks, its texts, and of letters that are not in the index the letters themselves. A step takes about

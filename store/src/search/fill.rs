@@ -14,6 +14,7 @@ use super::{FORM, is_placed};
 use crate::commit::Act;
 use crate::content::Place;
 use crate::sql::Sql;
+use crate::squeeze::restore;
 use crate::{Store, StoreError};
 
 /// Letters of one batch, at most: writing them holds the writer for some milliseconds, which deposits share.
@@ -55,7 +56,7 @@ pub enum Step {
     Nothing,
 }
 
-/// A letter that is not in the index.
+/// A letter that is not in the index; trace fields and structure as they are kept.
 struct Waiting {
     id: i64,
     trace: Vec<u8>,
@@ -199,13 +200,14 @@ impl Indexer {
     }
 
     fn text(&self, letter: &Waiting) -> Result<Option<(Marks, Searched)>, StoreError> {
-        let structure = Structure::from_bytes(&letter.structure)
+        let trace = restore(&letter.trace)?;
+        let structure = Structure::from_bytes(&restore(&letter.structure)?)
             .map_err(|e| StoreError::damaged(format!("structure: {e}")))?;
         let octets = self
             .store
             .content()
             .read(letter.place, letter.size, &letter.digest)?;
-        let searched = searched_text(&letter.trace, &octets, &structure);
+        let searched = searched_text(&trace, &octets, &structure);
         let fits = searched.header.len() + searched.body.len() <= INDEXED_OCTETS_MAX;
         Ok(fits.then(|| (Marks::of(&searched), searched)))
     }
