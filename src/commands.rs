@@ -10,6 +10,8 @@
 //! | [`export`] | the bundle |
 //! | [`page`] | one event as a page to print |
 //! | [`log`] | the log: key, status, checkpoint, proofs |
+//! | [`erase`] | a letter destroyed with its evidence |
+//! | [`hold`] | legal holds |
 //! | [`queue`] | letters on their way out |
 //! | [`monitor`] | a log looked at from outside |
 //! | [`stamped`] | a kept time-stamp as a stranger sees it |
@@ -23,8 +25,10 @@ pub mod audit;
 pub mod contract;
 pub mod dates;
 pub mod enrol;
+pub mod erase;
 pub mod evidence;
 pub mod export;
+pub mod hold;
 pub mod init;
 pub mod log;
 pub mod monitor;

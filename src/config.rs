@@ -5,6 +5,7 @@
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
 //! | [`file`] | the file as it is written, and reading values with their place |
+//! | [`retention`] | the `[retention]` table |
 //! | [`secret`] | files that hold one secret |
 //! | [`signer`] | the `[signer]` table |
 //! | [`template`] | the file as `init` writes it |
@@ -14,6 +15,7 @@
 pub mod content;
 pub mod database;
 pub mod file;
+pub mod retention;
 pub mod secret;
 pub mod signer;
 pub mod template;
@@ -31,6 +33,7 @@ use store::{Options, Store, StoreError};
 use crate::failure::{Failure, Outcome};
 use content::Content;
 use database::Rows;
+use retention::Retention;
 use signer::Signer;
 use timestamps::Timestamps;
 use trust::TrustTable;
@@ -72,6 +75,8 @@ pub struct Config {
     pub content: Content,
     /// Whom outbound mail is handed to; `None`: it waits.
     pub relay: Option<Destination>,
+    /// How long each kind is kept.
+    pub retention: Retention,
     /// What peers may use up.
     pub limits: Limits,
     /// Sources of holders' certificates.
@@ -210,6 +215,7 @@ impl Config {
                 self.data != running.data || self.rows != running.rows,
             ),
             ("content", self.content != running.content),
+            ("retention", self.retention != running.retention),
             ("relay", self.relay != running.relay),
         ];
         differs

@@ -33,6 +33,7 @@ use webd::{Figures, Webd};
 
 use crate::chores::{
     Chores,
+    erase::Erase,
     index::Index,
     publish::{Follow, Publish},
     receipts::Receipts,
@@ -194,6 +195,8 @@ fn start_chores(
     }
     let time_stamp = TimeStamp::new(config, store, shutdown);
     threads.push(Chores::start(vec![Box::new(time_stamp)], failed)?);
+    let erase = Erase::new(config.retention.rules, store);
+    threads.push(Chores::start(vec![Box::new(erase)], failed)?);
     let index = Index::new(store, shutdown);
     threads.push(Chores::start(vec![Box::new(index)], failed)?);
     let receipts = Receipts::new(config, store);

@@ -6,6 +6,7 @@ mod clock;
 mod crash;
 mod dialogues;
 mod disk;
+mod erasure;
 mod harness;
 mod hostile;
 mod http;

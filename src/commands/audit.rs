@@ -26,10 +26,12 @@ pub fn run(config: &Config, out: &mut Output) -> Outcome {
     let json = json!({
         "holds": true,
         "events": report.events,
+        "erased_events": report.erased_events,
         "chains": report.chains,
         "published": report.published,
         "pending": pending,
         "messages": report.messages,
+        "erased_messages": report.erased_messages,
         "content_bytes": report.content_bytes,
     });
     out.document(&json, || {
@@ -38,6 +40,15 @@ pub fn run(config: &Config, out: &mut Output) -> Outcome {
             (
                 "events",
                 Some(format!("{} in {} chains", report.events, report.chains)),
+            ),
+            (
+                "erased",
+                (report.erased_events + report.erased_messages > 0).then(|| {
+                    format!(
+                        "{} events, the content of {} messages; acts of erasure explain them",
+                        report.erased_events, report.erased_messages
+                    )
+                }),
             ),
             (
                 "published",

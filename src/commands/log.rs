@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use store::Store;
 use store::log::{LogError, LogFiles};
 
-use super::evidence::{published, record};
+use super::evidence::{entry, published};
 use super::stamped;
 use crate::cli;
 use crate::config::Config;
@@ -103,8 +103,8 @@ fn checkpoint(store: &Store, out: &mut Output) -> Outcome {
 }
 
 fn proof(store: &Store, id: EvidenceId, out: &mut Output) -> Outcome {
-    let record = record(store, id)?;
-    let index = record.log_index();
+    // Of an erased event too: its leaf stays where it is.
+    let index = entry(store, id)?.log_index();
     let proof = match LogFiles::current(store)?.proof(index) {
         Err(LogError::Beyond { published, .. }) => {
             return Err(Failure::is_false(format!(

@@ -13,8 +13,11 @@ use serde::Deserialize;
 use smtpd::relay::Destination;
 use toml::Spanned;
 
+use super::retention::Days;
 use super::trust::{self, TrustTable};
-use super::{Config, KeyPair, Limits, Listen, Log, Seal, content, database, signer, timestamps};
+use super::{
+    Config, KeyPair, Limits, Listen, Log, Seal, content, database, retention, signer, timestamps,
+};
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
 /// be called prompt.
@@ -48,6 +51,7 @@ tables! {
         relay: RelayTable,
         store: StoreTable,
         content: ContentTable,
+        retention: RetentionTable,
         limits: LimitsTable,
         trust: Vec<Spanned<TrustFileTable>>,
     }
@@ -69,6 +73,14 @@ tables! {
         access_key: Text,
         secret_key_file: Text,
         anchors: Text,
+    }
+    RetentionTable {
+        deleted_letters_days: Days,
+        letters_days: Days,
+        evidence_days: Days,
+        rejections_days: Days,
+        receipts_days: Days,
+        backup_days: Days,
     }
     LimitsTable {
         message_bytes_max: Number,
@@ -128,6 +140,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         rows: database::read(&place, &file.store)?,
         content: content::read(&place, &file.content)?,
         relay: relay(&place, &file.relay)?,
+        retention: retention::read(&place, &file.retention)?,
         limits: limits(&place, &file.limits)?,
         trust: trusts(&place, &file.trust)?,
         domain,
@@ -493,6 +506,14 @@ mod tests {
                 "etc/knik.toml:3: relay.smarthost: \"mail\" has no port",
             ),
             (
+                "domain = 'a.test'\n[retention]\nletters_days = 0\n",
+                "etc/knik.toml:3: retention.letters_days: must be a number of days",
+            ),
+            (
+                "domain = 'a.test'\n[retention]\nbackup_days = 'soon'\n",
+                "etc/knik.toml:3: retention.backup_days: must be a number of days",
+            ),
+            (
                 "domain = 'a.test'\n[limits]\nrecipients_max = 0\n",
                 "etc/knik.toml:3: limits.recipients_max: must be a number above 0",
             ),
@@ -557,6 +578,10 @@ mod tests {
         assert_eq!(config.log.merge_delay, Duration::from_secs(1));
         assert_eq!(config.data, Path::new("/srv/post/data"));
         assert!(config.trust.is_empty());
+        assert_eq!(
+            config.retention.rules,
+            store::erasure::retention::Rules::default()
+        );
         let elsewhere = "domain = 'a.test'\n[tls]\nkey = '/etc/ssl/x.key'\n[listen]\nsmtp = ''\n";
         let config = parse(Path::new("knik.toml"), elsewhere).unwrap();
         assert_eq!(config.tls.key, Path::new("/etc/ssl/x.key"));

@@ -245,6 +245,16 @@ impl Store {
         self.0.queue.submit(act)
     }
 
+    /// Something outside the writer could not be made durable: nothing more is promised.
+    pub(crate) fn stop(&self, why: &StoreError) {
+        self.0.health.fail(why);
+    }
+
+    /// Has nothing left of rows that were overwritten, as [`Engine::scrub`].
+    pub(crate) fn scrub(&self) -> Result<bool, StoreError> {
+        self.0.engine.scrub()
+    }
+
     pub(crate) fn node_id(&self) -> NodeId {
         self.0.node
     }
@@ -424,13 +434,15 @@ impl Ending {
     }
 }
 
-/// Where the newest indexed content of a file ends, if the newest rows say.
+/// Where the newest indexed content of a file ends, if the newest rows say. Octets that are still to be destroyed count: what
+/// came in their place would be destroyed instead.
 fn end_of_content(engine: &dyn Engine, file: i64) -> Result<Option<u64>, StoreError> {
     let mut end = None;
     engine.read(&mut |sql| {
         end = sql.first(
-            "SELECT MAX(content_offset + size) FROM (SELECT content_file, content_offset, size FROM message \
-             ORDER BY id DESC LIMIT $2) AS newest WHERE content_file = $1",
+            "SELECT MAX(ends) FROM (SELECT content_file, content_offset + size AS ends FROM \
+             (SELECT content_file, content_offset, size FROM message ORDER BY id DESC LIMIT $2) AS newest \
+             UNION ALL SELECT content_file, content_offset + content_size FROM stray) AS known WHERE content_file = $1",
             &[Param::Int(file), Param::Int(TAIL_ROWS)],
             |row| row.optional(0, |r, c| r.number(c)),
         )?.flatten();

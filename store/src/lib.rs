@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `house` | the store itself: opening it, its parts, its health |
 //! | [`options`] | with what a store is opened |
+//! | [`erasure`] | what is erased, and what stays |
 //! | `error` | why the store could not do what it was asked |
 //! | [`sql`] | the SQL seam: what both engines must speak |
 //! | [`sqlite`] | the embedded engine |
@@ -54,6 +55,7 @@ pub mod content;
 pub mod contracts;
 pub mod deposit;
 pub mod disk;
+pub mod erasure;
 pub mod evidence;
 pub mod head;
 pub mod lease;

@@ -407,6 +407,27 @@ impl Act<'_> {
         self.of_recipient(by, EventName::Removed, None, who, more)
     }
 
+    /// Something of a message was erased; in the chain of its submission. It names no person: it stays when all else goes.
+    pub(crate) fn removed_for_good(
+        &mut self,
+        by: &Actor,
+        message: MessageId,
+        contract: ContractId,
+        more: Value,
+    ) -> Result<Minted, StoreError> {
+        let draft = Draft {
+            event: EventName::Removed,
+            chain: Chain::message(message, 0),
+            subject: Subject {
+                message: Some(message),
+                contract: Some(contract),
+                ..Subject::default()
+            },
+            details: details(more),
+        };
+        self.mint(by, draft, Before::Last)
+    }
+
     /// A contract changed its state or terms.
     pub(crate) fn contract_event(
         &mut self,

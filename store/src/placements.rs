@@ -154,7 +154,8 @@ impl Act<'_> {
         Ok(())
     }
 
-    fn vanish(&mut self, mailbox: MailboxId, uids: &[u32]) -> Result<(), StoreError> {
+    /// Takes placements away; sessions that have the folder open see them expunged.
+    pub(crate) fn vanish(&mut self, mailbox: MailboxId, uids: &[u32]) -> Result<(), StoreError> {
         if uids.is_empty() {
             return Ok(());
         }

@@ -9,6 +9,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (2, include_str!("schema/0002_agenda.sql")),
     (3, include_str!("schema/0003_nodes.sql")),
     (4, include_str!("schema/0004_search.sql")),
+    (5, include_str!("schema/0005_retention.sql")),
     (6, include_str!("schema/0006_economy.sql")),
     (7, include_str!("schema/0007_commit.sql")),
 ];

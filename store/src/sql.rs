@@ -258,6 +258,12 @@ pub trait Engine: Send + Sync {
     fn shared(&self) -> bool {
         false
     }
+    /// Has what rows held before they were overwritten or deleted leave the files that are in the engine's hand. `false`:
+    /// readers were in the way; it is to be tried again. An engine that cannot do it in a moment leaves it to its own
+    /// housekeeping, and the operator's manual says so.
+    fn scrub(&self) -> Result<bool, StoreError> {
+        Ok(true)
+    }
     /// How this engine spells what stands in braces, in the schema and in ordinary statements alike (see [`spelled`]).
     fn dialect(&self) -> &'static [(&'static str, &'static str)];
 }

@@ -134,6 +134,16 @@ impl Engine for Sqlite {
             .map_err(sql_error)
     }
 
+    /// Deleted cells are overwritten as they go (`secure_delete`); what is left is the WAL, which still has pages as they
+    /// were: it is copied back and cut to nothing.
+    fn scrub(&self) -> Result<bool, StoreError> {
+        let connection = self.at.connect(true)?;
+        let busy: i64 = connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .map_err(sql_error)?;
+        Ok(busy == 0)
+    }
+
     fn dialect(&self) -> &'static [(&'static str, &'static str)] {
         DIALECT
     }
@@ -180,8 +190,11 @@ impl At {
             // FULL: the WAL is synced before COMMIT returns. Nothing less may stand behind a 250.
             set("synchronous", &"FULL")?;
             set("wal_autocheckpoint", &self.wal_pages)?;
-            // What is deleted is content now and then (the search index): it is written over, not only unlinked.
-            set("secure_delete", &true)?;
+            // What is deleted or overwritten is overwritten with zeros, so that erasure leaves nothing in free space.
+            // Always: a cell that moved when a page was split would otherwise leave its octets where it was.
+            let _: i64 = connection
+                .query_row("PRAGMA secure_delete = ON", [], |row| row.get(0))
+                .map_err(sql_error)?;
         } else {
             set("query_only", &true)?;
         }

@@ -8,6 +8,8 @@ mod bucket;
 mod contracts;
 #[path = "it/deposit.rs"]
 mod deposit;
+#[path = "it/erasure.rs"]
+mod erasure;
 #[path = "it/full.rs"]
 mod full;
 #[path = "it/log.rs"]
@@ -34,6 +36,8 @@ mod processes;
 mod reading;
 #[path = "../../tests/harness/relay.rs"]
 mod relay;
+#[path = "it/retention.rs"]
+mod retention;
 #[path = "../../tests/harness/s3.rs"]
 mod s3;
 #[path = "it/samples.rs"]

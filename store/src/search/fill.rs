@@ -115,7 +115,7 @@ impl Indexer {
     /// The store's; what was not written is tried again by the next step.
     pub fn step(&mut self) -> Result<Step, StoreError> {
         if !self.began {
-            self.at = self.store.read(done)?;
+            self.at = self.store.read(beginning)?;
             self.began = true;
         }
         let waiting = self.waiting()?;
@@ -314,6 +314,16 @@ fn done(sql: &mut dyn Sql) -> Result<i64, StoreError> {
         "SELECT value FROM setting WHERE name = $1",
         &[(&done_name()).into()],
     )
+}
+
+/// Where the first round begins: the index may have been left behind when the store was moved.
+fn beginning(sql: &mut dyn Sql) -> Result<i64, StoreError> {
+    let done = done(sql)?;
+    let some = sql.integer(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM search_mark WHERE message <= $1 AND form = $2 LIMIT 1) AS some_mark",
+        &[done.into(), FORM.into()],
+    )?;
+    Ok(if some > 0 { done } else { 0 })
 }
 
 fn done_name() -> String {

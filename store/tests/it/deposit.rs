@@ -35,7 +35,7 @@ fn a_letter_is_placed_with_its_evidence_and_reads_back_as_accepted(pairing: Pair
         assert_eq!(snapshot.entries[0].flags, Flags::new(0, ["$MDNSent"]));
         assert_eq!(post.events(account), [EventName::Deposited]);
     }
-    let chains = post.store.chains_of_message(accepted.message).unwrap();
+    let chains = post.chains(accepted.message);
     let shape: Vec<_> = chains
         .iter()
         .map(|r| (r.event.event, r.event.seq, r.event.subject.reason))
@@ -113,7 +113,7 @@ fn resubmission_is_judged_per_recipient(pairing: Pairing) {
     let wider = post.deposit(&octets, &[&one, &two]).unwrap();
     assert!(wider.evidence != first.evidence && !wider.repeated);
     assert_eq!(wider.placed, 1);
-    let chain = post.store.chains_of_message(wider.message).unwrap();
+    let chain = post.chains(wider.message);
     let already = chain[0].event.details["already_deposited"].to_string();
     assert!(already.contains("1111111111"), "{already}");
 
@@ -152,7 +152,7 @@ fn refusals_are_evidence_with_their_recipients(pairing: Pairing) {
         .collect();
     let envelope = submission.envelope.clone();
     let accepted = post.store.deposit(submission).wait().unwrap();
-    let chain = post.store.chains_of_message(accepted.message).unwrap();
+    let chain = post.chains(accepted.message);
     let refused = chain
         .iter()
         .filter(|r| r.event.event == EventName::RecipientRefused);

@@ -141,6 +141,10 @@ fn nothing_is_left_of_a_letter_that_lies_in_no_mailbox() {
     assert!(found("another") && !found(WORD));
     // Nor does the index take it in again.
     assert_eq!(index_all(&post.store), 0);
+    // An index that was left behind is filled anew.
+    db.execute_batch("DELETE FROM search_mark; DELETE FROM search_text")
+        .unwrap();
+    assert_eq!(index_all(&post.store), 1);
 }
 
 /// `cargo test --release -p store -- --ignored --nocapture deposits_beside_the_index`
