@@ -193,9 +193,9 @@ impl Config {
         };
         let has_server = self.rows != Rows::Sqlite || self.content != Content::Segments;
         Store::open(options).map_err(|error| match &error {
-            // The error names the database or the bucket itself.
+            // The error names the database or the bucket itself; the file says where it is looked for.
             StoreError::Unavailable(_) | StoreError::Invalid(_) if has_server => {
-                Failure::from(error)
+                Failure::file(&self.file, &error)
             }
             _ => Failure::file(&self.data, &error),
         })
