@@ -506,14 +506,6 @@ mod tests {
                 "etc/knik.toml:3: relay.smarthost: \"mail\" has no port",
             ),
             (
-                "domain = 'a.test'\n[retention]\nletters_days = 0\n",
-                "etc/knik.toml:3: retention.letters_days: must be a number of days",
-            ),
-            (
-                "domain = 'a.test'\n[retention]\nbackup_days = 'soon'\n",
-                "etc/knik.toml:3: retention.backup_days: must be a number of days",
-            ),
-            (
                 "domain = 'a.test'\n[limits]\nrecipients_max = 0\n",
                 "etc/knik.toml:3: limits.recipients_max: must be a number above 0",
             ),
@@ -578,10 +570,6 @@ mod tests {
         assert_eq!(config.log.merge_delay, Duration::from_secs(1));
         assert_eq!(config.data, Path::new("/srv/post/data"));
         assert!(config.trust.is_empty());
-        assert_eq!(
-            config.retention.rules,
-            store::erasure::retention::Rules::default()
-        );
         let elsewhere = "domain = 'a.test'\n[tls]\nkey = '/etc/ssl/x.key'\n[listen]\nsmtp = ''\n";
         let config = parse(Path::new("knik.toml"), elsewhere).unwrap();
         assert_eq!(config.tls.key, Path::new("/etc/ssl/x.key"));
