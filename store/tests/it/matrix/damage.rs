@@ -117,7 +117,10 @@ fn turn_bits(places_max: u64) {
         .filter(|(.., outcome)| matches!(outcome, Outcome::Named(_)));
     let (named, tried) = (named.count(), outcomes.len());
     eprintln!("{named} of {tried} named");
-    assert!(named > tried / 20, "{named} of {tried}: the day's files are elsewhere");
+    assert!(
+        named > tried / 20,
+        "{named} of {tried}: the day's files are elsewhere"
+    );
     let harm: Vec<_> = outcomes
         .iter()
         .filter(|(.., outcome)| matches!(outcome, Outcome::Harm(_)))
