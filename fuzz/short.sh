@@ -32,6 +32,7 @@ echo "built in $((SECONDS - began)) s"
 fuzz() {
     local target=$1 seeds=corpus-seeds/$1
     [ "$target" != imap_command ] || seeds=corpus-seeds/imap_session
+    [ "$target" != searched ] || seeds=corpus-seeds/mime
     [ "$target" != structure_stored ] || [ -d "$seeds" ] || seeds=corpus-seeds/mime
     local found=target/corpus/$target log=target/logs/$target.log
     mkdir -p "$found" target/artifacts/"$target" target/logs

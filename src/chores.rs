@@ -2,11 +2,15 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`erase`] | what is not to be kept: rules of retention, octets of what was erased |
+//! | [`index`] | letters into the search index |
 //! | [`publish`] | pending evidence under signed checkpoints |
 //! | [`receipts`] | the receipts and reports that senders are owed |
 //! | [`relay`] | letters on their way out |
 //! | [`stamp`] | time-stamps of others over the log's checkpoints |
 
+pub mod erase;
+pub mod index;
 pub mod publish;
 pub mod receipts;
 pub mod relay;

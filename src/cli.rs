@@ -1,4 +1,10 @@
 //! The command line: what can be asked of the program, with its help.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`upkeep`] | backup, restore, migration, the log taken up again |
+
+pub mod upkeep;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,11 +17,13 @@ use mail::Address;
 use receipts::event::EventName;
 use receipts::id::{ContractId, EvidenceId, MessageId};
 use store::contracts::Profile;
+use store::erasure::Cause;
 use store::outbound::LetterState;
 use store::register::{Kind, Lang};
 
 use crate::commands::dates::{Day, Moment};
 use crate::serve::Role;
+pub use upkeep::{Backup, Migrate, Restore, Resume, Store};
 
 /// Official electronic post: certified mail with receipts that a stranger can check.
 #[derive(Debug, Parser)]
@@ -67,8 +75,20 @@ pub enum Command {
     Monitor(Monitor),
     /// Check bundles, evidence, proofs and receipt mails offline: no store, network or configuration is used
     Verify(Verify),
+    /// Destroy a letter, or one recipient's part of it, with its evidence; its leaves in the log stay
+    Erase(Erase),
+    /// Legal holds: nothing of a message under one is erased
+    #[command(subcommand)]
+    Hold(Hold),
     /// Re-verify the whole store against its log; names the first thing that does not hold
     Audit,
+    /// Copy the whole store into DIR while it serves; what an earlier backup there has is not copied again. Keys are not in it
+    Backup(Backup),
+    /// Bring a backup back into the empty data directory of this configuration
+    Restore(Restore),
+    /// The store as a whole
+    #[command(subcommand)]
+    Store(Store),
 }
 
 /// `init`.
@@ -348,6 +368,8 @@ pub enum Log {
         /// Newer size
         new: u64,
     },
+    /// Go on after an old backup was restored, without a fork: what was signed for and is lost stays in the log
+    Resume(Resume),
 }
 
 /// `queue`.
@@ -376,6 +398,55 @@ pub enum Queue {
     Drop {
         /// Its number
         letter: i64,
+    },
+}
+
+/// `erase`.
+#[derive(Debug, Args)]
+pub struct Erase {
+    /// The message
+    #[arg(long, value_name = "ID")]
+    pub message: MessageId,
+    /// Only this recipient's part; the last recipient takes the rest with it
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    pub recipient: Option<Address>,
+    /// A reference, such as a decision's number; it stays in evidence for ever, so it must name nobody
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+    /// On whose word: court, holder, retention or operator
+    #[arg(long, default_value = "operator")]
+    pub cause: Cause,
+    /// Only say what would be destroyed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do it: it cannot be undone
+    #[arg(long, required_unless_present = "dry_run", conflicts_with = "dry_run")]
+    pub yes: bool,
+}
+
+/// `hold …`.
+#[derive(Debug, Subcommand)]
+pub enum Hold {
+    /// Place a hold over a message
+    Add {
+        /// The message
+        #[arg(long, value_name = "ID")]
+        message: MessageId,
+        /// Why, such as a case's number
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+    },
+    /// Lift all holds over a message
+    Remove {
+        /// The message
+        #[arg(long, value_name = "ID")]
+        message: MessageId,
+    },
+    /// List the holds that stand
+    List {
+        /// Those that were lifted, too
+        #[arg(long)]
+        all: bool,
     },
 }
 

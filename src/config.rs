@@ -5,6 +5,7 @@
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
 //! | [`file`] | the file as it is written, and reading values with their place |
+//! | [`retention`] | the `[retention]` table |
 //! | [`secret`] | files that hold one secret |
 //! | [`signer`] | the `[signer]` table |
 //! | [`template`] | the file as `init` writes it |
@@ -14,6 +15,7 @@
 pub mod content;
 pub mod database;
 pub mod file;
+pub mod retention;
 pub mod secret;
 pub mod signer;
 pub mod template;
@@ -31,6 +33,7 @@ use store::{Options, Store, StoreError};
 use crate::failure::{Failure, Outcome};
 use content::Content;
 use database::Rows;
+use retention::Retention;
 use signer::Signer;
 use timestamps::Timestamps;
 use trust::TrustTable;
@@ -72,6 +75,8 @@ pub struct Config {
     pub content: Content,
     /// Whom outbound mail is handed to; `None`: it waits.
     pub relay: Option<Destination>,
+    /// How long each kind is kept.
+    pub retention: Retention,
     /// What peers may use up.
     pub limits: Limits,
     /// Sources of holders' certificates.
@@ -175,9 +180,25 @@ impl Config {
     /// Opens the store this configuration names.
     ///
     /// # Errors
-    /// As [`Store::open`], with the name of the directory or the database.
+    /// As [`Store::open`], with the name of the directory, the database or the bucket.
     pub fn open_store(&self) -> Outcome<Store> {
-        let options = Options {
+        let options = self.store_options()?;
+        let has_server = self.rows != Rows::Sqlite || self.content != Content::Segments;
+        Store::open(options).map_err(|error| match &error {
+            // The error names the database or the bucket itself; the configuration says where to look.
+            StoreError::Unavailable(_) | StoreError::Invalid(_) if has_server => {
+                Failure::file(&self.file, &error)
+            }
+            _ => Failure::file(&self.data, &error),
+        })
+    }
+
+    /// With what the store this configuration names is opened.
+    ///
+    /// # Errors
+    /// Names the file of a secret that cannot be used.
+    pub fn store_options(&self) -> Outcome<Options> {
+        Ok(Options {
             dir: self.data.clone(),
             host: self.hostname.clone(),
             domain: self.domain.clone(),
@@ -185,13 +206,6 @@ impl Config {
             database: self.rows.database(),
             contents: self.content.open()?,
             ground: store::disk::Ground::default(),
-        };
-        Store::open(options).map_err(|error| match (&self.rows, &error) {
-            // The error names the database itself.
-            (Rows::Postgres { .. }, StoreError::Unavailable(_) | StoreError::Invalid(_)) => {
-                Failure::from(error)
-            }
-            _ => Failure::file(&self.data, &error),
         })
     }
 
@@ -204,6 +218,7 @@ impl Config {
             ("log", self.log != running.log),
             ("signer", self.signer != running.signer),
             ("timestamp", self.timestamp != running.timestamp),
+            ("retention", self.retention != running.retention),
             (
                 "store",
                 self.data != running.data || self.rows != running.rows,

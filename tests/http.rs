@@ -112,7 +112,9 @@ fn curl_reads_the_log_health_and_figures() {
     // The store's counts are kept for two seconds.
     let figures = eventually(Duration::from_secs(10), || {
         let figures = get(&post, "/metrics").body;
-        let counted = figures.contains(&format!("\nknik_evidence_total {size}\n"));
+        // And the letters come into the search index by themselves.
+        let counted = figures.contains(&format!("\nknik_evidence_total {size}\n"))
+            && figures.contains("\nknik_search_backlog 0\n");
         counted.then_some(()).ok_or_else(|| figures.clone())?;
         Ok(figures)
     });

@@ -10,11 +10,11 @@ mod load;
 #[path = "nodes/witness.rs"]
 mod witness;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::crash::ledger::Ledger;
+use crate::crash::load::Sent;
 use crate::crash::{HOLDERS, selected};
 use crate::harness::letters::letter;
 use crate::harness::post::Port;
@@ -37,6 +37,7 @@ fn three_nodes_on_one_database() {
     let Some(mut cluster) = Cluster::start() else {
         return;
     };
+    let began = Instant::now();
     idle_sees_deposits_of_other_nodes(&cluster);
     let witness = Witness::over(cluster.sockets(Port::Http));
     let mut ledger = Ledger::default();
@@ -46,7 +47,10 @@ fn three_nodes_on_one_database() {
             the_database_is_restarted(&cluster, &mut ledger, 3 * round + step, power_cut);
         }
     }
+    ledger.check(&cluster.nodes[0], &cluster.devices);
+    ledger.send_again(&cluster.nodes[1]);
     everything_holds(&cluster, witness);
+    eprintln!("all of it in {:?}", began.elapsed());
 }
 
 fn idle_sees_deposits_of_other_nodes(cluster: &Cluster) {
@@ -101,7 +105,7 @@ fn a_node_is_killed(cluster: &mut Cluster, witness: &Witness, ledger: &mut Ledge
         load.losses.store(false, Ordering::SeqCst);
         load.await_accepted(30);
     });
-    settle(cluster, ledger, &load, sent);
+    note(ledger, &load, sent);
 }
 
 fn the_database_is_restarted(cluster: &Cluster, ledger: &mut Ledger, round: u32, power_cut: bool) {
@@ -128,49 +132,46 @@ fn the_database_is_restarted(cluster: &Cluster, ledger: &mut Ledger, round: u32,
         });
         over.store(true, Ordering::SeqCst);
         let looks = numbers.join().unwrap();
-        assert!(looks > 0, "never looked");
+        assert!(looks.is_ok(), "never looked: {looks:?}");
         sent
     });
-    settle(cluster, ledger, &load, sent);
+    note(ledger, &load, sent);
 }
 
-/// UIDNEXT and HIGHESTMODSEQ of one mailbox, asked of the nodes in turn: what one says no other takes back. How often it
-/// was looked.
-fn numbers_never_go_back(cluster: &Cluster, over: &AtomicBool) -> u32 {
-    let mut looks = 0;
-    let mut last = (0, 0);
+/// UIDNEXT of one mailbox, asked of the nodes in turn: what one says no other takes back. What it was last, or why it was
+/// never had.
+fn numbers_never_go_back(cluster: &Cluster, over: &AtomicBool) -> Result<u32, String> {
+    let mut found = Err("no time".to_owned());
+    let mut last = 0;
     for node in cluster.nodes.iter().cycle() {
         if over.load(Ordering::SeqCst) {
             break;
         }
-        // While the database is away a session cannot begin or is ended.
-        let Ok(mut imap) = node.imap(&cluster.devices[0]) else {
-            continue;
-        };
-        let Ok(status) = imap.ok("STATUS INBOX (UIDNEXT HIGHESTMODSEQ)") else {
-            continue;
-        };
-        let text = &status.untagged.last().unwrap().text;
-        let number = |name: &str| -> u64 {
-            let (_, rest) = text.split_once(name).unwrap();
-            let digits = rest.trim_start().split([' ', ')']).next().unwrap();
-            digits.parse().unwrap()
-        };
-        let now = (number("UIDNEXT"), number("HIGHESTMODSEQ"));
-        assert!(now.0 >= last.0 && now.1 >= last.1, "{now:?} after {last:?}");
-        last = now;
-        looks += 1;
+        let status = node
+            .imap(&cluster.devices[0])
+            .and_then(|mut imap| imap.ok("STATUS INBOX (UIDNEXT)"));
+        match status {
+            Ok(status) => {
+                let text = &status.untagged.last().unwrap().text;
+                let now = number(text, "UIDNEXT ").unwrap();
+                assert!(now >= last, "UIDNEXT {now} after {last}");
+                last = now;
+                found = Ok(now);
+            }
+            // While the database is away a session cannot begin or is ended.
+            Err(why) => found = found.or(Err(why)),
+        }
     }
-    looks
+    found
 }
 
-/// Holds what was sent against what is there, on any node; sends it all again, to another.
-fn settle(
-    cluster: &Cluster,
-    ledger: &mut Ledger,
-    load: &Load,
-    sent: Vec<crate::crash::load::Sent>,
-) {
+fn number(text: &str, name: &str) -> Option<u32> {
+    let (_, rest) = text.split_once(name)?;
+    rest.split([' ', ')']).next()?.parse().ok()
+}
+
+/// What was begun goes into the ledger; all of it is held against what is there at the end.
+fn note(ledger: &mut Ledger, load: &Load, sent: Vec<Sent>) {
     let (accepted, deferred) = (&load.accepted, &load.deferred);
     eprintln!(
         "round {}: {} letters begun, {} with a 250, {} temporary refusals",
@@ -180,25 +181,43 @@ fn settle(
         deferred.load(Ordering::SeqCst)
     );
     ledger.add(sent);
-    let at = load.round as usize;
-    ledger.check(&cluster.nodes[at % 3], &cluster.devices);
-    ledger.send_again(&cluster.nodes[(at + 1) % 3]);
 }
 
 fn everything_holds(cluster: &Cluster, witness: Witness) {
-    for device in &cluster.devices {
+    for (local, device) in HOLDERS.iter().zip(&cluster.devices) {
         let mut imap = selected(&cluster.nodes[2], device);
-        let answer = imap.ok("UID FETCH 1:* (UID MODSEQ)").unwrap();
-        let numbers: BTreeMap<u64, u64> = answer
+        let answer = imap.ok("UID FETCH 1:* (UID)").unwrap();
+        let uids: Vec<u32> = answer
             .untagged
             .iter()
-            .filter_map(|response| uid_and_modseq(&response.text))
+            .filter_map(|response| number(&response.text, "FETCH (UID "))
             .collect();
-        let fetched = answer.untagged.iter();
-        let fetched = fetched.filter(|response| response.text.contains(" FETCH "));
-        assert_eq!(numbers.len(), fetched.count(), "a UID twice");
-        assert!(numbers.values().is_sorted(), "{numbers:?}");
+        assert!(uids.is_sorted_by(|a, b| a < b), "{local}: {uids:?}");
+        // IMAP does not show the mod-sequences yet: those of letters never go back from one to the next, nor beyond the
+        // mailbox's own.
+        let placed = format!(
+            "SELECT placement.modseq, placement.modseq <= mailbox.modseq AND uid < uid_next FROM placement \
+             JOIN mailbox ON mailbox.id = mailbox JOIN account ON account.id = account \
+             WHERE address LIKE '{local}@%' ORDER BY uid"
+        );
+        let rows = cluster.value(&placed);
+        let rows: Vec<_> = rows
+            .lines()
+            .map(|row| row.split_once('|').unwrap())
+            .collect();
+        assert_eq!(rows.len(), uids.len());
+        assert!(rows.iter().all(|(_, within)| *within == "t"), "{rows:?}");
+        let modseqs: Vec<u64> = rows.iter().map(|row| row.0.parse().unwrap()).collect();
+        assert!(modseqs.is_sorted(), "{modseqs:?}");
     }
+    // Three nodes have the chores: each is done, by one of them.
+    eventually(Duration::from_secs(60), || {
+        match cluster.value("SELECT COUNT(*) FROM task").as_str() {
+            "0" => Ok(()),
+            tasks => Err(format!("{tasks} receipts are still owed")),
+        }
+    });
+    assert_eq!(cluster.value("SELECT COUNT(*) FROM stamp"), "1");
     // All of it under a checkpoint, on every node.
     let events: u64 = cluster
         .value("SELECT MAX(ordinal) FROM evidence")
@@ -218,12 +237,4 @@ fn everything_holds(cluster: &Cluster, witness: Witness) {
         "{events} events under {checkpoints} checkpoints seen, each the beginning of the next"
     );
     assert!(checkpoints > 3);
-}
-
-fn uid_and_modseq(text: &str) -> Option<(u64, u64)> {
-    let number = |name: &str| {
-        let (_, rest) = text.split_once(name)?;
-        rest.split([' ', ')']).next()?.parse().ok()
-    };
-    Some((number("(UID ")?, number("MODSEQ (")?))
 }

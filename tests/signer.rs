@@ -18,6 +18,8 @@ use crate::receipts::sink::Sink;
 
 #[path = "signer/apart.rs"]
 pub mod apart;
+#[path = "signer/lossy.rs"]
+mod lossy;
 #[path = "signer/wire.rs"]
 mod wire;
 
@@ -189,6 +191,30 @@ fn a_signer_killed_under_load_forks_nothing() {
 }
 
 #[test]
+fn a_checkpoint_whose_answer_is_lost_is_found_in_the_signers_memory() {
+    let (mut post, _, mut apart, _) = post_apart();
+    apart.start();
+    let way = post.scratch().join("lossy");
+    let lost = lossy::stand(&way, &apart.socket());
+    post.set("socket", &format!("\"{}\"", way.display()))
+        .unwrap();
+    post.start();
+    for number in 0..6 {
+        send(&post, &format!("<{number}@ministry.example>")).unwrap();
+        await_all_published(&post);
+    }
+    let lost = lost.load(std::sync::atomic::Ordering::SeqCst);
+    assert!(lost >= 3, "{lost} answers were lost");
+    // Nobody noticed: it was neither refused nor asked for twice.
+    let log = post.log();
+    assert!(
+        !log.contains("cannot be done") && !log.contains("refused"),
+        "{log}"
+    );
+    post.must(&["audit"]);
+}
+
+#[test]
 fn whoever_may_not_ask_is_hung_up_on() {
     let (post, _, mut apart, _) = post_apart();
     if !Uid::effective().is_root() {
@@ -281,19 +307,23 @@ fn nodes_that_race_never_get_two_checkpoints_for_one_size() {
     let (_post, _, mut apart, _) = post_apart();
     apart.start();
     let socket = apart.socket();
-    let all: Vec<(u64, String)> = std::thread::scope(|scope| {
+    const WANTED: usize = 40;
+    let nodes: Vec<_> = std::thread::scope(|scope| {
         let racing: Vec<_> = (0..4u8)
             .map(|racer| {
                 let socket = &socket;
-                scope.spawn(move || wire::race(socket, racer, 25))
+                scope.spawn(move || wire::race(socket, racer, WANTED))
             })
             .collect();
-        racing
-            .into_iter()
-            .flat_map(|one| one.join().unwrap())
-            .collect()
+        racing.into_iter().map(|one| one.join().unwrap()).collect()
     });
-    assert!(all.len() >= 25, "{} were signed", all.len());
+    let refused: usize = nodes.iter().map(|(_, refused)| refused).sum();
+    let all: Vec<_> = nodes.into_iter().flat_map(|(signed, _)| signed).collect();
+    assert!(
+        all.len() >= WANTED && refused > 0,
+        "{} were signed, {refused} refused",
+        all.len()
+    );
     let mut sizes: Vec<u64> = all.iter().map(|(size, _)| *size).collect();
     sizes.sort_unstable();
     sizes.dedup();

@@ -150,6 +150,19 @@ fn signing(seeds: &Seeds) {
     }
 }
 
+fn balancers(seeds: &Seeds) {
+    let headers: [&[u8]; 5] = [
+        b"PROXY TCP4 192.0.2.7 198.51.100.1 50000 25\r\nEHLO x\r\n",
+        b"PROXY TCP6 2001:db8::7 ::ffff:1.2.3.4 99 25\r\n",
+        b"PROXY UNKNOWN\r\n",
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x11\x7f\0\0\x4d\x7f\0\0\x01\0\x01\0\x50\x04\0\x02abEHLO x\r\n",
+        b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+    ];
+    for (at, octets) in headers.iter().enumerate() {
+        seeds.add("proxy_header", &at.to_string(), octets);
+    }
+}
+
 fn receipts(seeds: &mut Seeds) {
     let mut made = made::made();
     // That of the tests can be read by anybody.
@@ -292,6 +305,7 @@ fn write() {
     dialogues(&seeds);
     lines(&seeds);
     signing(&seeds);
+    balancers(&seeds);
     receipts(&mut seeds);
     certificates(&mut seeds);
     let proved: Vec<_> = seeds.proved.iter().map(String::as_str).collect();

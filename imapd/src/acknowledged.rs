@@ -45,6 +45,11 @@ pub fn by_peer(socket: &impl AsFd) -> Option<bool> {
     (info.state != CLOSED).then_some(info.unacked == 0 && info.notsent_octets == 0)
 }
 
+/// Whether the connection is known to have been reset: nobody will take what is written.
+pub fn is_reset(socket: &impl AsFd) -> bool {
+    getsockopt(socket, Info).is_ok_and(|info| info.state == CLOSED)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +118,6 @@ mod tests {
         drop(far);
         std::thread::sleep(Duration::from_millis(100));
         assert_eq!(by_peer(&near), None);
+        assert!(is_reset(&near));
     }
 }

@@ -194,14 +194,19 @@ pub fn serve(store: &Store, window: &Window) -> Result<Fetched, StoreError> {
             fetched.gone = true;
             continue;
         }
-        answer(
+        let answered = answer(
             &window.plan,
             target,
             description,
             listing,
             disclosure,
             &mut fetched,
-        )?;
+        );
+        match answered {
+            // Erased between the look at its row and the reading of its octets: it is expunged next.
+            Err(StoreError::NotFound(_)) => fetched.gone = true,
+            answered => answered?,
+        }
     }
     Ok(fetched)
 }

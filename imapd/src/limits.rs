@@ -62,10 +62,12 @@ pub const SUBSCRIPTIONS_MAX: usize = 1000;
 pub const FETCH_WINDOW_MESSAGES_MAX: usize = 128;
 /// Octets of messages opened by one step of a FETCH (one larger message makes a step of its own).
 pub const FETCH_WINDOW_OCTETS_MAX: u64 = 4 * 1024 * 1024;
-/// Messages judged by one step of a SEARCH that needs no text.
-pub const SEARCH_WINDOW_MESSAGES_MAX: usize = 2048;
-/// Messages whose text is read by one step of a SEARCH: other sessions' work gets in between.
-pub const SEARCH_WINDOW_TEXTS_MAX: usize = 32;
+/// How long one step of a SEARCH goes on before other work gets its turn; a letter that is at hand is judged to its end.
+pub const SEARCH_STEP_TIME: Duration = Duration::from_millis(50);
+/// Messages judged together by a SEARCH: their marks of at most 16 KiB each are in memory at the same moment.
+pub const SEARCH_CHUNK_MESSAGES_MAX: usize = 512;
+/// Messages whose texts are read from the index in one go; some 300 KiB as letters are, and 4 MiB at most.
+pub const SEARCH_TEXTS_MAX: usize = 64;
 /// Disclosures that wait for their acknowledgement on one connection; a client that pipelines more must let its TCP
 /// acknowledge first.
 pub const UNACKNOWLEDGED_MAX: usize = 1024;

@@ -1,26 +1,37 @@
-//! One window of a SEARCH. Verdicts leave, never octets: no reading act (evidence §2).
+//! One step of a SEARCH. Verdicts leave, never octets: no reading act (evidence.md §2).
+//!
+//! | module | what |
+//! |---|---|
+//! | `verdict` | a key on a message: yes, no, or more has to be known |
+//!
+//! What is cheap is asked first, and what is dearer only of messages that are open still: the session's view, sizes and
+//! dates, the index's marks, its texts, and of letters that are not in the index the letters themselves. A step takes about
+//! [`SEARCH_STEP_TIME`]; between two steps other work gets its turn, and the session may end.
 
-use std::cell::OnceCell;
+mod verdict;
+
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
-use mail::Timestamp;
-use mail::text::{field_text, fold, header_text, parts_text};
+use mail::searched::{Searched, searched_text};
 use store::mailboxes::MailboxId;
+use store::search::marks::Marks;
 use store::view::{Description, Flags};
 use store::{Store, StoreError};
 
-use crate::codec::search::{Key, When};
-use crate::codec::set::Ranges;
-use crate::limits::{SEARCH_WINDOW_MESSAGES_MAX, SEARCH_WINDOW_TEXTS_MAX};
+use crate::codec::search::Key;
+use crate::limits::{SEARCH_CHUNK_MESSAGES_MAX, SEARCH_STEP_TIME, SEARCH_TEXTS_MAX};
 use crate::session::view::View;
+use verdict::{Cost, Known, KnownText, Test, all};
 
 /// A SEARCH with its sets resolved and its texts folded.
 #[derive(Debug)]
 pub struct Question {
     all: Vec<Test>,
     uid: bool,
+    cost: Cost,
+    asks_description: bool,
 }
 
 /// One message that may match, as the session's view has it.
@@ -42,239 +53,200 @@ pub struct Window {
     pub mailbox: MailboxId,
     /// What.
     pub question: Arc<Question>,
-    /// Among which messages.
+    /// Among which messages, by rising UID.
     pub candidates: Arc<[Candidate]>,
-    /// Which of them this step judges.
-    pub range: Range<usize>,
+    /// From which of them on this step judges.
+    pub begin: usize,
 }
 
-/// What has to be looked at to answer; later is dearer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Cost {
-    View,
-    Description,
-    Text,
-}
-
-#[derive(Debug)]
-enum Test {
-    All,
-    Numbers(Ranges),
-    Uids(Ranges),
-    Flag(u8, bool),
-    Keyword(String, bool),
-    Recent,
-    Received(When, Timestamp),
-    Sent(When, Timestamp),
-    Larger(u64),
-    Smaller(u64),
-    Field(String, String),
-    Body(String),
-    Text(String),
-    And(Vec<Test>),
-    Or(Box<Test>, Box<Test>),
-    Not(Box<Test>),
+/// What a step found.
+#[derive(Debug, Default)]
+pub struct Judged {
+    /// The numbers (UIDs for UID SEARCH) of those that match.
+    pub found: Vec<u32>,
+    /// The first candidate that this step did not judge.
+    pub end: usize,
 }
 
 impl Question {
     /// From SEARCH's keys and the view whose numbers they mean.
     #[must_use]
     pub fn new(keys: &[Key], view: &View, uid: bool) -> Self {
+        let all: Vec<Test> = keys.iter().map(|key| Test::new(key, view)).collect();
         Self {
-            all: tests(keys, view),
             uid,
+            cost: all.iter().map(Test::cost).max().unwrap_or(Cost::View),
+            asks_description: all.iter().any(Test::asks_description),
+            all,
         }
-    }
-
-    /// How many messages one step judges.
-    #[must_use]
-    pub fn window(&self) -> usize {
-        match self.cost() {
-            Cost::Text => SEARCH_WINDOW_TEXTS_MAX,
-            Cost::Description | Cost::View => SEARCH_WINDOW_MESSAGES_MAX,
-        }
-    }
-
-    fn cost(&self) -> Cost {
-        self.all.iter().map(Test::cost).max().unwrap_or(Cost::View)
     }
 }
 
-/// Judges one window: the numbers (UIDs for UID SEARCH) of those that match.
+/// Judges messages until the step's time is over; at least one.
 ///
 /// # Errors
 /// The store's.
-pub fn judge(store: &Store, window: &Window) -> Result<Vec<u32>, StoreError> {
-    let question = &window.question;
-    let candidates = window
-        .candidates
-        .get(window.range.clone())
-        .unwrap_or_default();
-    let mut described = HashMap::new();
-    if question.cost() >= Cost::Description {
-        let uids: Vec<u32> = candidates.iter().map(|candidate| candidate.uid).collect();
-        let descriptions = store.describe(window.mailbox, &uids)?;
-        described.extend(
-            descriptions
-                .into_iter()
-                .map(|description| (description.uid, description)),
-        );
-    }
-    let mut found = Vec::new();
-    for candidate in candidates {
-        let description = described.get(&candidate.uid);
-        let subject = Subject {
+pub fn judge(store: &Store, window: &Window) -> Result<Judged, StoreError> {
+    let until = Instant::now() + SEARCH_STEP_TIME;
+    let mut judged = Judged {
+        end: window.begin,
+        ..Judged::default()
+    };
+    while let Some(rest) = window.candidates.get(judged.end..)
+        && !rest.is_empty()
+    {
+        let candidates = rest.get(..SEARCH_CHUNK_MESSAGES_MAX).unwrap_or(rest);
+        let mut chunk = Chunk {
             store,
-            mailbox: window.mailbox,
-            candidate,
-            description,
-            text: OnceCell::new(),
+            window,
+            verdicts: vec![None; candidates.len()],
+            candidates,
+            described: None,
         };
-        if subject.passes_all(&question.all)? {
-            found.push(if question.uid {
-                candidate.uid
-            } else {
-                candidate.number
-            });
+        chunk.judge(until)?;
+        let decided = chunk.report(&mut judged.found);
+        judged.end += decided;
+        if decided < candidates.len() || Instant::now() >= until {
+            break;
         }
     }
-    Ok(found)
+    Ok(judged)
 }
 
-/// Cheap tests first, so that a text is read only where they leave the answer open.
-fn tests(keys: &[Key], view: &View) -> Vec<Test> {
-    let mut tests: Vec<Test> = keys.iter().map(|key| Test::new(key, view)).collect();
-    tests.sort_by_key(Test::cost);
-    tests
-}
-
-impl Test {
-    fn new(key: &Key, view: &View) -> Self {
-        let boxed = |key: &Key| Box::new(Self::new(key, view));
-        match key {
-            Key::All => Self::All,
-            Key::Numbers(set) => Self::Numbers(set.resolve(view.exists())),
-            Key::Uids(set) => Self::Uids(view.uids(set)),
-            Key::Flag(bit, set) => Self::Flag(*bit, *set),
-            Key::Keyword(keyword, set) => Self::Keyword(keyword.clone(), *set),
-            Key::Recent => Self::Recent,
-            Key::Received(when, day) => Self::Received(*when, *day),
-            Key::Sent(when, day) => Self::Sent(*when, *day),
-            Key::Larger(octets) => Self::Larger(u64::from(*octets)),
-            Key::Smaller(octets) => Self::Smaller(u64::from(*octets)),
-            Key::Field(name, text) => Self::Field(name.clone(), fold(text)),
-            Key::Body(text) => Self::Body(fold(text)),
-            Key::Text(text) => Self::Text(fold(text)),
-            Key::And(keys) => Self::And(tests(keys, view)),
-            Key::Or(one, other) => Self::Or(boxed(one), boxed(other)),
-            Key::Not(key) => Self::Not(boxed(key)),
-        }
-    }
-
-    fn cost(&self) -> Cost {
-        match self {
-            Self::All
-            | Self::Numbers(_)
-            | Self::Uids(_)
-            | Self::Flag(..)
-            | Self::Keyword(..)
-            | Self::Recent => Cost::View,
-            Self::Received(..) | Self::Sent(..) | Self::Larger(_) | Self::Smaller(_) => {
-                Cost::Description
-            }
-            Self::Field(..) | Self::Body(_) | Self::Text(_) => Cost::Text,
-            Self::And(tests) => tests.iter().map(Self::cost).max().unwrap_or(Cost::View),
-            Self::Or(one, other) => one.cost().max(other.cost()),
-            Self::Not(test) => test.cost(),
-        }
-    }
-}
-
-/// One message under judgement.
-struct Subject<'a> {
+/// Messages that are judged together.
+struct Chunk<'a> {
     store: &'a Store,
-    mailbox: MailboxId,
-    candidate: &'a Candidate,
-    description: Option<&'a Description>,
-    text: OnceCell<Option<Texts>>,
+    window: &'a Window,
+    candidates: &'a [Candidate],
+    verdicts: Vec<Option<bool>>,
+    described: Option<HashMap<u32, Description>>,
 }
 
-/// What is searched of one message, read once for all tests.
-struct Texts {
-    header: Vec<u8>,
-    header_text: String,
-    body_text: String,
-}
+impl Chunk<'_> {
+    fn judge(&mut self, until: Instant) -> Result<(), StoreError> {
+        self.ask(&mut |_| KnownText::Unread, 0..self.candidates.len());
+        let question = &self.window.question;
+        if question.asks_description && self.is_open() {
+            let descriptions = self.store.describe(self.window.mailbox, &self.open())?;
+            let by_uid = |description: Description| (description.uid, description);
+            self.described = Some(descriptions.into_iter().map(by_uid).collect());
+            self.ask(&mut |_| KnownText::Unread, 0..self.candidates.len());
+        }
+        if question.cost < Cost::Header || !self.is_open() {
+            return Ok(());
+        }
+        self.look_into_index()?;
+        self.look_into_letters(until)
+    }
 
-impl Subject<'_> {
-    fn passes_all(&self, tests: &[Test]) -> Result<bool, StoreError> {
-        for test in tests {
-            if !self.passes(test)? {
-                return Ok(false);
+    /// Asks once more of every message that is open, now that more is known.
+    fn ask<'b>(
+        &mut self,
+        text: &mut dyn FnMut(u32) -> KnownText<'b>,
+        among: std::ops::Range<usize>,
+    ) {
+        let judged = self.candidates.iter().zip(&mut self.verdicts);
+        for (candidate, verdict) in judged.skip(among.start).take(among.len()) {
+            if verdict.is_none() {
+                let known = Known {
+                    candidate,
+                    description: self.described.as_ref().map(|all| all.get(&candidate.uid)),
+                    text: text(candidate.uid),
+                };
+                *verdict = all(&self.window.question.all, &known);
             }
         }
-        Ok(true)
     }
 
-    fn passes(&self, test: &Test) -> Result<bool, StoreError> {
-        let described = |judge: &dyn Fn(&Description) -> bool| self.description.is_some_and(judge);
-        Ok(match test {
-            Test::All => true,
-            Test::Numbers(ranges) => ranges.contains(self.candidate.number),
-            Test::Uids(ranges) => ranges.contains(self.candidate.uid),
-            Test::Flag(bit, set) => self.candidate.flags.has(*bit) == *set,
-            Test::Keyword(keyword, set) => self.candidate.flags.has_keyword(keyword) == *set,
-            Test::Recent => self.candidate.recent,
-            Test::Received(when, day) => {
-                described(&|description| when.holds(description.received, *day))
-            }
-            Test::Sent(when, day) => described(&|description| {
-                description.sent.is_some_and(|sent| when.holds(sent, *day))
-            }),
-            Test::Larger(octets) => described(&|description| description.size > *octets),
-            Test::Smaller(octets) => described(&|description| description.size < *octets),
-            Test::Field(name, text) => self.text()?.is_some_and(|texts| {
-                field_text(&texts.header, name)
-                    .is_some_and(|value| fold(&value).contains(text.as_str()))
-            }),
-            Test::Body(text) => self
-                .text()?
-                .is_some_and(|texts| texts.body_text.contains(text.as_str())),
-            Test::Text(text) => self.text()?.is_some_and(|texts| {
-                texts.header_text.contains(text.as_str()) || texts.body_text.contains(text.as_str())
-            }),
-            Test::And(tests) => self.passes_all(tests)?,
-            Test::Or(one, other) => self.passes(one)? || self.passes(other)?,
-            Test::Not(test) => !self.passes(test)?,
-        })
-    }
-
-    fn text(&self) -> Result<Option<&Texts>, StoreError> {
-        if self.text.get().is_none() {
-            let texts = self.read()?;
-            return Ok(self.text.get_or_init(|| texts).as_ref());
+    fn look_into_index(&mut self) -> Result<(), StoreError> {
+        let mailbox = self.window.mailbox;
+        let marks = self.store.search_marks(mailbox, &self.open())?;
+        let marks: HashMap<u32, Marks> = marks.into_iter().collect();
+        let everything = 0..self.candidates.len();
+        self.ask(
+            &mut |uid| marks.get(&uid).map_or(KnownText::Unread, KnownText::Marks),
+            everything.clone(),
+        );
+        let mut open = self.open();
+        open.retain(|uid| marks.contains_key(uid));
+        let body = self.window.question.cost == Cost::Body;
+        let mut rest = open.as_slice();
+        while !rest.is_empty() {
+            let some = rest.get(..SEARCH_TEXTS_MAX).unwrap_or(rest);
+            let texts = self.store.search_texts(mailbox, some, body)?;
+            // Invariant: `looked_at` counts what was asked for; at least one, so that this comes to an end.
+            rest = rest.get(texts.looked_at.max(1)..).unwrap_or_default();
+            let texts: HashMap<u32, Searched> = texts.found.into_iter().collect();
+            self.ask(
+                &mut |uid| {
+                    let text = texts.get(&uid);
+                    text.map_or(KnownText::Unread, |text| KnownText::Read(Some(text)))
+                },
+                everything.clone(),
+            );
         }
-        Ok(self.text.get().and_then(Option::as_ref))
+        Ok(())
     }
 
-    fn read(&self) -> Result<Option<Texts>, StoreError> {
-        let found = match self.store.searchable(self.mailbox, self.candidate.uid) {
+    /// Reads the letters that the index did not decide, one by one, until the time is over.
+    fn look_into_letters(&mut self, until: Instant) -> Result<(), StoreError> {
+        let mut read = false;
+        for at in 0..self.candidates.len() {
+            let (Some(None), Some(candidate)) = (self.verdicts.get(at), self.candidates.get(at))
+            else {
+                continue;
+            };
+            if read && Instant::now() >= until {
+                break;
+            }
+            read = true;
+            let text = self.read(candidate.uid)?;
+            self.ask(&mut |_| KnownText::Read(text.as_ref()), at..at + 1);
+        }
+        Ok(())
+    }
+
+    fn read(&self, uid: u32) -> Result<Option<Searched>, StoreError> {
+        let found = match self.store.searchable(self.window.mailbox, uid) {
             // One damaged letter must not hide the others.
             Err(StoreError::Damaged(what)) => {
                 tracing::error!(%what, "a letter cannot be searched");
                 None
             }
+            // Its octets were erased.
+            Err(StoreError::NotFound(_)) => None,
             found => found?,
         };
-        Ok(found.map(|letter| {
-            let mut header = letter.trace.to_vec();
-            let end = usize::try_from(letter.structure.header.end).unwrap_or(usize::MAX);
-            header.extend_from_slice(letter.octets.get(..end).unwrap_or(&letter.octets));
-            Texts {
-                header_text: fold(&header_text(&header)),
-                body_text: fold(&parts_text(&letter.octets, &letter.structure)),
-                header,
+        Ok(found.map(|letter| searched_text(&letter.trace, &letter.octets, &letter.structure)))
+    }
+
+    fn is_open(&self) -> bool {
+        self.verdicts.iter().any(Option::is_none)
+    }
+
+    /// The UIDs of the messages without a verdict.
+    fn open(&self) -> Vec<u32> {
+        let judged = self.candidates.iter().zip(&self.verdicts);
+        judged
+            .filter(|(_, verdict)| verdict.is_none())
+            .map(|(candidate, _)| candidate.uid)
+            .collect()
+    }
+
+    /// Adds the matches among those up to the first that is still open; how many those are.
+    fn report(&self, found: &mut Vec<u32>) -> usize {
+        let mut decided = 0;
+        for (candidate, verdict) in self.candidates.iter().zip(&self.verdicts) {
+            let Some(holds) = verdict else { break };
+            decided += 1;
+            if *holds {
+                found.push(if self.window.question.uid {
+                    candidate.uid
+                } else {
+                    candidate.number
+                });
             }
-        }))
+        }
+        decided
     }
 }

@@ -8,6 +8,8 @@ mod memory;
 mod post;
 #[path = "../../tests/dialogues/script.rs"]
 mod script;
+#[path = "it/search.rs"]
+mod search;
 #[path = "it/sockets.rs"]
 mod sockets;
 

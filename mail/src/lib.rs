@@ -10,19 +10,28 @@
 //! | `mime` | MIME header fields: tokens and parameters |
 //! | [`report`] | reports to a sender as mail: DSN, MDN, and the writer of their header and parts |
 //! | [`structure`] | the parts of a message, ENVELOPE, BODYSTRUCTURE, sections, the stored form |
-//! | [`text`] | decoded text for people and SEARCH |
+//! | `text`, `words` | header values for people: encoded words, RFC 2231 parameters, dates |
+//! | `charset`, `transfer`, `rendered` | octets to text: charsets, transfer encodings, HTML as it is seen |
+//! | [`fold`] | the form in which texts are compared |
+//! | [`searched`] | the searched text of a letter |
 //! | [`trace`] | the trace served before the original, and finding the original again |
 
 pub mod address;
+mod charset;
 pub mod data;
 pub mod digest;
+pub mod fold;
 pub mod header;
 mod mime;
+mod rendered;
 pub mod report;
+pub mod searched;
 pub mod structure;
-pub mod text;
+mod text;
 pub mod time;
 pub mod trace;
+mod transfer;
+mod words;
 
 pub use address::{Address, ReversePath};
 pub use data::DataDecoder;

@@ -26,10 +26,13 @@ pub fn run(config: &Config, out: &mut Output) -> Outcome {
     let json = json!({
         "holds": true,
         "events": report.events,
+        "erased_events": report.erased_events,
+        "lost_events": report.lost,
         "chains": report.chains,
         "published": report.published,
         "pending": pending,
         "messages": report.messages,
+        "erased_messages": report.erased_messages,
         "content_bytes": report.content_bytes,
     });
     out.document(&json, || {
@@ -38,6 +41,24 @@ pub fn run(config: &Config, out: &mut Output) -> Outcome {
             (
                 "events",
                 Some(format!("{} in {} chains", report.events, report.chains)),
+            ),
+            (
+                "lost",
+                (report.lost > 0).then(|| {
+                    format!(
+                        "{} numbers, in a restore; their leaves are there and store-restored events name them",
+                        report.lost
+                    )
+                }),
+            ),
+            (
+                "erased",
+                (report.erased_events + report.erased_messages > 0).then(|| {
+                    format!(
+                        "{} events, the content of {} messages; acts of erasure explain them",
+                        report.erased_events, report.erased_messages
+                    )
+                }),
             ),
             (
                 "published",

@@ -7,7 +7,8 @@ use receipts::seal::Seal;
 use receipts::xades;
 use serde_json::{Value, json};
 use store::Store;
-use store::evidence::{Query, Record};
+use store::erasure::Erasure;
+use store::evidence::{Entry, Erased, Query, Record};
 use store::log::LogFiles;
 
 use super::{export, page};
@@ -53,7 +54,7 @@ fn run_list(store: &Store, list: EvidenceList, out: &mut Output) -> Outcome {
     let published = published(store)?;
     let mut rows = 0;
     let mut failed = None;
-    store.evidence(&query, &mut |record| {
+    store.entries(&query, &mut |entry| {
         // Only now it is sure that what was asked for exists.
         let headed = if rows == 0 {
             out.headings(&COLUMNS)
@@ -61,7 +62,11 @@ fn run_list(store: &Store, list: EvidenceList, out: &mut Output) -> Outcome {
             Ok(())
         };
         rows += 1;
-        failed = headed.and_then(|()| row(&record, published, out)).err();
+        let printed = headed.and_then(|()| match &entry {
+            Entry::Whole(record) => row(record, published, out),
+            Entry::Erased(erased) => erased_row(store, erased, published, out),
+        });
+        failed = printed.err();
         failed.is_none()
     })?;
     match failed {
@@ -107,8 +112,14 @@ fn show(
     format: Format,
     out: &mut Output,
 ) -> Outcome {
-    let record = record(store, id)?;
     let published = published(store)?;
+    let record = match entry(store, id)? {
+        Entry::Whole(record) => *record,
+        Entry::Erased(erased) if format == Format::Text => {
+            return show_erased(store, &erased, published, out);
+        }
+        Entry::Erased(erased) => return Err(was_erased(store, &erased)?),
+    };
     match format {
         Format::Text => out.document(&details_json(&record, published), || {
             to_text(&record, published)
@@ -133,14 +144,44 @@ fn show(
     }
 }
 
-/// One event.
+/// One event, or what is left of it.
 ///
 /// # Errors
 /// That it is not there.
-pub fn record(store: &Store, id: EvidenceId) -> Outcome<Record> {
+pub fn entry(store: &Store, id: EvidenceId) -> Outcome<Entry> {
     store
         .evidence_by_id(id)?
         .ok_or_else(|| Failure::is_false(format!("evidence {id} not found")))
+}
+
+/// One event that is kept.
+///
+/// # Errors
+/// That it is not there, or was erased: when, and which event says so.
+pub fn record(store: &Store, id: EvidenceId) -> Outcome<Record> {
+    match entry(store, id)? {
+        Entry::Whole(record) => Ok(*record),
+        Entry::Erased(erased) => Err(was_erased(store, &erased)?),
+    }
+}
+
+fn was_erased(store: &Store, erased: &Erased) -> Outcome<Failure> {
+    let id = erased.id;
+    Ok(Failure::is_false(match act_of(store, erased)? {
+        Some(act) => format!(
+            "evidence {id} was erased on {} ({}): evidence {} says so",
+            act.time, act.cause, act.removed
+        ),
+        None => format!("evidence {id} has lost its octets, and nothing says why"),
+    }))
+}
+
+/// The act that erased it.
+fn act_of(store: &Store, erased: &Erased) -> Outcome<Option<Erasure>> {
+    match erased.erasure {
+        Some(act) => Ok(store.erasure(act)?),
+        None => Ok(None),
+    }
 }
 
 /// How many events the published checkpoint covers.
@@ -192,7 +233,11 @@ pub fn sealed_xml(
 
 /// `published` once a published checkpoint covers it.
 pub fn state(record: &Record, published: u64) -> &'static str {
-    if record.log_index() < published {
+    state_of(record.log_index(), published)
+}
+
+fn state_of(log_index: u64, published: u64) -> &'static str {
+    if log_index < published {
         "published"
     } else {
         "pending"
@@ -221,6 +266,80 @@ fn to_json(record: &Record, published: u64) -> Value {
         "size": subject.size,
         "log_index": record.log_index(),
         "state": state(record, published),
+        "erased": null,
+    })
+}
+
+/// As [`to_json`]: what only the event itself could say is null.
+fn erased_json(erased: &Erased, act: Option<&Erasure>, published: u64) -> Value {
+    let log_index = erased.ordinal - 1;
+    json!({
+        "id": erased.id.to_string(),
+        "event": erased.event.as_str(),
+        "time": erased.time.to_string(),
+        "message": erased.chain.of_message().map(|id| id.to_string()),
+        "message_id_field": null,
+        "recipient": null,
+        "contract": null,
+        "account": null,
+        "reason": null,
+        "digest": null,
+        "size": null,
+        "log_index": log_index,
+        "state": state_of(log_index, published),
+        "erased": {
+            "time": act.map(|act| act.time.to_string()),
+            "cause": act.map(|act| act.cause.as_str()),
+            "by": act.map(|act| act.removed.to_string()),
+        },
+    })
+}
+
+fn erased_row(store: &Store, erased: &Erased, published: u64, out: &mut Output) -> Outcome {
+    let act = act_of(store, erased)?;
+    let json = erased_json(erased, act.as_ref(), published);
+    let about = match erased.chain.of_message() {
+        Some(message) => format!("message {message}, erased"),
+        None => "erased".to_owned(),
+    };
+    let (time, id) = (erased.time.to_string(), erased.id.to_string());
+    let state = state_of(erased.ordinal - 1, published);
+    let cells = [time.as_str(), erased.event.as_str(), &id, state, "", &about];
+    out.row(&COLUMNS, &json, &cells)
+}
+
+fn show_erased(store: &Store, erased: &Erased, published: u64, out: &mut Output) -> Outcome {
+    let act = act_of(store, erased)?;
+    let mut json = erased_json(erased, act.as_ref(), published);
+    json["seq"] = json!(erased.seq);
+    json["leaf"] = json!(erased.leaf.to_string());
+    out.document(&json, || {
+        properties(&[
+            ("evidence", Some(erased.id.to_string())),
+            ("event", Some(erased.event.to_string())),
+            ("time", Some(erased.time.to_string())),
+            (
+                "erased",
+                Some(act.map_or("nothing says when or why".to_owned(), |act| {
+                    format!("{}, cause {}", act.time, act.cause)
+                })),
+            ),
+            (
+                "erased by",
+                act.map(|act| format!("evidence {}", act.removed)),
+            ),
+            (
+                "message",
+                erased.chain.of_message().map(|id| id.to_string()),
+            ),
+            ("seq", Some(erased.seq.to_string())),
+            ("leaf", Some(erased.leaf.to_string())),
+            ("log index", Some((erased.ordinal - 1).to_string())),
+            (
+                "state",
+                Some(state_of(erased.ordinal - 1, published).to_owned()),
+            ),
+        ])
     })
 }
 

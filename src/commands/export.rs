@@ -13,7 +13,7 @@ use receipts::id::{EvidenceId, MessageId};
 use receipts::verify::verify_bundle;
 use serde_json::json;
 use store::Store;
-use store::evidence::Record;
+use store::evidence::{Entry, Record};
 use store::log::Log;
 
 use super::evidence::{published, record};
@@ -35,7 +35,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// # Errors
 /// Names what is not there, not published yet, or cannot be written.
 pub fn run(config: &Config, store: &Store, wanted: &EvidenceExport, out: &mut Output) -> Outcome {
-    let records = match (wanted.id, wanted.message) {
+    let entries = match (wanted.id, wanted.message) {
         (Some(id), _) => chain_up_to(store, id)?,
         (None, Some(message)) => chains_of(store, message)?,
         (None, None) => {
@@ -44,6 +44,7 @@ pub fn run(config: &Config, store: &Store, wanted: &EvidenceExport, out: &mut Ou
             ));
         }
     };
+    let (records, erased) = kept(entries)?;
     let newest = records.iter().map(Record::log_index).max().unwrap_or(0);
     wait_until_published(config, store, newest)?;
     let original = if wanted.with_original {
@@ -52,7 +53,8 @@ pub fn run(config: &Config, store: &Store, wanted: &EvidenceExport, out: &mut Ou
         None
     };
     let anchors = keys::anchors(&config.seal.anchors)?;
-    let gathered = Gathered::of(config, store, &records, original, &anchors)?;
+    let mut gathered = Gathered::of(config, store, &records, original, &anchors)?;
+    gathered.left_out.extend(erased);
     let mut octets = Vec::new();
     gathered
         .bundle
@@ -109,14 +111,27 @@ fn say(
 }
 
 /// The event's chain up to it: what proves it, and nothing about other recipients (evidence.md law 5).
-fn chain_up_to(store: &Store, id: EvidenceId) -> Outcome<Vec<Record>> {
+fn chain_up_to(store: &Store, id: EvidenceId) -> Outcome<Vec<Entry>> {
     let last = record(store, id)?;
     let mut chain = store.chain_of(id)?;
-    chain.retain(|record| record.event.seq <= last.event.seq);
+    chain.retain(|entry| entry.seq() <= last.event.seq);
     Ok(chain)
 }
 
-fn chains_of(store: &Store, message: MessageId) -> Outcome<Vec<Record>> {
+/// What can be shown of these events, and what is to be said of those that were erased: their leaves are in the log, but
+/// nobody can say any more what they commit to.
+fn kept(entries: Vec<Entry>) -> Outcome<(Vec<Record>, Option<String>)> {
+    let all = entries.len();
+    let kept: Vec<Record> = entries.into_iter().filter_map(Entry::whole).collect();
+    if kept.is_empty() {
+        return Err(Failure::is_false("everything asked for was erased"));
+    }
+    let gone = all - kept.len();
+    let said = (gone > 0).then(|| format!("{gone} events: they were erased"));
+    Ok((kept, said))
+}
+
+fn chains_of(store: &Store, message: MessageId) -> Outcome<Vec<Entry>> {
     let chains = store.chains_of_message(message)?;
     if chains.is_empty() {
         return Err(Failure::is_false(format!("message {message} not found")));

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use store::Store;
 use store::log::{LogError, LogFiles};
 
-use super::evidence::{published, record};
-use super::stamped;
+use super::evidence::{entry, published};
+use super::{resume, stamped};
 use crate::cli;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
@@ -30,9 +30,12 @@ pub fn run(config: &Config, command: &cli::Log, out: &mut Output) -> Outcome {
             key.clone()
         });
     }
+    if let cli::Log::Resume(wanted) = command {
+        return resume::run(config, wanted, out);
+    }
     let store = config.open_store()?;
     match command {
-        cli::Log::Key => Ok(()),
+        cli::Log::Key | cli::Log::Resume(_) => Ok(()),
         cli::Log::Status => status(config, &store, out),
         cli::Log::Checkpoint => checkpoint(&store, out),
         cli::Log::Proof { id } => proof(&store, *id, out),
@@ -103,8 +106,8 @@ fn checkpoint(store: &Store, out: &mut Output) -> Outcome {
 }
 
 fn proof(store: &Store, id: EvidenceId, out: &mut Output) -> Outcome {
-    let record = record(store, id)?;
-    let index = record.log_index();
+    // Of an erased event too: its leaf stays where it is.
+    let index = entry(store, id)?.log_index();
     let proof = match LogFiles::current(store)?.proof(index) {
         Err(LogError::Beyond { published, .. }) => {
             return Err(Failure::is_false(format!(

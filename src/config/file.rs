@@ -13,8 +13,11 @@ use serde::Deserialize;
 use smtpd::relay::Destination;
 use toml::Spanned;
 
+use super::retention::Days;
 use super::trust::{self, TrustTable};
-use super::{Config, KeyPair, Limits, Listen, Log, Seal, content, database, signer, timestamps};
+use super::{
+    Config, KeyPair, Limits, Listen, Log, Seal, content, database, retention, signer, timestamps,
+};
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
 /// be called prompt.
@@ -48,6 +51,7 @@ tables! {
         relay: RelayTable,
         store: StoreTable,
         content: ContentTable,
+        retention: RetentionTable,
         limits: LimitsTable,
         trust: Vec<Spanned<TrustFileTable>>,
     }
@@ -69,6 +73,14 @@ tables! {
         access_key: Text,
         secret_key_file: Text,
         anchors: Text,
+    }
+    RetentionTable {
+        deleted_letters_days: Days,
+        letters_days: Days,
+        evidence_days: Days,
+        rejections_days: Days,
+        receipts_days: Days,
+        backup_days: Days,
     }
     LimitsTable {
         message_bytes_max: Number,
@@ -128,6 +140,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         rows: database::read(&place, &file.store)?,
         content: content::read(&place, &file.content)?,
         relay: relay(&place, &file.relay)?,
+        retention: retention::read(&place, &file.retention)?,
         limits: limits(&place, &file.limits)?,
         trust: trusts(&place, &file.trust)?,
         domain,

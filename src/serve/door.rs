@@ -72,8 +72,6 @@ pub struct Door {
 enum Closed {
     /// It ended before its first octet, as a check that only connects does.
     Silent,
-    /// There is a client, and nobody says who.
-    WithoutAddress,
     /// What came is no header.
     Malformed,
 }
@@ -157,11 +155,16 @@ impl Door {
                 count(&counters.checks);
                 balancer
             }
+            // Not a warning: version 1 has no other word for a check, and one comes every few seconds.
             Ok(Ok(Told::Nobody)) => {
-                return closed(&counters.without_address, balancer, &Closed::WithoutAddress);
+                tracing::debug!(balancer = %balancer.ip(), "closed: its PROXY header tells no client's address");
+                return count(&counters.without_address);
             }
             Ok(Err(Closed::Silent)) => return count(&counters.checks),
-            Ok(Err(why)) => return closed(&counters.malformed, balancer, &why),
+            Ok(Err(Closed::Malformed)) => {
+                tracing::warn!(balancer = %balancer.ip(), "closed: what it sent is no PROXY header");
+                return count(&counters.malformed);
+            }
             Err(_) => {
                 tracing::warn!(balancer = %balancer.ip(), "closed: no PROXY header within {HEADER_WITHIN:?}");
                 return count(&counters.timed_out);
@@ -195,15 +198,6 @@ impl From<NotAHeader> for Closed {
     fn from(NotAHeader: NotAHeader) -> Self {
         Self::Malformed
     }
-}
-
-fn closed(counter: &AtomicU64, balancer: SocketAddr, why: &Closed) {
-    let why = match why {
-        Closed::WithoutAddress => "its PROXY header tells no client's address",
-        Closed::Malformed | Closed::Silent => "what it sent is no PROXY header",
-    };
-    tracing::warn!(balancer = %balancer.ip(), "closed: {why}");
-    count(counter);
 }
 
 fn count(counter: &AtomicU64) {

@@ -88,6 +88,7 @@ pub struct Stock {
 struct Counts {
     evidence: u64,
     tasks: u64,
+    unindexed: u64,
     letters: [(&'static str, u64); LETTERS.len()],
 }
 
@@ -115,6 +116,7 @@ impl Stock {
         let counts = Counts {
             evidence: self.store.evidence_count()?,
             tasks: self.store.task_count()?,
+            unindexed: self.store.search_backlog()?,
             letters,
         };
         *seen = Some((Instant::now(), counts));
@@ -141,6 +143,11 @@ impl Figures for Stock {
             "knik_tasks_waiting",
             "Receipts and reports that are owed and not made yet.",
             counts.tasks as f64,
+        );
+        out.gauge(
+            "knik_search_backlog",
+            "Letters that are not in the search index yet.",
+            counts.unindexed as f64,
         );
         out.gauges(
             "knik_letters",

@@ -87,11 +87,16 @@ fn round_trips(connection: &str) {
     let waited = per_second(&mut || {
         writer.sql().integer(query, &[]).unwrap();
     });
-    let update = "UPDATE setting SET value = value + 1 WHERE name = 'uid_validity'";
+    let insert = "INSERT INTO subscription (account, name) VALUES ($1, 'a')";
+    let mut account = 0_i64;
+    let mut next = || {
+        account += 1;
+        account
+    };
     let run = per_second(&mut || {
-        writer.sql().run(update, &[]).unwrap();
+        writer.sql().run(insert, &[next().into()]).unwrap();
     });
-    let put = per_second(&mut || writer.sql().put(update, &[]).unwrap());
+    let put = per_second(&mut || writer.sql().put(insert, &[next().into()]).unwrap());
     writer.sql().settle().unwrap();
     writer.rollback().unwrap();
     let snapshot = per_second(&mut || {
@@ -100,7 +105,7 @@ fn round_trips(connection: &str) {
             .unwrap();
     });
     println!(
-        "PostgreSQL, µs each: query {:.0}, update awaited {:.0}, update not awaited {:.0}, read snapshot of one query {:.0}",
+        "PostgreSQL, µs each: query {:.0}, insert awaited {:.0}, insert not awaited {:.0}, read snapshot of one query {:.0}",
         1e6 / waited,
         1e6 / run,
         1e6 / put,

@@ -1,7 +1,7 @@
 //! The whole store against the laws of evidence and against the log. Stops at the first thing that does not hold and
 //! names it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use mail::digest::Digest;
 use mail::structure::Structure;
@@ -12,7 +12,7 @@ use receipts::merkle::{Hash, RightEdge};
 
 use crate::Store;
 use crate::content::Place;
-use crate::evidence::Record;
+use crate::evidence::{Entry, Record};
 use crate::log::{LogError, LogFiles};
 use crate::reading::stored_content;
 use crate::sql::Param;
@@ -25,12 +25,18 @@ const STEP: u64 = 2_000;
 pub struct AuditReport {
     /// Events whose octets, leaf, chain and order hold.
     pub events: u64,
+    /// Numbers whose event was lost in a restore, each with its leaf and named by a `store-restored` event.
+    pub lost: u64,
+    /// Those of them whose octets were erased: their leaf, chain and order hold, and an act of erasure explains them.
+    pub erased_events: u64,
     /// Chains that they form.
     pub chains: u64,
     /// Events under the published checkpoint, whose root is the root of their leaves.
     pub published: u64,
     /// Messages whose content has its digest and whose recipients have their evidence.
     pub messages: u64,
+    /// Those of them whose content was erased.
+    pub erased_messages: u64,
     /// Octets of content read.
     pub content_bytes: u64,
 }
@@ -77,74 +83,39 @@ impl Store {
     pub fn audit(&self) -> Result<AuditReport, AuditFinding> {
         self.check_engine()?;
         let mut chains = Chains::default();
-        let mut edge = RightEdge::new();
-        let head = self.log_head()?.map(|head| head.checkpoint);
-        let head = head.map(|head| (head.size, head.root));
-        let published = LogFiles::current(self)?
-            .checkpoint()?
-            .map(|(_, checkpoint)| (checkpoint.size, checkpoint.root));
-        let mut root_there = published.is_none_or(|(size, _)| size == 0);
+        let mut tree = Tree::begin(self)?;
         let mut first = 1;
+        let mut erased_events = 0;
         loop {
             let records = self.evidence_in_order(first, STEP)?;
             let Some(last) = records.last() else {
                 break;
             };
-            let next = last.ordinal + 1;
+            let next = last.ordinal() + 1;
             for record in &records {
-                check_order(record, edge.size() + 1)?;
+                tree.lost_before(record.ordinal())?;
+                check_order(record, tree.edge.size() + 1)?;
                 check_leaf(record)?;
                 chains.add(record)?;
-                edge.push(record.leaf.merkle_leaf_hash())
-                    .map_err(|e| AuditFinding::Log(e.to_string()))?;
-                if let Some((size, root)) = head
-                    && edge.size() == size
-                    && edge.root() != root
-                {
-                    return Err(AuditFinding::Log(format!(
-                        "the log's head over {size} leaves has not the events' root"
-                    )));
-                }
-                if let Some((size, root)) = published
-                    && edge.size() == size
-                {
-                    self.check_root(size, root, edge.root())?;
-                    root_there = true;
-                }
+                erased_events += u64::from(matches!(record, Entry::Erased(_)));
+                tree.push(&record.leaf())?;
+                tree.explained(record);
             }
             first = next;
         }
-        let beyond = head.filter(|(size, _)| *size > edge.size());
-        let beyond = beyond.or(published.filter(|_| !root_there));
-        if let Some((size, _)) = beyond {
-            let have = edge.size();
-            return Err(AuditFinding::Log(format!(
-                "{size} leaves are published, but the store has {have} events"
-            )));
-        }
+        tree.end()?;
         let mut report = AuditReport {
-            events: edge.size(),
+            events: tree.edge.size() - tree.lost,
+            lost: tree.lost,
+            erased_events,
             chains: chains.heads.len() as u64,
-            published: published.map_or(0, |(size, _)| size),
+            published: tree.published.map_or(0, |(size, _)| size),
             ..AuditReport::default()
         };
         self.audit_messages(&mut report, &mut chains)?;
         chains.all_have_messages()?;
+        self.audit_erasures(erased_events)?;
         Ok(report)
-    }
-
-    fn check_root(&self, size: u64, published: Hash, own: Hash) -> Result<(), AuditFinding> {
-        if published != own {
-            return Err(AuditFinding::Log(format!(
-                "the published root over {size} leaves is not the events' root"
-            )));
-        }
-        if LogFiles::of(self).root(size)? != own {
-            return Err(AuditFinding::Log(format!(
-                "the tiles do not have the published root over {size} leaves"
-            )));
-        }
-        Ok(())
     }
 
     fn audit_messages(
@@ -157,20 +128,24 @@ impl Store {
             let page = self.read(|sql| {
                 sql.all(
                     "SELECT id, ulid, digest, size, content_file, content_offset, \
-                     (SELECT COUNT(*) FROM recipient WHERE recipient.message = message.id) \
+                     (SELECT COUNT(*) FROM recipient WHERE recipient.message = message.id), erased \
                      FROM message WHERE id > $1 ORDER BY id LIMIT 500",
                     &[Param::Int(after)],
                     |row| {
                         Ok(Stored {
                             row: row.int(0)?,
                             message: MessageId::from_bytes(row.array(1)?),
-                            digest: Digest::from_bytes(row.array(2)?),
+                            digest: match row.blob(2)? {
+                                [] => None,
+                                _ => Some(Digest::from_bytes(row.array(2)?)),
+                            },
                             size: row.number(3)?,
                             place: Place {
                                 file: row.int(4)?,
                                 offset: row.number(5)?,
                             },
                             recipients: row.number(6)?,
+                            erased: !row.is_null(7)?,
                         })
                     },
                 )
@@ -182,7 +157,11 @@ impl Store {
             for stored in page {
                 self.audit_message(&stored, chains)?;
                 report.messages += 1;
-                report.content_bytes += stored.size;
+                if stored.erased {
+                    report.erased_messages += 1;
+                } else {
+                    report.content_bytes += stored.size;
+                }
             }
         }
     }
@@ -197,7 +176,7 @@ impl Store {
                 "is there without submission-accepted evidence".into(),
             ));
         };
-        if seen.rejected || seen.digest != Some(stored.digest) {
+        if seen.rejected || (!seen.erased && seen.digest != stored.digest) {
             return Err(finding(
                 "is not the message that its evidence accepted".into(),
             ));
@@ -208,16 +187,22 @@ impl Store {
                 "has {placed} recipients but {told} deposited events"
             )));
         }
-        if seen.deposited + seen.failed != seen.accepted {
+        if !seen.erased && seen.deposited + seen.failed != seen.accepted {
             return Err(finding(
                 "not every accepted recipient has one of deposited and deposit-failed".into(),
             ));
         }
-        self.content()
-            .read(stored.place, stored.size, &stored.digest)
-            .map_err(|error| finding(crate::error::chain(&error)))?;
-        self.audit_row(stored)
-            .map_err(|error| finding(crate::error::chain(&error)))
+        match stored.digest {
+            _ if stored.erased => self.audit_erased_content(stored.message),
+            None => Err(finding(
+                "has lost its digest without having been erased".into(),
+            )),
+            Some(digest) => self
+                .content()
+                .read(stored.place, stored.size, &digest)
+                .and_then(|_| self.audit_row(stored))
+                .map_err(|error| finding(crate::error::chain(&error))),
+        }
     }
 
     /// What the row keeps for its readers.
@@ -230,24 +215,138 @@ impl Store {
     }
 }
 
+/// The tree of all leaves, held against the published root on the way.
+struct Tree<'a> {
+    store: &'a Store,
+    edge: RightEdge,
+    head: Option<(u64, Hash)>,
+    published: Option<(u64, Hash)>,
+    /// How many numbers are lost, and the ranges they form.
+    lost: u64,
+    ranges: BTreeSet<(u64, u64)>,
+}
+
+impl<'a> Tree<'a> {
+    fn begin(store: &'a Store) -> Result<Self, AuditFinding> {
+        let head = store.log_head()?.map(|head| head.checkpoint);
+        let published = LogFiles::current(store)?.checkpoint()?;
+        Ok(Self {
+            store,
+            edge: RightEdge::new(),
+            head: head.map(|head| (head.size, head.root)),
+            published: published.map(|(_, checkpoint)| (checkpoint.size, checkpoint.root)),
+            lost: 0,
+            ranges: BTreeSet::new(),
+        })
+    }
+
+    fn push(&mut self, leaf: &LeafData) -> Result<(), AuditFinding> {
+        let pushed = self.edge.push(leaf.merkle_leaf_hash());
+        pushed.map_err(|e| AuditFinding::Log(e.to_string()))?;
+        if let Some((size, root)) = self.head
+            && size == self.edge.size()
+            && root != self.edge.root()
+        {
+            return Err(AuditFinding::Log(format!(
+                "the log's head over {size} leaves has not the events' root"
+            )));
+        }
+        match self.published {
+            Some((size, root)) if size == self.edge.size() => self.check_root(size, root),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_root(&self, size: u64, published: Hash) -> Result<(), AuditFinding> {
+        let own = self.edge.root();
+        if published != own {
+            return Err(AuditFinding::Log(format!(
+                "the published root over {size} leaves is not the events' root"
+            )));
+        }
+        if LogFiles::of(self.store).root(size)? != own {
+            return Err(AuditFinding::Log(format!(
+                "the tiles do not have the published root over {size} leaves"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Numbers before `ordinal` that have no event have at least a leaf; what else is missing is found by its number.
+    fn lost_before(&mut self, ordinal: u64) -> Result<(), AuditFinding> {
+        let begin = self.edge.size();
+        while self.edge.size() + 1 < ordinal {
+            let (from, most) = (self.edge.size(), ordinal - 1 - self.edge.size());
+            let leaves = self.store.read(|sql| {
+                sql.all(
+                    "SELECT ordinal, leaf FROM lost WHERE ordinal > $1 ORDER BY ordinal LIMIT $2",
+                    &[Param::Int(from as i64), Param::Int(most.min(STEP) as i64)],
+                    |row| Ok((row.number::<u64>(0)?, LeafData::from_bytes(row.array(1)?))),
+                )
+            })?;
+            for (number, leaf) in &leaves {
+                if *number != self.edge.size() + 1 {
+                    return Ok(());
+                }
+                self.push(leaf)?;
+                self.lost += 1;
+            }
+            if leaves.is_empty() {
+                return Ok(());
+            }
+        }
+        if self.edge.size() > begin {
+            self.ranges.insert((begin + 1, self.edge.size()));
+        }
+        Ok(())
+    }
+
+    /// Takes the ranges that a `store-restored` event names off the list.
+    fn explained(&mut self, entry: &Entry) {
+        if let Entry::Whole(record) = entry
+            && record.event.event == EventName::StoreRestored
+            && let Some(lost) = record.event.details.get("lost")
+            && let (Some(first), Some(last)) = (lost["first"].as_u64(), lost["last"].as_u64())
+        {
+            self.ranges.remove(&(first, last));
+        }
+    }
+
+    fn end(&self) -> Result<(), AuditFinding> {
+        if let Some((first, last)) = self.ranges.first() {
+            return Err(AuditFinding::Log(format!(
+                "the events {first} to {last} are not there, and no store-restored event says that they are lost"
+            )));
+        }
+        let have = self.edge.size();
+        match self.head.max(self.published) {
+            Some((size, _)) if size > have => Err(AuditFinding::Log(format!(
+                "{size} leaves are published, but the store has {have} events"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
 struct Stored {
     row: i64,
     message: MessageId,
-    digest: Digest,
+    digest: Option<Digest>,
     size: u64,
     place: Place,
     recipients: u64,
+    erased: bool,
 }
 
-fn at(record: &Record, what: impl Into<String>) -> AuditFinding {
+fn at(record: &Entry, what: impl Into<String>) -> AuditFinding {
     AuditFinding::Evidence {
-        ordinal: record.ordinal,
+        ordinal: record.ordinal(),
         what: what.into(),
     }
 }
 
-fn check_order(record: &Record, expected: u64) -> Result<(), AuditFinding> {
-    if record.ordinal == expected {
+fn check_order(record: &Entry, expected: u64) -> Result<(), AuditFinding> {
+    if record.ordinal() == expected {
         Ok(())
     } else {
         Err(at(
@@ -257,11 +356,17 @@ fn check_order(record: &Record, expected: u64) -> Result<(), AuditFinding> {
     }
 }
 
-fn check_leaf(record: &Record) -> Result<(), AuditFinding> {
-    if LeafData::commit(&record.salt, &record.canonical) == record.leaf {
-        Ok(())
-    } else {
-        Err(at(record, "its octets and salt do not give its leaf"))
+fn check_leaf(entry: &Entry) -> Result<(), AuditFinding> {
+    match entry {
+        Entry::Whole(record)
+            if LeafData::commit(&record.salt, &record.canonical) != record.leaf =>
+        {
+            Err(at(entry, "its octets and salt do not give its leaf"))
+        }
+        Entry::Erased(erased) if erased.erasure.is_none() => {
+            Err(at(entry, "its octets are gone, and nothing says why"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -282,6 +387,8 @@ struct Head {
 #[derive(Default)]
 struct Seen {
     digest: Option<Digest>,
+    /// Its submission was erased: what it said of digest and recipients is not known any more.
+    erased: bool,
     rejected: bool,
     accepted: u64,
     deposited: u64,
@@ -289,10 +396,9 @@ struct Seen {
 }
 
 impl Chains {
-    fn add(&mut self, record: &Record) -> Result<(), AuditFinding> {
-        let event = &record.event;
-        let key = chain_key(event);
-        let before = match event.subject.recipient.as_ref().zip(event.subject.message) {
+    fn add(&mut self, record: &Entry) -> Result<(), AuditFinding> {
+        let key = chain_key(record);
+        let before = match record.recipient().zip(record.message()) {
             // A recipient's chain starts behind the submission's event (law 5).
             Some((_, message)) if !self.heads.contains_key(&key) => {
                 self.heads.get(&submission_key(message))
@@ -302,48 +408,48 @@ impl Chains {
         let (seq, prev, time) = before.map_or((0, None, None), |head| {
             (head.seq + 1, Some(head.leaf), Some(head.time))
         });
-        if event.seq != seq || event.prev != prev {
+        // What an erased event had as `prev` is not known; that it is the link before the next one is.
+        let follows = match record {
+            Entry::Whole(record) => record.event.prev == prev,
+            Entry::Erased(_) => true,
+        };
+        if record.seq() != seq || !follows {
             return Err(at(
                 record,
                 format!(
                     "does not follow its chain: seq {} where {seq} was due",
-                    event.seq
+                    record.seq()
                 ),
             ));
         }
-        if time.is_some_and(|time| event.time <= time) {
+        if time.is_some_and(|time| record.time() <= time) {
             return Err(at(record, "is dated before the event it follows"));
         }
         let head = self.heads.entry(key).or_insert_with(|| Head {
             seq,
-            leaf: record.leaf,
-            time: event.time,
+            leaf: record.leaf(),
+            time: record.time(),
             once: Vec::new(),
         });
-        (head.seq, head.leaf, head.time) = (seq, record.leaf, event.time);
+        (head.seq, head.leaf, head.time) = (seq, record.leaf(), record.time());
         check_recipient_laws(record, head)?;
         self.count(record)
     }
 
-    fn count(&mut self, record: &Record) -> Result<(), AuditFinding> {
-        let event = &record.event;
-        let Some(message) = event.subject.message else {
+    fn count(&mut self, entry: &Entry) -> Result<(), AuditFinding> {
+        let Some(message) = entry.message() else {
             return Ok(());
         };
         let seen = self.messages.entry(message).or_default();
-        match event.event {
+        match entry.event() {
             EventName::SubmissionAccepted | EventName::SubmissionRejected => {
-                if seen.digest.is_some() || seen.rejected {
-                    return Err(at(record, "is a second outcome of one submission"));
+                if seen.digest.is_some() || seen.rejected || seen.erased {
+                    return Err(at(entry, "is a second outcome of one submission"));
                 }
-                seen.rejected = event.event == EventName::SubmissionRejected;
-                seen.digest = event.subject.digest;
-                if !seen.rejected {
-                    let recipients = event
-                        .details
-                        .get("recipients")
-                        .and_then(|list| list.as_array());
-                    seen.accepted = recipients.map_or(0, |list| list.len() as u64);
+                seen.rejected = entry.event() == EventName::SubmissionRejected;
+                match entry {
+                    Entry::Whole(record) => seen.outcome(record),
+                    Entry::Erased(_) => seen.erased = true,
                 }
             }
             EventName::Deposited => seen.deposited += 1,
@@ -365,8 +471,22 @@ impl Chains {
     }
 }
 
+impl Seen {
+    fn outcome(&mut self, record: &Record) {
+        let event = &record.event;
+        self.digest = event.subject.digest;
+        if !self.rejected {
+            let recipients = event
+                .details
+                .get("recipients")
+                .and_then(|list| list.as_array());
+            self.accepted = recipients.map_or(0, |list| list.len() as u64);
+        }
+    }
+}
+
 /// Once per recipient, and nothing before `deposited` (laws 1 and 3).
-fn check_recipient_laws(record: &Record, head: &mut Head) -> Result<(), AuditFinding> {
+fn check_recipient_laws(record: &Entry, head: &mut Head) -> Result<(), AuditFinding> {
     const ONCE: [EventName; 6] = [
         EventName::Deposited,
         EventName::DepositFailed,
@@ -375,8 +495,8 @@ fn check_recipient_laws(record: &Record, head: &mut Head) -> Result<(), AuditFin
         EventName::HandedOver,
         EventName::MarkedRead,
     ];
-    let name = record.event.event;
-    if record.event.subject.recipient.is_none() || !ONCE.contains(&name) {
+    let name = record.event();
+    if record.recipient().is_none() || !ONCE.contains(&name) {
         return Ok(());
     }
     if head.once.contains(&name) {
@@ -400,7 +520,18 @@ fn submission_key(message: MessageId) -> String {
     format!("m/{message}/0")
 }
 
-fn chain_key(event: &Event) -> String {
+fn chain_key(entry: &Entry) -> String {
+    match entry {
+        Entry::Whole(record) => event_key(&record.event),
+        // Events about messages alone are erased.
+        Entry::Erased(erased) => match erased.chain.of_message() {
+            Some(message) => format!("m/{message}/{}", erased.chain.ordinal),
+            None => "none".to_owned(),
+        },
+    }
+}
+
+fn event_key(event: &Event) -> String {
     let subject = &event.subject;
     match (
         subject.message,

@@ -172,6 +172,11 @@ impl Store {
             .collect();
         let act = move |act: &mut Act<'_>, place: Option<Place>| {
             let accepted = act.deposit(&submission, place, &structure, &host)?;
+            if accepted.repeated
+                && let Some(place) = place
+            {
+                act.leave_stray(place, submission.sealed.size())?;
+            }
             if !accepted.repeated {
                 // Kept before the commit: if the commit fails the file stays, unreferenced, for the next sweep.
                 submission.sealed.keep();

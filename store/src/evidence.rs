@@ -1,4 +1,5 @@
-//! Evidence looked up: by id, by message, by sender, by holder, by time.
+//! Evidence looked up: by id, by message, by sender, by holder, by time. An erased event is still an [`Entry`]: its place,
+//! its name, its time and its leaf stay.
 
 use mail::address::Address;
 use mail::digest::Digest;
@@ -8,7 +9,7 @@ use receipts::id::{ContractId, EvidenceId, MessageId};
 use receipts::leaf::{LeafData, Salt};
 
 use crate::content::Place;
-use crate::mint::Chain;
+use crate::mint::{Chain, ChainKind};
 use crate::register::AccountId;
 use crate::sql::{Param, Row, Sql};
 use crate::squeeze::restore;
@@ -39,6 +40,115 @@ impl Record {
     }
 }
 
+/// An event of which the octets and the salt were destroyed: nobody can say any more what its leaf commits to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erased {
+    /// Its place in the order of evidence, from 1.
+    pub ordinal: u64,
+    /// Its id.
+    pub id: EvidenceId,
+    /// Its name.
+    pub event: EventName,
+    /// When it was observed.
+    pub time: Timestamp,
+    /// The chain it is a link of.
+    pub chain: Chain,
+    /// Its place in that chain.
+    pub seq: u64,
+    /// The log entry.
+    pub leaf: LeafData,
+    /// The act that destroyed it (see [`Store::erasure`]); `None`: nobody says why its octets are gone.
+    pub erasure: Option<i64>,
+}
+
+/// One place in the order of evidence.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// The event is kept.
+    Whole(Box<Record>),
+    /// It was erased.
+    Erased(Erased),
+}
+
+impl Entry {
+    /// Its place in the order of evidence, from 1.
+    pub fn ordinal(&self) -> u64 {
+        match self {
+            Self::Whole(record) => record.ordinal,
+            Self::Erased(erased) => erased.ordinal,
+        }
+    }
+
+    /// Its index in the log.
+    pub fn log_index(&self) -> u64 {
+        self.ordinal() - 1
+    }
+
+    /// Its id.
+    pub fn id(&self) -> EvidenceId {
+        match self {
+            Self::Whole(record) => record.event.id,
+            Self::Erased(erased) => erased.id,
+        }
+    }
+
+    /// Its name.
+    pub fn event(&self) -> EventName {
+        match self {
+            Self::Whole(record) => record.event.event,
+            Self::Erased(erased) => erased.event,
+        }
+    }
+
+    /// When it was observed.
+    pub fn time(&self) -> Timestamp {
+        match self {
+            Self::Whole(record) => record.event.time,
+            Self::Erased(erased) => erased.time,
+        }
+    }
+
+    /// Its place in its chain.
+    pub fn seq(&self) -> u64 {
+        match self {
+            Self::Whole(record) => record.event.seq,
+            Self::Erased(erased) => erased.seq,
+        }
+    }
+
+    /// The log entry.
+    pub fn leaf(&self) -> LeafData {
+        match self {
+            Self::Whole(record) => record.leaf,
+            Self::Erased(erased) => erased.leaf,
+        }
+    }
+
+    /// The message that it is about, if it is about one.
+    pub fn message(&self) -> Option<MessageId> {
+        match self {
+            Self::Whole(record) => record.event.subject.message,
+            Self::Erased(erased) => erased.chain.of_message(),
+        }
+    }
+
+    /// The number of the recipient that it is about, if it is about one.
+    pub fn recipient(&self) -> Option<u32> {
+        match self {
+            Self::Whole(record) => record.event.subject.recipient.as_ref().map(|to| to.ordinal),
+            Self::Erased(erased) => Some(erased.chain.ordinal).filter(|ordinal| *ordinal > 0),
+        }
+    }
+
+    /// The event, if it is kept.
+    pub fn whole(self) -> Option<Record> {
+        match self {
+            Self::Whole(record) => Some(*record),
+            Self::Erased(_) => None,
+        }
+    }
+}
+
 /// What to look for; everything given must hold.
 #[derive(Debug, Clone, Default)]
 pub struct Query {
@@ -60,10 +170,12 @@ pub struct Query {
     pub limit: Option<u64>,
 }
 
-const COLUMNS: &str = "ordinal, canonical, salt, leaf";
+pub(crate) const COLUMNS: &str = "ordinal, canonical, salt, leaf, id, event, time, chain_kind, chain_subject, chain_ordinal, seq, \
+     erasure";
 
 impl Store {
-    /// Hands each matching event to `each`, oldest first, until it says `false`.
+    /// Hands each matching event that is kept to `each`, oldest first, until it says `false`; [`Self::entries`] has those
+    /// that were erased too.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when the account asked for does not exist.
@@ -71,6 +183,19 @@ impl Store {
         &self,
         query: &Query,
         each: &mut dyn FnMut(Record) -> bool,
+    ) -> Result<(), StoreError> {
+        self.entries(query, &mut |entry| entry.whole().is_none_or(&mut *each))
+    }
+
+    /// Hands each matching event to `each`, oldest first, until it says `false`. One that was erased is found by what is
+    /// still known of it: message, contract, name, time.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the account asked for does not exist.
+    pub fn entries(
+        &self,
+        query: &Query,
+        each: &mut dyn FnMut(Entry) -> bool,
     ) -> Result<(), StoreError> {
         let account = match &query.account {
             Some(address) => {
@@ -91,10 +216,10 @@ impl Store {
             let Some(last) = page.last() else {
                 return Ok(());
             };
-            after = last.ordinal as i64;
+            after = last.ordinal() as i64;
             left -= page.len() as u64;
-            for record in page {
-                if !each(record) {
+            for entry in page {
+                if !each(entry) {
                     return Ok(());
                 }
             }
@@ -103,7 +228,7 @@ impl Store {
     }
 
     /// One event.
-    pub fn evidence_by_id(&self, id: EvidenceId) -> Result<Option<Record>, StoreError> {
+    pub fn evidence_by_id(&self, id: EvidenceId) -> Result<Option<Entry>, StoreError> {
         self.read(|sql| {
             sql.first(
                 &format!("SELECT {COLUMNS} FROM evidence WHERE id = $1"),
@@ -115,7 +240,7 @@ impl Store {
 
     /// The chain that an event belongs to, by rising seq. A recipient's chain begins at seq 1; what its first `prev`
     /// points at, the submission's event, names other recipients and is not part of it (law 5).
-    pub fn chain_of(&self, id: EvidenceId) -> Result<Vec<Record>, StoreError> {
+    pub fn chain_of(&self, id: EvidenceId) -> Result<Vec<Entry>, StoreError> {
         self.read(|sql| {
             let chain = sql.first(
                 "SELECT chain_kind, chain_subject, chain_ordinal FROM evidence WHERE id = $1",
@@ -137,7 +262,7 @@ impl Store {
     }
 
     /// All events of a message, submission first, then recipient by recipient.
-    pub fn chains_of_message(&self, message: MessageId) -> Result<Vec<Record>, StoreError> {
+    pub fn chains_of_message(&self, message: MessageId) -> Result<Vec<Entry>, StoreError> {
         self.read(|sql| {
             sql.all(
                 &format!(
@@ -151,7 +276,7 @@ impl Store {
     }
 
     /// Events in the order of the log, from `first` (counting from 1) on, at most `count`.
-    pub fn evidence_in_order(&self, first: u64, count: u64) -> Result<Vec<Record>, StoreError> {
+    pub fn evidence_in_order(&self, first: u64, count: u64) -> Result<Vec<Entry>, StoreError> {
         self.read(|sql| {
             sql.all(
                 &format!(
@@ -171,12 +296,12 @@ impl Store {
         self.read(|sql| Ok(sql.integer("SELECT MAX(ordinal) FROM evidence", &[])? as u64))
     }
 
-    /// The accepted octets of a message, checked against their digest; `None` if there is no such message, or it was
-    /// rejected.
+    /// The accepted octets of a message, checked against their digest; `None` if there is no such message, it was rejected,
+    /// or its content was erased.
     pub fn original(&self, message: MessageId) -> Result<Option<Vec<u8>>, StoreError> {
         let found = self.read(|sql| {
             sql.first(
-                "SELECT content_file, content_offset, size, digest FROM message WHERE ulid = $1",
+                "SELECT content_file, content_offset, size, digest FROM message WHERE ulid = $1 AND erased IS NULL",
                 &[(&message.to_bytes()).into()],
                 |row| {
                     let place = Place {
@@ -272,7 +397,7 @@ impl Conditions {
         self.values.push(value);
     }
 
-    fn page(&self, sql: &mut dyn Sql, after: i64, left: u64) -> Result<Vec<Record>, StoreError> {
+    fn page(&self, sql: &mut dyn Sql, after: i64, left: u64) -> Result<Vec<Entry>, StoreError> {
         let rows = i64::try_from(left).unwrap_or(i64::MAX).min(PAGE_ROWS);
         let mut params = vec![Param::Int(after), Param::Int(rows)];
         params.extend(self.values.iter().map(|value| match value {
@@ -289,16 +414,36 @@ impl Conditions {
     }
 }
 
-fn from_row(row: &dyn Row) -> Result<Record, StoreError> {
+pub(crate) fn from_row(row: &dyn Row) -> Result<Entry, StoreError> {
     let ordinal = row.number(0)?;
-    let canonical = restore(row.blob(1)?)?.into_owned();
-    let event = Event::from_canonical(&canonical)
-        .map_err(|e| StoreError::damaged(format!("evidence number {ordinal}: {e}")))?;
-    Ok(Record {
+    let leaf = LeafData::from_bytes(row.array(3)?);
+    let damaged = |what: &dyn std::fmt::Display| {
+        StoreError::damaged(format!("evidence number {ordinal}: {what}"))
+    };
+    let squeezed = row.blob(1)?;
+    if !squeezed.is_empty() {
+        let canonical = restore(squeezed)?.into_owned();
+        return Ok(Entry::Whole(Box::new(Record {
+            ordinal,
+            event: Event::from_canonical(&canonical).map_err(|e| damaged(&e))?,
+            canonical,
+            salt: Salt::from_bytes(row.array(2)?),
+            leaf,
+        })));
+    }
+    let kind = ChainKind::from_number(row.int(7)?).ok_or_else(|| damaged(&"of no known chain"))?;
+    Ok(Entry::Erased(Erased {
         ordinal,
-        event,
-        canonical,
-        salt: Salt::from_bytes(row.array(2)?),
-        leaf: LeafData::from_bytes(row.array(3)?),
-    })
+        id: EvidenceId::from_bytes(row.array(4)?),
+        event: row.text(5)?.parse().map_err(|e| damaged(&e))?,
+        time: Timestamp::from_millis(row.int(6)?),
+        chain: Chain {
+            kind,
+            subject: row.array(8)?,
+            ordinal: row.number(9)?,
+        },
+        seq: row.number(10)?,
+        leaf,
+        erasure: row.optional(11, |row, column| row.int(column))?,
+    }))
 }

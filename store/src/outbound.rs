@@ -220,13 +220,14 @@ impl Store {
         self.act(move |act| {
             let now = act.minter.now();
             let found = act.sql.first(
-                "SELECT state FROM outbound WHERE id = $1",
+                "SELECT state, LENGTH(octets) FROM outbound WHERE id = $1",
                 &[id.0.into()],
-                |row| row.text(0)?.parse::<LetterState>(),
+                |row| Ok((row.text(0)?.parse::<LetterState>()?, row.int(1)? == 0)),
             )?;
             match found {
                 None => Err(StoreError::NotFound(format!("letter {}", id.0))),
-                Some(LetterState::Sent) => Err(StoreError::Invalid(format!(
+                Some((_, true)) => Err(StoreError::Invalid(format!("letter {} was erased", id.0))),
+                Some((LetterState::Sent, _)) => Err(StoreError::Invalid(format!(
                     "letter {} was sent already",
                     id.0
                 ))),
@@ -243,11 +244,12 @@ impl Store {
 }
 
 impl Act<'_> {
-    /// Puts a letter into the queue, unless it is there.
+    /// Puts a letter into the queue, unless it is there, or its event was erased while it was made.
     pub(crate) fn queue(&mut self, new: &NewLetter) -> Result<(), StoreError> {
         let there = self.sql.integer(
-            "SELECT COUNT(*) FROM outbound WHERE letter = $1",
-            &[(&new.letter).into()],
+            "SELECT (SELECT COUNT(*) FROM outbound WHERE letter = $1) + \
+             (SELECT COUNT(*) FROM evidence WHERE id = $2 AND erasure IS NOT NULL)",
+            &[(&new.letter).into(), (&new.evidence.to_bytes()).into()],
         )?;
         if there > 0 {
             return Ok(());
@@ -279,7 +281,8 @@ impl Act<'_> {
         let reply = crate::reading::cut(reply, REPLY_BYTES_MAX).replace('\0', " ");
         self.sql
             .run(
-                "UPDATE outbound SET state = $2, due = $3, attempts = attempts + 1, reply = $4 WHERE id = $1",
+                "UPDATE outbound SET state = $2, due = $3, attempts = attempts + 1, reply = $4 WHERE id = $1 \
+                 AND LENGTH(octets) > 0",
                 &[
                     id.0.into(),
                     state.as_str().into(),

@@ -148,12 +148,14 @@ impl Act<'_> {
             )?;
             if left == 0 {
                 self.removed(by, &placed.who, cause)?;
+                self.forget_unplaced(placed.message)?;
             }
         }
         Ok(())
     }
 
-    fn vanish(&mut self, mailbox: MailboxId, uids: &[u32]) -> Result<(), StoreError> {
+    /// Takes placements away; sessions that have the folder open see them expunged.
+    pub(crate) fn vanish(&mut self, mailbox: MailboxId, uids: &[u32]) -> Result<(), StoreError> {
         if uids.is_empty() {
             return Ok(());
         }

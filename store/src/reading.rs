@@ -189,15 +189,18 @@ impl Store {
     ) -> Result<Option<Searchable>, StoreError> {
         let mut found = None;
         self.read_listings(mailbox, &[uid], &mut |_, listing| found = Some(listing))?;
-        found
-            .map(|listing| {
-                Ok(Searchable {
-                    octets: listing.source.octets()?,
-                    trace: listing.trace,
-                    structure: listing.structure,
-                })
-            })
-            .transpose()
+        let Some(listing) = found else {
+            return Ok(None);
+        };
+        let octets = match listing.source.octets() {
+            Err(StoreError::NotFound(_)) => return Ok(None),
+            octets => octets?,
+        };
+        Ok(Some(Searchable {
+            octets,
+            trace: listing.trace,
+            structure: listing.structure,
+        }))
     }
 
     fn read_listings(
@@ -223,6 +226,7 @@ impl Store {
             let damaged = || StoreError::damaged(format!("message {}", facts.message));
             let source = Source {
                 store: self.clone(),
+                message: placed.message,
                 place: content.place,
                 size: facts.size.ok_or_else(damaged)?,
                 digest: facts.digest.ok_or_else(damaged)?,
@@ -302,6 +306,7 @@ impl Disclosure {
     /// The whole original, checked against its digest.
     ///
     /// # Errors
+    /// [`StoreError::NotFound`] when it was erased in the meantime;
     /// [`StoreError::Damaged`] when it is not what was accepted: it is never served as whole.
     pub fn octets(&self) -> Result<Arc<[u8]>, StoreError> {
         self.listing.source.octets()
@@ -363,8 +368,9 @@ impl Act<'_> {
 
     fn acknowledge(&mut self, by: &Actor, one: &Acknowledged) -> Result<(), StoreError> {
         let disclosure = &one.disclosure;
+        // Gone with all that was known of it: it was erased while its octets were on their way.
         let Some((facts, who)) = recipient(self.sql, disclosure.recipient)? else {
-            return Err(StoreError::damaged("a recipient is missing"));
+            return Ok(());
         };
         if facts & HANDED_OVER == 0 {
             self.cover(by, one, &who)?;

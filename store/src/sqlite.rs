@@ -1,4 +1,11 @@
 //! The embedded engine: SQLite in WAL mode, synchronous FULL, one writer and a few read connections.
+//!
+//! | module | what |
+//! |---|---|
+//! | `checkpoint` | a long WAL copied back on a thread of its own |
+//! | `copy` | copies of a database: made while others write, read, marked |
+
+pub(crate) mod copy;
 
 mod checkpoint;
 
@@ -134,6 +141,20 @@ impl Engine for Sqlite {
             .map_err(sql_error)
     }
 
+    fn snapshot(&self, to: &Path) -> Result<(), StoreError> {
+        copy::write(&self.at.connect(false)?, to)
+    }
+
+    /// Deleted cells are overwritten as they go (`secure_delete`); what is left is the WAL, which still has pages as they
+    /// were: it is copied back and cut to nothing.
+    fn scrub(&self) -> Result<bool, StoreError> {
+        let connection = self.at.connect(true)?;
+        let busy: i64 = connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .map_err(sql_error)?;
+        Ok(busy == 0)
+    }
+
     fn check(&self) -> Result<(), StoreError> {
         let mut found = None;
         self.read(&mut |sql| {
@@ -195,6 +216,11 @@ impl At {
             // FULL: the WAL is synced before COMMIT returns. Nothing less may stand behind a 250.
             set("synchronous", &"FULL")?;
             set("wal_autocheckpoint", &self.wal_pages)?;
+            // What is deleted or overwritten is overwritten with zeros, so that erasure leaves nothing in free space.
+            // Always: a cell that moved when a page was split would otherwise leave its octets where it was.
+            let _: i64 = connection
+                .query_row("PRAGMA secure_delete = ON", [], |row| row.get(0))
+                .map_err(sql_error)?;
         } else {
             set("query_only", &true)?;
         }

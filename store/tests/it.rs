@@ -2,12 +2,16 @@
 
 #[path = "it/agenda.rs"]
 mod agenda;
+#[path = "it/backup.rs"]
+mod backup;
 #[path = "it/bucket.rs"]
 mod bucket;
 #[path = "it/contracts.rs"]
 mod contracts;
 #[path = "it/deposit.rs"]
 mod deposit;
+#[path = "it/erasure.rs"]
+mod erasure;
 #[path = "it/full.rs"]
 mod full;
 #[path = "it/log.rs"]
@@ -16,10 +20,14 @@ mod log;
 mod mailboxes;
 #[path = "it/matrix.rs"]
 mod matrix;
+#[path = "it/migrate.rs"]
+mod migrate;
 #[path = "it/nodes.rs"]
 mod nodes;
 #[path = "it/objects.rs"]
 mod objects;
+#[path = "it/outage.rs"]
+mod outage;
 #[path = "it/pairing.rs"]
 mod pairing;
 #[path = "it/post.rs"]
@@ -32,9 +40,15 @@ mod processes;
 mod reading;
 #[path = "../../tests/harness/relay.rs"]
 mod relay;
+#[path = "it/resume.rs"]
+mod resume;
+#[path = "it/retention.rs"]
+mod retention;
 #[path = "../../tests/harness/s3.rs"]
 mod s3;
 #[path = "it/samples.rs"]
 mod samples;
+#[path = "it/search.rs"]
+mod search;
 #[path = "it/server.rs"]
 mod server;

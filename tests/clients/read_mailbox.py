@@ -56,6 +56,17 @@ uids = ok(imap.uid("SEARCH", None, "ALL"))[0].split()
 assert len(uids) == count, (uids, count)
 assert ok(imap.uid("SEARCH", None, "HEADER", "Message-ID", "<1@ministry.example>"))[0].split() == uids[1:2]
 
+
+def search(key, text):
+    imap.literal = text.encode()
+    return ok(imap.uid("SEARCH", "CHARSET", "UTF-8", key))[0].split()
+
+
+assert search("SUBJECT", "ԾԱՆՈՒՑՈՒՄ") == uids[:3], search("SUBJECT", "ԾԱՆՈՒՑՈՒՄ")
+assert search("BODY", "պաշտոնական  ԾԱՆՈՒ") == uids[:3]
+assert search("TEXT", "DECISION.PDF") == uids[3:4]
+assert search("BODY", "ծանուցում չկա") == []
+
 sizes = {}
 for line in ok(imap.uid("FETCH", "1:*", "(UID RFC822.SIZE FLAGS INTERNALDATE ENVELOPE BODYSTRUCTURE)")):
     text = line if isinstance(line, bytes) else b"".join(line)

@@ -126,7 +126,7 @@ impl Post {
             for entry in std::fs::read_dir(from).unwrap() {
                 let path = entry.unwrap().path();
                 let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-                let stays = ["log.", "seal."].iter().any(|key| name.starts_with(key));
+                let stays = ["log.key", "log.state", "seal.key"].contains(&name.as_str());
                 if path.is_file() && !stays {
                     std::fs::copy(&path, to.join(name)).unwrap();
                 }

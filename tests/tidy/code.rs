@@ -32,7 +32,7 @@ const TOKIO: [&str; 13] = [
 ];
 
 /// Where a thread, a task or a process may be started, each with what it runs.
-const SPAWNS: [(&str, &str); 17] = [
+const SPAWNS: [(&str, &str); 18] = [
     (
         "store/src/objects/group.rs",
         "one task per object of a group",
@@ -60,7 +60,11 @@ const SPAWNS: [(&str, &str); 17] = [
     ("smtpd/src/serve.rs", "one task per connection"),
     ("imapd/src/serve.rs", "one task per connection"),
     ("webd/src/serve.rs", "one task per connection"),
-    ("src/serve.rs", "one task per listener"),
+    ("src/serve.rs", "two tasks per listener"),
+    (
+        "src/serve/door.rs",
+        "one task per header of a balancer that is awaited",
+    ),
     (
         "src/signer/serve.rs",
         "one task per connection of a node or a command",

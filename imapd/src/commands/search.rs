@@ -1,4 +1,4 @@
-//! SEARCH (RFC 3501 §6.4.4): window by window; the result is one untagged response.
+//! SEARCH (RFC 3501 §6.4.4): step by step; the result is one untagged response.
 
 use std::sync::Arc;
 
@@ -12,8 +12,13 @@ struct Progress {
     question: Arc<Question>,
     candidates: Arc<[Candidate]>,
     begin: usize,
+    steps: u32,
     found: Vec<u32>,
 }
+
+/// Steps after which a client is told that it is not forgotten: about ten seconds. Some give a server up that says nothing,
+/// and one that has gone away is noticed by what it does not take.
+const STEPS_IN_SILENCE_MAX: u32 = 200;
 
 /// See the module's words.
 pub fn apply(session: &mut Session, body: Body<'_>) -> Reply {
@@ -42,6 +47,7 @@ pub fn apply(session: &mut Session, body: Body<'_>) -> Reply {
             question: Arc::new(question),
             candidates,
             begin: 0,
+            steps: 0,
             found: Vec::new(),
         },
     )
@@ -59,18 +65,22 @@ fn advance(session: &mut Session, mut progress: Progress) -> Reply {
         output.put("\r\n");
         return Reply::ok("SEARCH completed");
     }
-    let end = (progress.begin + progress.question.window()).min(progress.candidates.len());
+    progress.steps += 1;
+    if progress.steps.is_multiple_of(STEPS_IN_SILENCE_MAX) {
+        output.put("* OK Still searching\r\n");
+    }
     let window = Window {
         mailbox: view.mailbox,
         question: Arc::clone(&progress.question),
         candidates: Arc::clone(&progress.candidates),
-        range: progress.begin..end,
+        begin: progress.begin,
     };
     Reply::act(Act::Search(Box::new(window)), move |session, done| {
-        if let Done::Found(found) = done {
-            progress.found.extend(found);
-        }
-        progress.begin = end;
+        let Done::Found(judged) = done else {
+            return Reply::out_of_state();
+        };
+        progress.found.extend(judged.found);
+        progress.begin = judged.end;
         advance(session, progress)
     })
 }

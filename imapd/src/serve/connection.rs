@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
+use store::StoreError;
 use store::watch::WatchGuard;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -19,8 +20,10 @@ use super::admission::Place;
 use super::guard::Guard;
 use super::wire::{self, Wire, is_acknowledged};
 use super::{Entrance, Imapd, count};
+use crate::acknowledged::is_reset;
 use crate::limits::READ_OCTETS;
 use crate::perform::perform;
+use crate::session::act::Act;
 use crate::session::state::{Bearer, Door};
 use crate::session::{Next, Session};
 
@@ -179,6 +182,12 @@ impl Connection {
             }
             match self.session.advance() {
                 Next::Act(act) => {
+                    if matches!(*act, Act::Search(_)) && !self.still_wanted(wire).await? {
+                        // What was acknowledged before is recorded; the answer goes nowhere.
+                        let gone = StoreError::NotFound("the client".to_owned());
+                        self.session.done(Err(gone));
+                        continue;
+                    }
                     let store = self.imapd.store.clone();
                     let done = tokio::task::spawn_blocking(move || perform(*act, &store)).await;
                     self.session.done(done.map_err(io::Error::other)?);
@@ -215,6 +224,14 @@ impl Connection {
                 Next::Read => ended = self.listen(wire, &mut buffer, &mut dry).await?,
             }
         }
+    }
+
+    /// A long SEARCH says now and then that it goes on; it does not for a client whose connection was reset.
+    async fn still_wanted(&mut self, wire: &mut impl Wire) -> io::Result<bool> {
+        if !self.session.output().is_empty() {
+            self.write(wire).await?;
+        }
+        Ok(!is_reset(wire.socket()))
     }
 
     /// Waits for whatever comes first; true: the peer sends no more.

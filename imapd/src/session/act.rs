@@ -83,7 +83,7 @@ pub enum Act {
     },
     /// One window of a FETCH.
     Fetch(Box<fetch::Window>),
-    /// One window of a SEARCH.
+    /// One step of a SEARCH.
     Search(Box<search::Window>),
     /// Flags changed.
     Amend {
@@ -145,8 +145,8 @@ pub enum Done {
     Status(MailboxId, Status, Vec<u32>),
     /// [`Act::Fetch`]
     Fetched(fetch::Fetched),
-    /// [`Act::Search`]: the numbers that match, UIDs or sequence numbers as asked.
-    Found(Vec<u32>),
+    /// [`Act::Search`]: the numbers that match, UIDs or sequence numbers as asked, and how far it came.
+    Found(search::Judged),
     /// [`Act::Amend`]
     Amended(Vec<Entry>),
     /// [`Act::Copy`]

@@ -9,7 +9,8 @@ use store::register::Kind;
 use crate::post::Post;
 use crate::script::CertificateSetup;
 
-const LOCAL: &str = "2503851234";
+/// The reader.
+pub const LOCAL: &str = "2503851234";
 
 fn letters() -> Vec<(&'static str, Vec<u8>)> {
     let head =
@@ -84,13 +85,48 @@ fn well_formed(octets: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     }
 }
 
-struct Reader {
+/// A client that waits for its answers.
+pub struct Reader {
     session: Session,
     store: store::Store,
 }
 
 impl Reader {
-    fn ask(&mut self, command: &str) -> Vec<u8> {
+    /// Logged in, with INBOX selected.
+    pub fn new(post: &mut Post) -> Self {
+        let keys = [("enrol".to_owned(), LOCAL.to_owned())].into();
+        let certificate = CertificateSetup {
+            name: "ann".to_owned(),
+            keys,
+        };
+        post.add_certificate(&certificate).unwrap();
+        let (peer, shown) = ([127, 0, 0, 1].into(), post.shown("ann").unwrap());
+        let bearer = identify(
+            &post.store,
+            &shown.certificates,
+            &post.trusts,
+            "e-citizen.example",
+            peer,
+        )
+        .unwrap();
+        assert!(matches!(bearer, Bearer::Holder(_)));
+        let door = Door {
+            tls: true,
+            preauth: false,
+            peer,
+        };
+        let house = Arc::new(House::new("localhost", "e-citizen.example"));
+        let mut reader = Self {
+            session: Session::new(house, door, bearer),
+            store: post.store.clone(),
+        };
+        reader.ask("a AUTHENTICATE EXTERNAL =\r\n");
+        reader.ask("b SELECT INBOX\r\n");
+        reader
+    }
+
+    /// What a command is answered.
+    pub fn ask(&mut self, command: &str) -> Vec<u8> {
         self.session.feed(command.as_bytes(), true);
         let mut answer = Vec::new();
         loop {
@@ -112,38 +148,11 @@ impl Reader {
 fn hostile_letters_are_served_whole() {
     let mut post = Post::new("e-citizen.example", "localhost").unwrap();
     post.add_account(LOCAL, Kind::Person).unwrap();
-    let keys = [("enrol".to_owned(), LOCAL.to_owned())].into();
-    post.add_certificate(&CertificateSetup {
-        name: "ann".to_owned(),
-        keys,
-    })
-    .unwrap();
     let letters = letters();
     for (_, letter) in &letters {
         post.deposit(&[LOCAL], letter).unwrap();
     }
-    let (peer, shown) = ([127, 0, 0, 1].into(), post.shown("ann").unwrap());
-    let bearer = identify(
-        &post.store,
-        &shown.certificates,
-        &post.trusts,
-        "e-citizen.example",
-        peer,
-    )
-    .unwrap();
-    assert!(matches!(bearer, Bearer::Holder(_)));
-    let door = Door {
-        tls: true,
-        preauth: false,
-        peer,
-    };
-    let house = Arc::new(House::new("localhost", "e-citizen.example"));
-    let mut reader = Reader {
-        session: Session::new(house, door, bearer),
-        store: post.store.clone(),
-    };
-    reader.ask("a AUTHENTICATE EXTERNAL =\r\n");
-    reader.ask("b SELECT INBOX\r\n");
+    let mut reader = Reader::new(&mut post);
     for (number, (name, letter)) in (1..).zip(&letters) {
         for items in [
             "ENVELOPE",

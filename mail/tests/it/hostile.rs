@@ -11,14 +11,17 @@ use super::examine;
 fn in_time(what: &str, message: &[u8]) -> Structure {
     let start = Instant::now();
     let structure = Structure::examine(message);
-    let text = mail::text::parts_text(message, &structure);
+    let text = mail::searched::searched_text(b"", message, &structure);
     let taken = start.elapsed();
     assert!(
         taken < Duration::from_secs(3),
         "{what}: {} octets took {taken:?}",
         message.len()
     );
-    assert!(text.len() <= message.len() * 4 + 1024, "{what}");
+    assert!(
+        text.header.len() + text.body.len() <= message.len() * 20 + 1024,
+        "{what}"
+    );
     let stored = structure.to_bytes().len();
     assert!(
         stored <= message.len() * 12 + 600_000,

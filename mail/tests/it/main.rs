@@ -8,6 +8,7 @@
 //! | `hostile` | shapes that cost careless programs their stack or their afternoon |
 //! | `properties` | what holds for any octets |
 //! | `report` | DSN and MDN, as others read them |
+//! | `searched` | what SEARCH looks at |
 //! | `samples` | published messages, and a second opinion on them |
 
 mod examined;
@@ -16,6 +17,7 @@ mod hostile;
 mod properties;
 mod report;
 mod samples;
+mod searched;
 mod vectors;
 
 use examined::{examine, nested, numbered};

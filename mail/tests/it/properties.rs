@@ -1,7 +1,7 @@
 //! What holds for any octets.
 
 use mail::Structure;
-use mail::text;
+use mail::searched::searched_text;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -71,16 +71,16 @@ proptest! {
     #[test]
     fn any_octets_are_examined(octets in vec(any::<u8>(), 0..300)) {
         examine(&octets);
-        text::body_text(&octets);
-        text::header_text(&octets);
+        searched_text(b"", &octets, &mail::Structure::examine(&octets));
         let _ = mail::trace::locate(&octets);
     }
 
     #[test]
     fn any_near_message_is_examined(octets in message()) {
         let structure = examine(&octets);
-        text::parts_text(&octets, &structure);
-        text::header_text(&octets[..structure.header.end as usize]);
+        let searched = searched_text(b"Received: us\r\n", &octets, &structure);
+        let length = searched.header.len() + searched.body.len();
+        prop_assert!(length <= octets.len() * 20 + 1024);
     }
 
     #[test]

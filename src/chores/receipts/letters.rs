@@ -23,7 +23,7 @@ use store::Store;
 use store::agenda::{Asked, Duty, Task};
 use store::contracts::{Contract, Profile};
 use store::deposit::{self, Notify};
-use store::evidence::Record;
+use store::evidence::{Entry, Record};
 use store::outbound::NewLetter;
 
 use crate::commands::evidence::{issuer, sealed_xml};
@@ -65,7 +65,9 @@ impl Desk<'_> {
     /// # Errors
     /// Names what keeps one from being made.
     pub fn letters(&self, task: Task) -> Outcome<Vec<NewLetter>> {
-        let case = self.case(task)?;
+        let Some(case) = self.case(task)? else {
+            return Ok(Vec::new());
+        };
         let event = case.event()?;
         let profile = case.contract.profile;
         let (signed, report) = match profile {
@@ -96,13 +98,14 @@ impl Desk<'_> {
         Ok(letters)
     }
 
-    fn case(&self, task: Task) -> Outcome<Case> {
+    /// `None` when the event was erased: nothing is owed about it any more.
+    fn case(&self, task: Task) -> Outcome<Option<Case>> {
         let missing = |what: &str| Failure::could_not(format!("a task without its {what}"));
-        let record = self
-            .store
-            .evidence_in_order(task.evidence, 1)?
-            .pop()
-            .ok_or_else(|| missing("event"))?;
+        let record = match self.store.evidence_in_order(task.evidence, 1)?.pop() {
+            Some(Entry::Whole(record)) => *record,
+            Some(Entry::Erased(_)) => return Ok(None),
+            None => return Err(missing("event")),
+        };
         let subject = &record.event.subject;
         let message = subject.message.ok_or_else(|| missing("message"))?;
         let contract = subject.contract.ok_or_else(|| missing("contract"))?;
@@ -117,16 +120,17 @@ impl Desk<'_> {
                 .store
                 .chains_of_message(message)?
                 .into_iter()
+                .filter_map(Entry::whole)
                 .filter(|record| is_of_outcome(record.event.event))
                 .collect(),
         };
-        Ok(Case {
+        Ok(Some(Case {
             contract,
             records,
             asked: self.store.asked(message)?,
             subject: Structure::examine(&original).subject_text,
             original,
-        })
+        }))
     }
 
     fn receipt(&self, case: &Case, to: Address) -> Outcome<NewLetter> {

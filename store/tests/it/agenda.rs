@@ -24,7 +24,7 @@ fn owed(post: &Post) -> Vec<(Duty, EventName)> {
         .iter()
         .map(|task| {
             let record = post.store.evidence_in_order(task.evidence, 1).unwrap();
-            (task.duty, record[0].event.event)
+            (task.duty, record[0].event())
         })
         .collect()
 }

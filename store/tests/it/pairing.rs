@@ -5,12 +5,14 @@
 
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use store::options::{Database, PostgresAt};
+use store::options::{Contents, Database, PostgresAt, S3At};
 use store::{Options, Store};
 use tempfile::TempDir;
 
 use crate::postgres::Server;
+use crate::s3::S3;
 
 /// An SQL engine and a place for content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,10 @@ pub enum Pairing {
     SqliteSegments,
     /// PostgreSQL with segments.
     PostgresSegments,
+    /// SQLite with a bucket.
+    SqliteS3,
+    /// PostgreSQL with a bucket: any number of machines.
+    PostgresS3,
 }
 
 /// One `#[test]` per function and pairing, in a module named after the pairing.
@@ -26,6 +32,8 @@ macro_rules! every_pairing {
     ($($test:ident,)*) => {
         $crate::pairing::on_pairing! { sqlite_segments, SqliteSegments, $($test,)* }
         $crate::pairing::on_pairing! { postgres_segments, PostgresSegments, $($test,)* }
+        $crate::pairing::on_pairing! { sqlite_s3, SqliteS3, $($test,)* }
+        $crate::pairing::on_pairing! { postgres_s3, PostgresS3, $($test,)* }
     };
 }
 pub(crate) use every_pairing;
@@ -52,6 +60,7 @@ pub struct Home {
     pub pairing: Pairing,
     pub dir: TempDir,
     database: Database,
+    contents: Contents,
 }
 
 impl Pairing {
@@ -60,6 +69,8 @@ impl Pairing {
         match self {
             Self::SqliteSegments => true,
             Self::PostgresSegments => server().is_some(),
+            Self::SqliteS3 => bucket().is_some(),
+            Self::PostgresS3 => server().is_some() && bucket().is_some(),
         }
     }
 }
@@ -70,17 +81,30 @@ fn server() -> Option<&'static Server> {
     SERVER.get_or_init(Server::start).as_ref()
 }
 
+/// The one S3 server of this process.
+fn bucket() -> Option<&'static S3> {
+    static BUCKET: OnceLock<Option<S3>> = OnceLock::new();
+    BUCKET.get_or_init(S3::start).as_ref()
+}
+
 impl Home {
     /// An empty place.
     pub fn new(pairing: Pairing) -> Self {
         let database = match pairing {
-            Pairing::SqliteSegments => Database::Sqlite,
-            Pairing::PostgresSegments => postgres(server().unwrap().database()),
+            Pairing::SqliteSegments | Pairing::SqliteS3 => Database::Sqlite,
+            Pairing::PostgresSegments | Pairing::PostgresS3 => {
+                postgres(server().unwrap().database())
+            }
+        };
+        let contents = match pairing {
+            Pairing::SqliteSegments | Pairing::PostgresSegments => Contents::Segments,
+            Pairing::SqliteS3 | Pairing::PostgresS3 => Contents::S3(corner()),
         };
         Self {
             pairing,
             dir: tempfile::tempdir().unwrap(),
             database,
+            contents,
         }
     }
 
@@ -92,16 +116,49 @@ impl Home {
             Database::Sqlite => Database::Sqlite,
             Database::Postgres(at) => postgres(server().unwrap().copy_of(&at.connection)),
         };
+        let contents = match &self.contents {
+            Contents::Segments => Contents::Segments,
+            Contents::S3(at) => {
+                let copied = corner();
+                bucket().unwrap().copy(&at.prefix, &copied.prefix);
+                Contents::S3(copied)
+            }
+        };
         Self {
             pairing: self.pairing,
             dir,
             database,
+            contents,
+        }
+    }
+
+    /// Alters one octet of the only content there is, behind the store's back.
+    pub fn alter_content(&self, offset: usize) {
+        match &self.contents {
+            Contents::Segments => {
+                let content = self.dir.path().join("data/content");
+                let file = std::fs::read_dir(content).unwrap().next().unwrap();
+                let path = file.unwrap().path();
+                let mut octets = std::fs::read(&path).unwrap();
+                octets[offset] ^= 1;
+                std::fs::write(path, octets).unwrap();
+            }
+            Contents::S3(at) => {
+                let (bucket, mark) = (bucket().unwrap(), format!("{}{:016x}", at.prefix, 0));
+                let mut names = bucket.below(&at.prefix);
+                names.retain(|name| *name != mark);
+                assert_eq!(names.len(), 1);
+                let mut octets = bucket.octets(&names[0]).unwrap();
+                octets[offset] ^= 1;
+                bucket.put(&names[0], &octets);
+            }
         }
     }
 
     pub fn options(&self) -> Options {
         Options {
             database: self.database.clone(),
+            contents: self.contents.clone(),
             ..Options::embedded(
                 self.dir.path().join("data"),
                 "mx.post.test",
@@ -120,6 +177,16 @@ fn postgres(connection: String) -> Database {
         connection,
         anchors: None,
     })
+}
+
+/// A prefix of the bucket that nobody has yet.
+fn corner() -> S3At {
+    static CORNERS: AtomicUsize = AtomicUsize::new(0);
+    let corner = CORNERS.fetch_add(1, Ordering::Relaxed);
+    S3At {
+        prefix: format!("corner-{corner}/"),
+        ..crate::objects::at(bucket().unwrap().endpoint())
+    }
 }
 
 pub fn copy_dir(from: &Path, to: &Path) {

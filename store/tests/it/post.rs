@@ -8,10 +8,10 @@ use receipts::actor::{Actor, ActorKind};
 use receipts::event::EventName;
 use store::contracts::{Contract, NewContract, Profile, Terms};
 use store::deposit::{Accepted, Addressee, DsnEnvelope, Envelope, Submission};
-use store::evidence::{Query, Record};
+use store::evidence::{Entry, Query, Record};
 use store::mailboxes::MailboxId;
 use store::register::{Account, Kind, Lang, NewAccount};
-use store::{Store, StoreError};
+use store::{MessageId, Store, StoreError};
 
 use crate::pairing::{Home, Pairing};
 
@@ -113,6 +113,12 @@ impl Post {
             })
             .unwrap();
         all
+    }
+
+    /// All events of a message that are kept.
+    pub fn chains(&self, message: MessageId) -> Vec<Record> {
+        let entries = self.store.chains_of_message(message).unwrap();
+        entries.into_iter().filter_map(Entry::whole).collect()
     }
 
     /// The names of all events about letters to an account, in order.

@@ -26,7 +26,7 @@ fn wanted(uid: u32, seen: bool) -> Wanted {
     }
 }
 
-fn disclose(post: &Post, account: &Account, seen: bool) -> Disclosure {
+pub fn disclose(post: &Post, account: &Account, seen: bool) -> Disclosure {
     let by = post.holder(account);
     let mut all = post
         .store
@@ -35,7 +35,7 @@ fn disclose(post: &Post, account: &Account, seen: bool) -> Disclosure {
     all.pop().unwrap()
 }
 
-fn acknowledge(
+pub fn acknowledge(
     post: &Post,
     account: &Account,
     disclosure: Disclosure,

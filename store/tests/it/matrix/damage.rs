@@ -1,6 +1,6 @@
 //! Damaged files: a bit that turned is named, or changes no answer.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -41,28 +41,29 @@ impl Evening {
     }
 
     /// What a bit that turned there does: the answer or audit that names it, or nothing at all, or harm.
-    fn outcome(&self, path: &Path, offset: u64, mask: u8) -> Outcome {
+    fn outcome(&self, path: &PathBuf, offset: u64, mask: u8) -> Outcome {
         let machine = self.machine.twin();
         machine.disk.flip(&machine.here(path), offset, mask);
         let store = match machine.open() {
             Ok(store) => store,
-            Err(_) => return Outcome::Named,
+            Err(error) => return Outcome::Named(error.to_string()),
         };
         let seen = Seen::of(&store, &self.people);
         let audit = store.audit();
         store.close();
         match (seen, audit) {
-            (_, Err(_)) | (Err(_), Ok(_)) => Outcome::Named,
+            (_, Err(finding)) => Outcome::Named(finding.to_string()),
+            (Err(error), Ok(_)) => Outcome::Named(error.to_string()),
             (Ok(seen), Ok(_)) if seen == self.seen => Outcome::Nothing,
             (Ok(seen), Ok(_)) => Outcome::Harm(seen.differs(&self.seen)),
         }
     }
 }
 
+#[derive(Debug)]
 enum Outcome {
-    Named,
+    Named(String),
     Nothing,
-    /// What is seen now and should not be, and the other way.
     Harm(String),
 }
 
@@ -113,20 +114,18 @@ fn turn_bits(places_max: u64) {
     let outcomes = outcomes.into_inner().unwrap();
     let named = outcomes
         .iter()
-        .filter(|(.., outcome)| matches!(outcome, Outcome::Named));
+        .filter(|(.., outcome)| matches!(outcome, Outcome::Named(_)));
     let (named, tried) = (named.count(), outcomes.len());
     eprintln!("{named} of {tried} named");
     assert!(
         named > tried / 20,
         "{named} of {tried}: the day's files are elsewhere"
     );
-    let harm = outcomes
+    let harm: Vec<_> = outcomes
         .iter()
-        .filter_map(|(path, offset, outcome)| match outcome {
-            Outcome::Harm(how) => Some(format!("{} at {offset}: {how}", path.display())),
-            _ => None,
-        });
-    let harm: Vec<String> = harm.collect();
+        .filter(|(.., outcome)| matches!(outcome, Outcome::Harm(_)))
+        .map(|harm| format!("{harm:?}"))
+        .collect();
     assert!(
         harm.is_empty(),
         "{} do harm:\n{}",

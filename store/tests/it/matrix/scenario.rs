@@ -11,6 +11,7 @@ use receipts::id::MessageId;
 use store::amend::Op;
 use store::contracts::Contract;
 use store::deposit::{Accepted, DsnEnvelope, Envelope, Submission};
+use store::erasure::{Cause, Scope, Wish};
 use store::reading::{Acknowledged, Wanted};
 use store::register::{Account, Kind, Lang, NewAccount};
 use store::view::Flags;
@@ -33,6 +34,10 @@ pub enum Step {
     Copy(usize, u32),
     Move(usize, u32),
     Expunge(usize),
+    /// The letter under this UID, with its evidence.
+    Erase(usize, u32),
+    /// What erasures left on the disk.
+    Destroy,
     Publish,
     /// The store is closed and opened again.
     Restart,
@@ -41,7 +46,7 @@ pub enum Step {
 use Step::*;
 
 /// Small, middling and large letters, each way of reading, each change of a mailbox, twice over a restart.
-pub const DAY: [Step; 28] = [
+pub const DAY: [Step; 30] = [
     Deposit("a", 700, &[0, 1]),
     Deposit("b", 900, &[1]),
     Deposit("large", 300_000, &[0]),
@@ -63,6 +68,8 @@ pub const DAY: [Step; 28] = [
     Flag(1, 1, Flags::DELETED),
     Expunge(1),
     Move(1, 2),
+    Erase(2, 1),
+    Destroy,
     Publish,
     // From here on letters come all at once.
     Deposit("d", 5_000, &[0]),
@@ -74,7 +81,7 @@ pub const DAY: [Step; 28] = [
 ];
 
 /// Where the letters begin that come all at once.
-pub const BURST: usize = 22;
+pub const BURST: usize = 24;
 
 /// Who sends and who receives; made before anything goes wrong.
 #[derive(Clone)]
@@ -179,6 +186,21 @@ impl People {
                 let (inbox, by) = (folder(account, "inbox")?, self.holder(account));
                 store.expunge(by, inbox, None).wait().map(drop)
             }
+            Erase(account, uid) => {
+                let found = store.describe(folder(account, "inbox")?, &[uid])?;
+                let Some(letter) = found.first() else {
+                    return Ok(());
+                };
+                let wish = Wish {
+                    message: letter.message,
+                    scope: Scope::Message,
+                    recipient: None,
+                    cause: Cause::Court,
+                    why: "decision 17".into(),
+                };
+                store.erase(operator(), wish).wait().map(drop)
+            }
+            Destroy => store.destroy_due(10).map(drop),
             Publish | Restart => Ok(()),
         }
     }
@@ -249,16 +271,14 @@ impl Seen {
     pub fn of(store: &Store, people: &People) -> Result<Self, StoreError> {
         let mut numbers: HashMap<MessageId, usize> = HashMap::new();
         let (mut events, mut letters) = (Vec::new(), Vec::new());
-        for record in store.evidence_in_order(1, 10_000)? {
-            let subject = &record.event.subject;
-            if let Some(message) = subject.message.filter(|id| !numbers.contains_key(id)) {
+        for entry in store.evidence_in_order(1, 10_000)? {
+            if let Some(message) = entry.message().filter(|id| !numbers.contains_key(id)) {
                 numbers.insert(message, numbers.len());
                 let octets = store.original(message)?;
                 letters.push(octets.map(|octets| Digest::of(&octets)));
             }
-            let number = subject.message.and_then(|message| numbers.get(&message));
-            let to = subject.recipient.as_ref().map(|r| r.ordinal);
-            let (event, seq) = (record.event.event, record.event.seq);
+            let number = entry.message().and_then(|message| numbers.get(&message));
+            let (event, seq, to) = (entry.event(), entry.seq(), entry.recipient());
             events.push(format!("{event} {seq} of {number:?} to {to:?}"));
         }
         let mut folders = BTreeMap::new();
