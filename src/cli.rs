@@ -1,4 +1,10 @@
 //! The command line: what can be asked of the program, with its help.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`upkeep`] | backup, restore, migration, the log taken up again |
+
+pub mod upkeep;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +23,7 @@ use store::register::{Kind, Lang};
 
 use crate::commands::dates::{Day, Moment};
 use crate::serve::Role;
+pub use upkeep::{Backup, Migrate, Restore, Resume, Store};
 
 /// Official electronic post: certified mail with receipts that a stranger can check.
 #[derive(Debug, Parser)]
@@ -75,6 +82,13 @@ pub enum Command {
     Hold(Hold),
     /// Re-verify the whole store against its log; names the first thing that does not hold
     Audit,
+    /// Copy the whole store into DIR while it serves; what an earlier backup there has is not copied again. Keys are not in it
+    Backup(Backup),
+    /// Bring a backup back into the empty data directory of this configuration
+    Restore(Restore),
+    /// The store as a whole
+    #[command(subcommand)]
+    Store(Store),
 }
 
 /// `init`.
@@ -354,6 +368,8 @@ pub enum Log {
         /// Newer size
         new: u64,
     },
+    /// Go on after an old backup was restored, without a fork: what was signed for and is lost stays in the log
+    Resume(Resume),
 }
 
 /// `queue`.

@@ -17,11 +17,16 @@
 //! | [`stamped`] | a kept time-stamp as a stranger sees it |
 //! | [`verify`] | bundles, evidence and proofs, checked offline |
 //! | [`audit`] | the whole store against its log |
+//! | [`backup`] | a copy of the store in a folder |
+//! | [`restore`] | a backup becomes the store |
+//! | [`store`] | the store moved to other engines |
+//! | [`resume`] | the log taken up again after an old backup |
 //! | [`operator`] | who gives the commands |
 //! | [`dates`] | days and moments as operators write them |
 
 pub mod account;
 pub mod audit;
+pub mod backup;
 pub mod contract;
 pub mod dates;
 pub mod enrol;
@@ -35,5 +40,8 @@ pub mod monitor;
 pub mod operator;
 pub mod page;
 pub mod queue;
+pub mod restore;
+pub mod resume;
 pub mod stamped;
+pub mod store;
 pub mod verify;

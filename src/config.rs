@@ -182,7 +182,23 @@ impl Config {
     /// # Errors
     /// As [`Store::open`], with the name of the directory, the database or the bucket.
     pub fn open_store(&self) -> Outcome<Store> {
-        let options = Options {
+        let options = self.store_options()?;
+        let has_server = self.rows != Rows::Sqlite || self.content != Content::Segments;
+        Store::open(options).map_err(|error| match &error {
+            // The error names the database or the bucket itself; the configuration says where to look.
+            StoreError::Unavailable(_) | StoreError::Invalid(_) if has_server => {
+                Failure::file(&self.file, &error)
+            }
+            _ => Failure::file(&self.data, &error),
+        })
+    }
+
+    /// With what the store this configuration names is opened.
+    ///
+    /// # Errors
+    /// Names the file of a secret that cannot be used.
+    pub fn store_options(&self) -> Outcome<Options> {
+        Ok(Options {
             dir: self.data.clone(),
             host: self.hostname.clone(),
             domain: self.domain.clone(),
@@ -190,14 +206,6 @@ impl Config {
             database: self.rows.database(),
             contents: self.content.open()?,
             ground: store::disk::Ground::default(),
-        };
-        let has_server = self.rows != Rows::Sqlite || self.content != Content::Segments;
-        Store::open(options).map_err(|error| match &error {
-            // The error names the database or the bucket itself.
-            StoreError::Unavailable(_) | StoreError::Invalid(_) if has_server => {
-                Failure::from(error)
-            }
-            _ => Failure::file(&self.data, &error),
         })
     }
 
@@ -210,12 +218,12 @@ impl Config {
             ("log", self.log != running.log),
             ("signer", self.signer != running.signer),
             ("timestamp", self.timestamp != running.timestamp),
+            ("retention", self.retention != running.retention),
             (
                 "store",
                 self.data != running.data || self.rows != running.rows,
             ),
             ("content", self.content != running.content),
-            ("retention", self.retention != running.retention),
             ("relay", self.relay != running.relay),
         ];
         differs

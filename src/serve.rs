@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use imapd::Imapd;
 use smtpd::Smtpd;
-use store::Store;
+use store::{Store, resume};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -43,6 +43,7 @@ use crate::chores::{
 use crate::cli;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
+use crate::signer;
 use door::Door;
 use figures::Stock;
 use listeners::{Bound, Listeners, Spoken};
@@ -121,6 +122,9 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
     let mut signals = Signals::new()?;
     let listeners = Listeners::bind(&config.listen, &roles).await?;
     let (store, failed) = open_store(&config)?;
+    if roles.has(Role::Chores) {
+        hold_old_copy(&config, &store)?;
+    }
     // Held to the end.
     let _receiving = roles
         .has(Role::Smtpd)
@@ -217,6 +221,24 @@ fn receive(store: &Store) -> Outcome<Receiving> {
         );
     }
     Ok(receiving)
+}
+
+/// An old copy of the store is noticed before anything is received: what it would number now was given out already.
+fn hold_old_copy(config: &Config, store: &Store) -> Outcome {
+    // A signer that cannot be asked now is reported by the chore that needs it.
+    let signed = match signer::open(config, store) {
+        Ok(Some(signer)) => signer.last().map_or(0, |last| last.checkpoint().size),
+        _ => 0,
+    };
+    let have = store.evidence_count()?;
+    if have < signed && store.held()?.is_none() {
+        tracing::error!(have, signed, "the store is older than its log");
+        resume::mark_restored(store)?;
+    }
+    if let Some(why) = store.held()? {
+        tracing::error!(%why, "nothing is taken");
+    }
+    Ok(())
 }
 
 /// Opens the store and has its failure announced.

@@ -110,7 +110,7 @@ fn counted(post: &Post, what: &str) -> u64 {
 fn http(mut channel: Channel, before: &[u8], path: &str) -> String {
     let get = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     channel.write(&[before, get.as_bytes()].concat()).unwrap();
-    let page = channel.to_end(Duration::from_secs(10)).unwrap();
+    let page = channel.everything(Duration::from_secs(10)).unwrap();
     String::from_utf8_lossy(&page.unwrap()).into_owned()
 }
 
@@ -122,7 +122,7 @@ fn event(post: &Post, message_id: &str, name: &str) -> Value {
 
 /// Whether the connection is closed in this time with not an octet said.
 fn is_closed_in_silence(channel: &mut Channel, within: Duration) -> bool {
-    let said = channel.to_end(within).unwrap();
+    let said = channel.everything(within).unwrap();
     said.is_some_and(|said| said.is_empty())
 }
 

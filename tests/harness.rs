@@ -4,8 +4,9 @@
 //! |---|---|
 //! | `post` | a post in a temporary directory: init, contracts, accounts, serve, kill |
 //! | `pki` | certificates that the operator did not issue, or should not have |
-//! | `postgres` | a PostgreSQL of the tests' own |
 //! | `channel` | a connection with or without TLS, read by lines and by octets |
+//! | `postgres` | a PostgreSQL of the test's own |
+//! | `s3` | an S3 server of the test's own |
 //! | `smtp` | an agency's side |
 //! | `imap` | a holder's side |
 //! | `letters` | messages of many sizes that are known again |

@@ -1,5 +1,6 @@
 //! The tests of the whole: the house's own rules, and the program from outside.
 
+mod backup;
 mod balancer;
 mod clients;
 mod clock;
@@ -12,6 +13,7 @@ mod hostile;
 mod http;
 mod interfaces;
 mod mail_clients;
+mod migrate;
 mod nodes;
 mod postgres;
 mod receipts;

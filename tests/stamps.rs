@@ -41,13 +41,13 @@ fn post_with_a_letter(urls: &str, anchors: Option<&Path>) -> Post {
     post
 }
 
-/// `anchors` is a key of several tables: the one that is empty is that of [timestamp].
+/// `anchors` is a key of several tables.
 fn set_timestamp_anchors(post: &Post, anchors: &Path) {
     let text = std::fs::read_to_string(post.config()).unwrap();
-    assert_eq!(text.matches("\nanchors = \"\"").count(), 1, "{text}");
+    let (before, table) = text.split_once("\n[timestamp]").unwrap();
     let set = format!("\nanchors = \"{}\"", anchors.display());
-    let text = text.replace("\nanchors = \"\"", &set);
-    std::fs::write(post.config(), text).unwrap();
+    let table = table.replacen("\nanchors = \"\"", &set, 1);
+    std::fs::write(post.config(), format!("{before}\n[timestamp]{table}")).unwrap();
 }
 
 fn send(post: &Post, message_id: &str) {

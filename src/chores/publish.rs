@@ -66,7 +66,7 @@ impl Chore for Follow {
     }
 
     fn pause(&self) -> Duration {
-        self.merge_delay / 2
+        (self.merge_delay / 2).min(RENEWED_EVERY / 2)
     }
 
     fn run(&mut self) -> Outcome {

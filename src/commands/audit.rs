@@ -27,6 +27,7 @@ pub fn run(config: &Config, out: &mut Output) -> Outcome {
         "holds": true,
         "events": report.events,
         "erased_events": report.erased_events,
+        "lost_events": report.lost,
         "chains": report.chains,
         "published": report.published,
         "pending": pending,
@@ -40,6 +41,15 @@ pub fn run(config: &Config, out: &mut Output) -> Outcome {
             (
                 "events",
                 Some(format!("{} in {} chains", report.events, report.chains)),
+            ),
+            (
+                "lost",
+                (report.lost > 0).then(|| {
+                    format!(
+                        "{} numbers, in a restore; their leaves are there and store-restored events name them",
+                        report.lost
+                    )
+                }),
             ),
             (
                 "erased",

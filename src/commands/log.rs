@@ -11,7 +11,7 @@ use store::Store;
 use store::log::{LogError, LogFiles};
 
 use super::evidence::{entry, published};
-use super::stamped;
+use super::{resume, stamped};
 use crate::cli;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
@@ -30,9 +30,12 @@ pub fn run(config: &Config, command: &cli::Log, out: &mut Output) -> Outcome {
             key.clone()
         });
     }
+    if let cli::Log::Resume(wanted) = command {
+        return resume::run(config, wanted, out);
+    }
     let store = config.open_store()?;
     match command {
-        cli::Log::Key => Ok(()),
+        cli::Log::Key | cli::Log::Resume(_) => Ok(()),
         cli::Log::Status => status(config, &store, out),
         cli::Log::Checkpoint => checkpoint(&store, out),
         cli::Log::Proof { id } => proof(&store, *id, out),

@@ -74,7 +74,7 @@ fn remember(state: &Path, before: Option<&SignedCheckpoint>, seen: &Seen) -> Out
 }
 
 /// Whom a server's certificate may lead to. What is read is signed by the log: TLS keeps others from seeing who looks.
-fn authorities(given: Option<&Path>) -> Outcome<Vec<CertificateDer<'static>>> {
+pub(super) fn authorities(given: Option<&Path>) -> Outcome<Vec<CertificateDer<'static>>> {
     let system = Path::new(keys::SYSTEM_AUTHORITIES);
     match given {
         Some(given) => keys::certificates(given),

@@ -1,9 +1,10 @@
 //! The whole store against the laws of evidence and against the log. Stops at the first thing that does not hold and
 //! names it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use mail::digest::Digest;
+use mail::structure::Structure;
 use receipts::event::{Event, EventName};
 use receipts::id::MessageId;
 use receipts::leaf::LeafData;
@@ -13,6 +14,7 @@ use crate::Store;
 use crate::content::Place;
 use crate::evidence::{Entry, Record};
 use crate::log::{LogError, LogFiles};
+use crate::reading::stored_content;
 use crate::sql::Param;
 
 /// Events read at a time.
@@ -23,6 +25,8 @@ const STEP: u64 = 2_000;
 pub struct AuditReport {
     /// Events whose octets, leaf, chain and order hold.
     pub events: u64,
+    /// Numbers whose event was lost in a restore, each with its leaf and named by a `store-restored` event.
+    pub lost: u64,
     /// Those of them whose octets were erased: their leaf, chain and order hold, and an act of erasure explains them.
     pub erased_events: u64,
     /// Chains that they form.
@@ -77,14 +81,9 @@ impl Store {
     /// # Errors
     /// The first finding.
     pub fn audit(&self) -> Result<AuditReport, AuditFinding> {
+        self.check_engine()?;
         let mut chains = Chains::default();
-        let mut edge = RightEdge::new();
-        let head = self.log_head()?.map(|head| head.checkpoint);
-        let head = head.map(|head| (head.size, head.root));
-        let published = LogFiles::current(self)?
-            .checkpoint()?
-            .map(|(_, checkpoint)| (checkpoint.size, checkpoint.root));
-        let mut root_there = published.is_none_or(|(size, _)| size == 0);
+        let mut tree = Tree::begin(self)?;
         let mut first = 1;
         let mut erased_events = 0;
         loop {
@@ -94,62 +93,29 @@ impl Store {
             };
             let next = last.ordinal() + 1;
             for record in &records {
-                check_order(record, edge.size() + 1)?;
+                tree.lost_before(record.ordinal())?;
+                check_order(record, tree.edge.size() + 1)?;
                 check_leaf(record)?;
                 chains.add(record)?;
                 erased_events += u64::from(matches!(record, Entry::Erased(_)));
-                edge.push(record.leaf().merkle_leaf_hash())
-                    .map_err(|e| AuditFinding::Log(e.to_string()))?;
-                if let Some((size, root)) = head
-                    && edge.size() == size
-                    && edge.root() != root
-                {
-                    return Err(AuditFinding::Log(format!(
-                        "the log's head over {size} leaves has not the events' root"
-                    )));
-                }
-                if let Some((size, root)) = published
-                    && edge.size() == size
-                {
-                    self.check_root(size, root, edge.root())?;
-                    root_there = true;
-                }
+                tree.push(&record.leaf())?;
+                tree.explained(record);
             }
             first = next;
         }
-        let beyond = head.filter(|(size, _)| *size > edge.size());
-        let beyond = beyond.or(published.filter(|_| !root_there));
-        if let Some((size, _)) = beyond {
-            let have = edge.size();
-            return Err(AuditFinding::Log(format!(
-                "{size} leaves are published, but the store has {have} events"
-            )));
-        }
+        tree.end()?;
         let mut report = AuditReport {
-            events: edge.size(),
+            events: tree.edge.size() - tree.lost,
+            lost: tree.lost,
             erased_events,
             chains: chains.heads.len() as u64,
-            published: published.map_or(0, |(size, _)| size),
+            published: tree.published.map_or(0, |(size, _)| size),
             ..AuditReport::default()
         };
         self.audit_messages(&mut report, &mut chains)?;
         chains.all_have_messages()?;
         self.audit_erasures(erased_events)?;
         Ok(report)
-    }
-
-    fn check_root(&self, size: u64, published: Hash, own: Hash) -> Result<(), AuditFinding> {
-        if published != own {
-            return Err(AuditFinding::Log(format!(
-                "the published root over {size} leaves is not the events' root"
-            )));
-        }
-        if LogFiles::of(self).root(size)? != own {
-            return Err(AuditFinding::Log(format!(
-                "the tiles do not have the published root over {size} leaves"
-            )));
-        }
-        Ok(())
     }
 
     fn audit_messages(
@@ -234,8 +200,130 @@ impl Store {
             Some(digest) => self
                 .content()
                 .read(stored.place, stored.size, &digest)
-                .map(drop)
+                .and_then(|_| self.audit_row(stored))
                 .map_err(|error| finding(crate::error::chain(&error))),
+        }
+    }
+
+    /// What the row keeps for its readers.
+    fn audit_row(&self, stored: &Stored) -> Result<(), crate::StoreError> {
+        let kept = self.read(|sql| stored_content(sql, stored.row))?;
+        let structure = kept.map_or_else(Vec::new, |kept| kept.structure);
+        Structure::from_bytes(&structure)
+            .map(drop)
+            .map_err(|error| crate::StoreError::damaged(format!("structure: {error}")))
+    }
+}
+
+/// The tree of all leaves, held against the published root on the way.
+struct Tree<'a> {
+    store: &'a Store,
+    edge: RightEdge,
+    head: Option<(u64, Hash)>,
+    published: Option<(u64, Hash)>,
+    /// How many numbers are lost, and the ranges they form.
+    lost: u64,
+    ranges: BTreeSet<(u64, u64)>,
+}
+
+impl<'a> Tree<'a> {
+    fn begin(store: &'a Store) -> Result<Self, AuditFinding> {
+        let head = store.log_head()?.map(|head| head.checkpoint);
+        let published = LogFiles::current(store)?.checkpoint()?;
+        Ok(Self {
+            store,
+            edge: RightEdge::new(),
+            head: head.map(|head| (head.size, head.root)),
+            published: published.map(|(_, checkpoint)| (checkpoint.size, checkpoint.root)),
+            lost: 0,
+            ranges: BTreeSet::new(),
+        })
+    }
+
+    fn push(&mut self, leaf: &LeafData) -> Result<(), AuditFinding> {
+        let pushed = self.edge.push(leaf.merkle_leaf_hash());
+        pushed.map_err(|e| AuditFinding::Log(e.to_string()))?;
+        if let Some((size, root)) = self.head
+            && size == self.edge.size()
+            && root != self.edge.root()
+        {
+            return Err(AuditFinding::Log(format!(
+                "the log's head over {size} leaves has not the events' root"
+            )));
+        }
+        match self.published {
+            Some((size, root)) if size == self.edge.size() => self.check_root(size, root),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_root(&self, size: u64, published: Hash) -> Result<(), AuditFinding> {
+        let own = self.edge.root();
+        if published != own {
+            return Err(AuditFinding::Log(format!(
+                "the published root over {size} leaves is not the events' root"
+            )));
+        }
+        if LogFiles::of(self.store).root(size)? != own {
+            return Err(AuditFinding::Log(format!(
+                "the tiles do not have the published root over {size} leaves"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Numbers before `ordinal` that have no event have at least a leaf; what else is missing is found by its number.
+    fn lost_before(&mut self, ordinal: u64) -> Result<(), AuditFinding> {
+        let begin = self.edge.size();
+        while self.edge.size() + 1 < ordinal {
+            let (from, most) = (self.edge.size(), ordinal - 1 - self.edge.size());
+            let leaves = self.store.read(|sql| {
+                sql.all(
+                    "SELECT ordinal, leaf FROM lost WHERE ordinal > $1 ORDER BY ordinal LIMIT $2",
+                    &[Param::Int(from as i64), Param::Int(most.min(STEP) as i64)],
+                    |row| Ok((row.number::<u64>(0)?, LeafData::from_bytes(row.array(1)?))),
+                )
+            })?;
+            for (number, leaf) in &leaves {
+                if *number != self.edge.size() + 1 {
+                    return Ok(());
+                }
+                self.push(leaf)?;
+                self.lost += 1;
+            }
+            if leaves.is_empty() {
+                return Ok(());
+            }
+        }
+        if self.edge.size() > begin {
+            self.ranges.insert((begin + 1, self.edge.size()));
+        }
+        Ok(())
+    }
+
+    /// Takes the ranges that a `store-restored` event names off the list.
+    fn explained(&mut self, entry: &Entry) {
+        if let Entry::Whole(record) = entry
+            && record.event.event == EventName::StoreRestored
+            && let Some(lost) = record.event.details.get("lost")
+            && let (Some(first), Some(last)) = (lost["first"].as_u64(), lost["last"].as_u64())
+        {
+            self.ranges.remove(&(first, last));
+        }
+    }
+
+    fn end(&self) -> Result<(), AuditFinding> {
+        if let Some((first, last)) = self.ranges.first() {
+            return Err(AuditFinding::Log(format!(
+                "the events {first} to {last} are not there, and no store-restored event says that they are lost"
+            )));
+        }
+        let have = self.edge.size();
+        match self.head.max(self.published) {
+            Some((size, _)) if size > have => Err(AuditFinding::Log(format!(
+                "{size} leaves are published, but the store has {have} events"
+            ))),
+            _ => Ok(()),
         }
     }
 }

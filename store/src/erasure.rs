@@ -225,6 +225,9 @@ impl Act<'_> {
         let plan = target.plan(self.sql)?;
         let id = self.sql.integer("SELECT MAX(id) FROM erasure", &[])? + 1;
         self.take_placements(by, &target, wish.cause)?;
+        if let Some(message) = target.row {
+            self.forget_unplaced(message)?;
+        }
         if target.scope != Scope::Content {
             self.forget_letters(&target)?;
             self.forget_recipients(&target)?;
@@ -342,6 +345,7 @@ impl Act<'_> {
         let Some(message) = target.row else {
             return Ok(());
         };
+        self.forget(message)?;
         let now = self.minter.now();
         self.sql.run(
             "UPDATE message SET erased = COALESCE(erased, $2), trace = $3, structure = $3 WHERE id = $1",

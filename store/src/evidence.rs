@@ -414,34 +414,19 @@ impl Conditions {
     }
 }
 
-impl ChainKind {
-    /// The kind with this stored number.
-    pub(crate) fn from_number(number: i64) -> Option<Self> {
-        [Self::Message, Self::Contract, Self::Account]
-            .into_iter()
-            .find(|kind| *kind as i64 == number)
-    }
-}
-
-impl Chain {
-    /// The message that it speaks of, if of one.
-    pub fn of_message(&self) -> Option<MessageId> {
-        (self.kind == ChainKind::Message).then(|| MessageId::from_bytes(self.subject))
-    }
-}
-
 pub(crate) fn from_row(row: &dyn Row) -> Result<Entry, StoreError> {
     let ordinal = row.number(0)?;
     let leaf = LeafData::from_bytes(row.array(3)?);
     let damaged = |what: &dyn std::fmt::Display| {
         StoreError::damaged(format!("evidence number {ordinal}: {what}"))
     };
-    let canonical = restore(row.blob(1)?)?;
-    if !canonical.is_empty() {
+    let squeezed = row.blob(1)?;
+    if !squeezed.is_empty() {
+        let canonical = restore(squeezed)?.into_owned();
         return Ok(Entry::Whole(Box::new(Record {
             ordinal,
             event: Event::from_canonical(&canonical).map_err(|e| damaged(&e))?,
-            canonical: canonical.into_owned(),
+            canonical,
             salt: Salt::from_bytes(row.array(2)?),
             leaf,
         })));

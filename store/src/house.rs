@@ -11,6 +11,7 @@ use mail::time::Timestamp;
 use crate::clock::Clock;
 use crate::commit::{Act, Group, Queue, Syncs, Ticket, Told};
 use crate::content::{Content, Place};
+use crate::held::Held;
 use crate::lease::NodeId;
 use crate::mint::{Minter, random};
 use crate::objects::Objects;
@@ -26,7 +27,7 @@ use crate::sql::{Engine, Param, Sql};
 use crate::sqlite::Sqlite;
 use crate::staging::Budget;
 use crate::watch::Watchers;
-use crate::{StoreError, error};
+use crate::{StoreError, error, held, migrate};
 
 /// How often the store looks whether another process has committed: well inside the second that is promised.
 const OTHERS_EVERY: Duration = Duration::from_millis(250);
@@ -105,6 +106,7 @@ impl Store {
             .map_err(|e| StoreError::io(format!("making {}", options.dir.display()), e))?;
         let engine: Arc<dyn Engine> = engine(&options)?;
         schema::migrate(engine.as_ref())?;
+        read(engine.as_ref(), migrate::refuse_unfinished)?;
         let content: Arc<dyn Content> = content(&options)?;
         let clock = Arc::new(Clock::new(options.clock.clone()));
         let watchers = Arc::new(Watchers::default());
@@ -229,16 +231,22 @@ impl Store {
         &self,
         work: impl Fn(&mut dyn Sql) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut found = None;
-        self.0.engine.read(&mut |sql| {
-            found = Some(work(sql)?);
-            Ok(())
-        })?;
-        found.ok_or_else(|| StoreError::Sql("the engine ran nothing".into()))
+        read(self.0.engine.as_ref(), work)
     }
 
-    /// Hands an act to the writer.
+    /// Hands an act to the writer; it is refused while the store is held.
     pub(crate) fn act<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Act<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Ticket<T> {
+        self.act_though_held(move |scene| match scene.minter.held() {
+            Some(held) => Err(held.refusal()),
+            None => act(scene),
+        })
+    }
+
+    /// Hands an act to the writer, held or not: what opens the store again.
+    pub(crate) fn act_though_held<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Act<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Ticket<T> {
@@ -248,6 +256,11 @@ impl Store {
     /// Something outside the writer could not be made durable: nothing more is promised.
     pub(crate) fn stop(&self, why: &StoreError) {
         self.0.health.fail(why);
+    }
+
+    /// Why the store takes no acts, if it takes none.
+    pub fn held(&self) -> Result<Option<Held>, StoreError> {
+        self.read(held::read)
     }
 
     /// Has nothing left of rows that were overwritten, as [`Engine::scrub`].
@@ -270,7 +283,12 @@ impl Store {
         octets: Octets,
         act: impl FnOnce(&mut Act<'_>, Option<Place>) -> Result<T, StoreError> + Send + 'static,
     ) -> Ticket<T> {
-        self.0.queue.submit_letter(octets, act)
+        self.0
+            .queue
+            .submit_letter(octets, |scene, place| match scene.minter.held() {
+                Some(held) => Err(held.refusal()),
+                None => act(scene, place),
+            })
     }
 
     /// How often something was made durable since the store was opened, and for how many.
@@ -282,8 +300,21 @@ impl Store {
         Arc::clone(&self.0.content)
     }
 
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    pub(crate) fn engine(&self) -> &dyn Engine {
+        self.0.engine.as_ref()
+    }
+
     pub(crate) fn budget(&self) -> Arc<Budget> {
         Arc::clone(&self.0.budget)
+    }
+
+    /// Looks whether the engine's files hold together.
+    pub(crate) fn check_engine(&self) -> Result<(), StoreError> {
+        self.0.engine.check()
     }
 
     pub(crate) fn health(&self) -> Arc<Health> {
@@ -363,7 +394,7 @@ impl Drop for Inner {
     }
 }
 
-fn engine(options: &Options) -> Result<Arc<dyn Engine>, StoreError> {
+pub(crate) fn engine(options: &Options) -> Result<Arc<dyn Engine>, StoreError> {
     match &options.database {
         Database::Sqlite => {
             let path = options.dir.join("knik.db");
@@ -373,7 +404,7 @@ fn engine(options: &Options) -> Result<Arc<dyn Engine>, StoreError> {
     }
 }
 
-fn content(options: &Options) -> Result<Arc<dyn Content>, StoreError> {
+pub(crate) fn content(options: &Options) -> Result<Arc<dyn Content>, StoreError> {
     match &options.contents {
         Contents::Segments => {
             let disk = Arc::clone(&options.ground.disk);
@@ -414,6 +445,19 @@ impl Look {
     }
 }
 
+/// Runs `work` on a consistent read snapshot of an engine.
+pub(crate) fn read<T>(
+    engine: &dyn Engine,
+    work: impl Fn(&mut dyn Sql) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut found = None;
+    engine.read(&mut |sql| {
+        found = Some(work(sql)?);
+        Ok(())
+    })?;
+    found.ok_or_else(|| StoreError::Sql("the engine ran nothing".into()))
+}
+
 /// Lets the watching thread sleep, and wakes it when the store goes away.
 #[derive(Default)]
 struct Ending {
@@ -436,7 +480,7 @@ impl Ending {
 
 /// Where the newest indexed content of a file ends, if the newest rows say. Octets that are still to be destroyed count: what
 /// came in their place would be destroyed instead.
-fn end_of_content(engine: &dyn Engine, file: i64) -> Result<Option<u64>, StoreError> {
+pub(crate) fn end_of_content(engine: &dyn Engine, file: i64) -> Result<Option<u64>, StoreError> {
     let mut end = None;
     engine.read(&mut |sql| {
         end = sql.first(

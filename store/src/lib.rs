@@ -9,6 +9,7 @@
 //! | [`options`] | with what a store is opened |
 //! | [`erasure`] | what is erased, and what stays |
 //! | `error` | why the store could not do what it was asked |
+//! | [`held`] | why a store takes no acts |
 //! | [`sql`] | the SQL seam: what both engines must speak |
 //! | [`sqlite`] | the embedded engine |
 //! | [`postgres`] | PostgreSQL, shared by several nodes |
@@ -44,11 +45,15 @@
 //! | [`lease`] | what only one node may do at a time |
 //! | [`audit`] | the whole store against the laws and the log |
 //! | `trusted` | TLS to the servers that the store leans on |
+//! | [`migrate`] | a store moved to other engines |
+//! | [`backup`] | a copy of the store in a folder, and back |
+//! | [`resume`] | the log taken up again after an old backup |
 //! | [`watch`] | who is told when an account changes |
 
 pub mod agenda;
 pub mod amend;
 pub mod audit;
+pub mod backup;
 pub mod clock;
 pub mod commit;
 pub mod content;
@@ -58,9 +63,11 @@ pub mod disk;
 pub mod erasure;
 pub mod evidence;
 pub mod head;
+pub mod held;
 pub mod lease;
 pub mod log;
 pub mod mailboxes;
+pub mod migrate;
 pub mod mint;
 pub mod objects;
 pub mod options;
@@ -71,6 +78,7 @@ pub mod reading;
 pub mod refuse;
 pub mod register;
 pub mod reserve;
+pub mod resume;
 pub mod schema;
 pub mod search;
 pub mod segments;

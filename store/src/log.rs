@@ -22,8 +22,9 @@ use receipts::merkle::{Hash, MerkleError, RightEdge};
 use receipts::tiles::{TileHashReader, TileKind, append_entries, append_hashes, right_edge};
 
 use crate::head::{Kept, LogHead};
+use crate::held::Held;
 use crate::lease::Lease;
-use crate::sql::Param;
+use crate::resume::leaves_after;
 use crate::{Store, StoreError};
 
 pub use files::LogFiles;
@@ -57,7 +58,7 @@ pub enum LogError {
     /// The store has fewer events than were signed for: an old backup was restored. Signing on would fork the log.
     #[error(
         "the store has {have} events but a checkpoint over {signed} was signed: an old backup was restored. \
-         The log will not be forked: restore the newer store"
+         The log will not be forked: restore the newer store, or stop serve and go on with `knik log resume`"
     )]
     Behind {
         /// Events in the store.
@@ -67,7 +68,8 @@ pub enum LogError {
     },
     /// The store's events are not those that were signed for.
     #[error(
-        "the store's first {size} events do not have the root that was signed: the log will not be forked"
+        "the store's first {size} events do not have the root that was signed. The log will not be forked: restore the \
+         right store, or, after an old backup, stop serve and go on with `knik log resume`"
     )]
     Fork {
         /// Leaves under the last signed checkpoint.
@@ -238,6 +240,10 @@ impl Log {
     /// # Errors
     /// [`LogError::Fork`] when the evidence does not have the head's root.
     pub fn follow(&mut self) -> Result<bool, LogError> {
+        if self.store.held()? == Some(Held::Restored) {
+            // The head is as old as the backup: whoever has seen a later one would take it for a log rolled back.
+            return Ok(false);
+        }
         let is_there = |head: &LogHead, files: &LogFiles| files.publishes(&head.note);
         match self.store.log_head()? {
             None => return Ok(false),
@@ -362,13 +368,9 @@ impl Log {
 
     fn leaves(&self, from: u64, count: u64) -> Result<Vec<LeafData>, LogError> {
         let count = count.min(STEP_LEAVES_MAX);
-        let leaves = self.store.read(|sql| {
-            sql.all(
-                "SELECT leaf FROM evidence WHERE ordinal > $1 ORDER BY ordinal LIMIT $2",
-                &[Param::Int(from as i64), Param::Int(count as i64)],
-                |row| Ok(LeafData::from_bytes(row.array(0)?)),
-            )
-        })?;
+        let leaves = self
+            .store
+            .read(|sql| leaves_after(sql, from as i64, count as i64))?;
         if leaves.len() as u64 == count {
             Ok(leaves)
         } else {

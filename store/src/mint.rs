@@ -2,6 +2,12 @@
 //!
 //! The rest of the store says what happened; here it becomes an event: dated, chained, salted, committed to a leaf and
 //! written in the same transaction as the thing it is about.
+//!
+//! | module | what |
+//! |---|---|
+//! | `chain` | of what a chain of events speaks |
+
+mod chain;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,73 +24,15 @@ use serde_json::{Value, json};
 use crate::StoreError;
 use crate::clock::{Clock, Reading};
 use crate::commit::Act;
+use crate::held::Held;
 use crate::register::{Account, AccountId};
 use crate::sql::{Param, Sql};
 use crate::squeeze::squeeze;
 
+pub use chain::{Chain, ChainKind};
+
 /// The policy under which events are observed; named in each of them.
 pub const POLICY: &str = "knik-1";
-
-/// Of what a chain of events speaks (evidence.md law 5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Chain {
-    /// The kind of subject.
-    pub kind: ChainKind,
-    /// Its id, 16 octets.
-    pub subject: [u8; 16],
-    /// The recipient's number within a message; 0 for the submission itself, and elsewhere.
-    pub ordinal: u32,
-}
-
-/// Kinds of chains. The numbers are stored: never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChainKind {
-    /// (message, recipient).
-    Message = 1,
-    /// A contract.
-    Contract = 2,
-    /// An account.
-    Account = 3,
-}
-
-impl Chain {
-    /// The chain of a message's submission (ordinal 0) or of one of its recipients.
-    pub fn message(message: MessageId, ordinal: u32) -> Self {
-        Self {
-            kind: ChainKind::Message,
-            subject: message.to_bytes(),
-            ordinal,
-        }
-    }
-
-    /// A contract's chain.
-    pub fn contract(contract: ContractId) -> Self {
-        Self {
-            kind: ChainKind::Contract,
-            subject: contract.to_bytes(),
-            ordinal: 0,
-        }
-    }
-
-    /// An account's chain.
-    pub fn account(account: AccountId) -> Self {
-        let mut subject = [0; 16];
-        subject[8..].copy_from_slice(&account.0.to_be_bytes());
-        Self {
-            kind: ChainKind::Account,
-            subject,
-            ordinal: 0,
-        }
-    }
-
-    pub(crate) fn params(&self) -> [Param<'_>; 3] {
-        [
-            Param::Int(self.kind as i64),
-            (&self.subject).into(),
-            self.ordinal.into(),
-        ]
-    }
-}
 
 /// An event just made.
 #[derive(Debug, Clone, Copy)]
@@ -147,6 +95,7 @@ pub(crate) struct Minter {
     clock: Arc<Clock>,
     reading: Reading,
     position: Position,
+    held: Option<Held>,
 }
 
 /// Where the order of evidence stands.
@@ -187,6 +136,7 @@ impl Minter {
             clock,
             reading,
             position: Position::default(),
+            held: None,
         }
     }
 
@@ -196,11 +146,16 @@ impl Minter {
     /// see `docs/decisions/0003-event-time.md`.
     pub(crate) fn begin(&mut self, sql: &mut dyn Sql) -> Result<(), StoreError> {
         let last = sql.first(
-            "SELECT ordinal, id FROM evidence ORDER BY ordinal DESC LIMIT 1",
+            "SELECT ordinal, id, (SELECT value FROM setting WHERE name = 'held') \
+             FROM evidence ORDER BY ordinal DESC LIMIT 1",
             &[],
-            |row| Ok((row.number::<u64>(0)?, row.array::<16>(1)?)),
+            |row| {
+                let held = row.optional(2, |row, column| row.int(column))?;
+                Ok((row.number::<u64>(0)?, row.array::<16>(1)?, held))
+            },
         )?;
-        self.position = last.map_or_else(Position::default, |(ordinal, id)| Position {
+        self.held = last.and_then(|(.., held)| Held::from_setting(held?));
+        self.position = last.map_or_else(Position::default, |(ordinal, id, _)| Position {
             ordinal,
             last: Some(EvidenceId::from_bytes(id)),
         });
@@ -215,6 +170,21 @@ impl Minter {
 
     pub(crate) fn return_to(&mut self, position: Position) {
         self.position = position;
+    }
+
+    /// The last number given.
+    pub(crate) fn ordinal(&self) -> u64 {
+        self.position.ordinal
+    }
+
+    /// Numbers up to this one are taken.
+    pub(crate) fn go_on_after(&mut self, ordinal: u64) {
+        self.position.ordinal = ordinal;
+    }
+
+    /// Why nothing may be added, if nothing may. A store without evidence is never held.
+    pub(crate) fn held(&self) -> Option<Held> {
+        self.held
     }
 
     /// The group's time.
@@ -465,6 +435,22 @@ impl Act<'_> {
             event,
             chain: Chain::account(account.id),
             subject,
+            details: details(more),
+        };
+        self.mint(by, draft, Before::Last)
+    }
+
+    /// Something happened to the store as a whole.
+    pub(crate) fn store_event(
+        &mut self,
+        by: &Actor,
+        event: EventName,
+        more: Value,
+    ) -> Result<Minted, StoreError> {
+        let draft = Draft {
+            event,
+            chain: Chain::store(),
+            subject: Subject::default(),
             details: details(more),
         };
         self.mint(by, draft, Before::Last)

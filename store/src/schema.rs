@@ -1,7 +1,7 @@
 //! Numbered migrations, applied in order inside one transaction each; a store made by a later version is refused.
 
-use crate::StoreError;
 use crate::sql::Engine;
+use crate::{StoreError, house};
 
 /// All migrations ever shipped, oldest first. One that has been released is never edited: add another.
 const MIGRATIONS: &[(i64, &str)] = &[
@@ -12,6 +12,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (5, include_str!("schema/0005_retention.sql")),
     (6, include_str!("schema/0006_economy.sql")),
     (7, include_str!("schema/0007_commit.sql")),
+    (8, include_str!("schema/0008_held.sql")),
 ];
 
 /// Brings the database to the newest schema.
@@ -28,7 +29,7 @@ pub fn migrate(engine: &dyn Engine) -> Result<(), StoreError> {
     let have = writer
         .sql()
         .integer("SELECT MAX(version) FROM migration", &[])?;
-    let newest = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    let newest = newest();
     if have > newest {
         writer.rollback()?;
         return Err(StoreError::Invalid(format!(
@@ -45,6 +46,41 @@ pub fn migrate(engine: &dyn Engine) -> Result<(), StoreError> {
         )?;
     }
     writer.commit()
+}
+
+/// The newest schema that this version knows.
+pub fn newest() -> i64 {
+    MIGRATIONS.last().map_or(0, |(version, _)| *version)
+}
+
+/// Refuses a database that is not of exactly this version's schema, and changes nothing.
+///
+/// # Errors
+/// [`StoreError::Invalid`] names both versions.
+pub(crate) fn check_current(engine: &dyn Engine) -> Result<(), StoreError> {
+    let have = house::read(engine, |sql| {
+        sql.integer("SELECT MAX(version) FROM migration", &[])
+    })?;
+    if have == newest() {
+        return Ok(());
+    }
+    Err(StoreError::Invalid(format!(
+        "the store has schema {have} and this version of knik has {}: start this version's `knik serve` on it once",
+        newest()
+    )))
+}
+
+/// As [`check_current`], but a database without any schema passes.
+pub(crate) fn check_fresh_or_current(engine: &dyn Engine) -> Result<(), StoreError> {
+    let probe = house::read(engine, |sql| {
+        sql.integer("SELECT MAX(version) FROM migration", &[])
+    });
+    match probe {
+        // No such table: nothing has been made here. Any other fault shows again at the next statement.
+        Err(StoreError::Sql(_)) | Ok(0) => Ok(()),
+        Err(other) => Err(other),
+        Ok(_) => check_current(engine),
+    }
 }
 
 /// The statements of one migration in the engine's own spelling. `{id}` is a number that every INSERT gives, the greatest

@@ -30,7 +30,8 @@ mod shared;
 const MAGIC: &[u8; 8] = b"KNIKSEG1";
 /// Stands where [`MAGIC`] stood when the octets behind it have been destroyed on purpose; the length stays.
 const MAGIC_ERASED: &[u8; 8] = b"KNIKERAS";
-const HEADER_LEN: u64 = 48;
+/// Octets before each letter: magic, length, SHA-256.
+pub(crate) const HEADER_LEN: u64 = 48;
 
 /// Files kept open for reading. A mailbox's letters sit in few segments; 64 covers many holders at once.
 const OPEN_FILES_MAX: usize = 64;

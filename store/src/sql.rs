@@ -3,6 +3,8 @@
 //! Statements are kept to what SQLite and PostgreSQL both speak; parameters are `$1`, `$2`, … ; integers are 64-bit;
 //! times are milliseconds since 1970 (UTC); ids are blobs; no text holds NUL, which PostgreSQL cannot keep. Engines differ below this line only.
 
+use std::path::Path;
+
 use crate::StoreError;
 
 /// One bound parameter.
@@ -254,10 +256,24 @@ pub trait Engine: Send + Sync {
     fn listen(&self, _heard: Heard) -> Result<(), StoreError> {
         Ok(())
     }
+    /// Looks whether the engine's own files hold together. What has checksums of its own does nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] names the first thing that does not.
+    fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Whether nodes on other machines share this database.
     fn shared(&self) -> bool {
         false
     }
+    /// Copies the whole database, as one transaction sees it, into a new file; writers go on meanwhile. Durable when it
+    /// returns. Engines that have their own backups refuse.
+    fn snapshot(&self, _to: &Path) -> Result<(), StoreError> {
+        let why = "this engine has backups of its own";
+        Err(StoreError::Invalid(why.into()))
+    }
+
     /// Has what rows held before they were overwritten or deleted leave the files that are in the engine's hand. `false`:
     /// readers were in the way; it is to be tried again. An engine that cannot do it in a moment leaves it to its own
     /// housekeeping, and the operator's manual says so.

@@ -1,4 +1,11 @@
 //! The embedded engine: SQLite in WAL mode, synchronous FULL, one writer and a few read connections.
+//!
+//! | module | what |
+//! |---|---|
+//! | `checkpoint` | a long WAL copied back on a thread of its own |
+//! | `copy` | copies of a database: made while others write, read, marked |
+
+pub(crate) mod copy;
 
 mod checkpoint;
 
@@ -134,6 +141,10 @@ impl Engine for Sqlite {
             .map_err(sql_error)
     }
 
+    fn snapshot(&self, to: &Path) -> Result<(), StoreError> {
+        copy::write(&self.at.connect(false)?, to)
+    }
+
     /// Deleted cells are overwritten as they go (`secure_delete`); what is left is the WAL, which still has pages as they
     /// were: it is copied back and cut to nothing.
     fn scrub(&self) -> Result<bool, StoreError> {
@@ -142,6 +153,21 @@ impl Engine for Sqlite {
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
             .map_err(sql_error)?;
         Ok(busy == 0)
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        let mut found = None;
+        self.read(&mut |sql| {
+            found = sql.first("PRAGMA integrity_check(1)", &[], |row| row.string(0))?;
+            Ok(())
+        })?;
+        match found {
+            Some(answer) if answer == "ok" => Ok(()),
+            answer => Err(StoreError::damaged(format!(
+                "database: {}",
+                answer.unwrap_or_default().replace('\n', " ")
+            ))),
+        }
     }
 
     fn dialect(&self) -> &'static [(&'static str, &'static str)] {

@@ -2,6 +2,8 @@
 
 #[path = "it/agenda.rs"]
 mod agenda;
+#[path = "it/backup.rs"]
+mod backup;
 #[path = "it/bucket.rs"]
 mod bucket;
 #[path = "it/contracts.rs"]
@@ -18,6 +20,8 @@ mod log;
 mod mailboxes;
 #[path = "it/matrix.rs"]
 mod matrix;
+#[path = "it/migrate.rs"]
+mod migrate;
 #[path = "it/nodes.rs"]
 mod nodes;
 #[path = "it/objects.rs"]
@@ -36,6 +40,8 @@ mod processes;
 mod reading;
 #[path = "../../tests/harness/relay.rs"]
 mod relay;
+#[path = "it/resume.rs"]
+mod resume;
 #[path = "it/retention.rs"]
 mod retention;
 #[path = "../../tests/harness/s3.rs"]

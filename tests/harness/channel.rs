@@ -169,7 +169,7 @@ impl Channel {
     }
 
     /// Everything up to the end; `None` if it does not end in time.
-    pub fn to_end(&mut self, within: Duration) -> io::Result<Option<Vec<u8>>> {
+    pub fn everything(&mut self, within: Duration) -> io::Result<Option<Vec<u8>>> {
         let until = Instant::now() + within;
         loop {
             match self.more(until.saturating_duration_since(Instant::now()))? {

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// What is installed where Python does not have it already.
@@ -68,21 +68,33 @@ impl S3 {
     }
 
     fn serve(arguments: &[&Path]) -> Option<Self> {
-        let library = library()?;
+        let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("moto/packages");
+        if let Some(server) = Self::run(&packages, arguments) {
+            return Some(server);
+        }
+        install(&packages)?;
+        let server = Self::run(&packages, arguments);
+        assert!(server.is_some(), "the S3 server does not start");
+        server
+    }
+
+    /// With what is in `packages`, or what Python has of its own.
+    fn run(packages: &Path, arguments: &[&Path]) -> Option<Self> {
         let mut process = Command::new("python3")
             .args(["-c", SERVER])
             .args(arguments)
-            .env("PYTHONPATH", library)
+            .env("PYTHONPATH", packages)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
-            .unwrap();
+            .ok()?;
         let mut line = String::new();
         let out = process.stdout.take().unwrap();
         BufReader::new(out).read_line(&mut line).unwrap();
-        let port = line.trim().parse();
-        let port = port.unwrap_or_else(|_| panic!("the S3 server said {line:?}"));
-        Some(Self { process, port })
+        let port = line.trim().parse().ok();
+        // Without a port it has ended: it found no moto.
+        port.map(|port| Self { process, port })
     }
 
     /// As a configuration names it.
@@ -114,16 +126,19 @@ impl S3 {
 
     /// The names of all objects, in order; at most a thousand.
     pub fn names(&self) -> Vec<String> {
-        let listing = self.ask("GET", "?list-type=2", b"").body;
+        self.below("")
+    }
+
+    /// The names of the objects below a prefix, in order; at most a thousand.
+    pub fn below(&self, prefix: &str) -> Vec<String> {
+        let query = format!("?list-type=2&prefix={prefix}");
+        let listing = self.ask("GET", &query, b"").body;
         between(&String::from_utf8(listing).unwrap(), "<Key>", "</Key>")
     }
 
-    /// Copies what is below one prefix, at most a thousand objects, below another.
+    /// Copies what is below one prefix below another.
     pub fn copy(&self, from: &str, to: &str) {
-        let listing = self
-            .ask("GET", &format!("?list-type=2&prefix={from}"), b"")
-            .body;
-        for name in between(&String::from_utf8(listing).unwrap(), "<Key>", "</Key>") {
+        for name in self.below(from) {
             let octets = self.octets(&name).unwrap();
             self.put(&name.replacen(from, to, 1), &octets);
         }
@@ -166,53 +181,32 @@ fn between(text: &str, begin: &str, end: &str) -> Vec<String> {
         .collect()
 }
 
-/// The folder to find moto in; empty if Python has it by itself.
-fn library() -> Option<PathBuf> {
-    if can_import(Path::new("")) {
-        return Some(PathBuf::new());
-    }
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("moto");
-    fs::create_dir_all(&folder).unwrap();
+/// Installs moto into a folder; `None`, with a line that says so, if that is not possible here.
+fn install(packages: &Path) -> Option<()> {
+    fs::create_dir_all(packages).unwrap();
     // Tests run side by side, in processes of their own too: one installs, the others wait for it.
-    let lock = File::create(folder.join("lock")).unwrap();
+    let lock = File::create(packages.join("lock")).unwrap();
     lock.lock().unwrap();
-    let packages = folder.join("packages");
-    if can_import(&packages) {
-        return Some(packages);
+    let done = packages.join("installed");
+    if done.exists() {
+        return Some(());
     }
     let installed = Command::new("python3")
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--root-user-action=ignore",
-            "--target",
-        ])
-        .arg(&packages)
+        .args(["-m", "pip", "install", "--quiet", "--upgrade"])
+        .args(["--root-user-action=ignore", "--target"])
+        .arg(packages)
         .args(PACKAGES)
         .output();
-    if can_import(&packages) {
-        return Some(packages);
-    }
-    let why = installed.map_or_else(
-        |error| error.to_string(),
-        |output| String::from_utf8_lossy(&output.stderr).into_owned(),
-    );
+    let why = match installed {
+        Ok(output) if output.status.success() => {
+            fs::write(done, PACKAGES.join(" ")).unwrap();
+            return Some(());
+        }
+        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+        Err(error) => error.to_string(),
+    };
     assert!(std::env::var_os("CI").is_none(), "no S3 server: {why}");
-    eprintln!(
-        "skipped: no S3 server: {}",
-        why.lines().last().unwrap_or_default()
-    );
+    let line = why.lines().last().unwrap_or_default();
+    eprintln!("skipped: no S3 server: {line}");
     None
-}
-
-fn can_import(folder: &Path) -> bool {
-    Command::new("python3")
-        .args(["-c", "import moto.moto_server.werkzeug_app, flask_cors"])
-        .env("PYTHONPATH", folder)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
 }

@@ -36,7 +36,7 @@ fn carry(
         signer.write_all(&request).ok()?;
         let answer = frame(&mut signer)?;
         let is_extend = request.get(4) == Some(&EXTEND);
-        if is_extend && asked.fetch_add(1, Ordering::SeqCst) % 2 == 0 {
+        if is_extend && asked.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
             lost.fetch_add(1, Ordering::SeqCst);
             return None;
         }

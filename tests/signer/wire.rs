@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mail::{Digest, Timestamp};
 use receipts::checkpoint::Checkpoint;
@@ -108,18 +108,22 @@ fn read(stream: &mut UnixStream) -> Option<Vec<u8>> {
     Some(octets)
 }
 
-/// A node that is not alone: each round it adds a leaf of its own to the tree as it believes it to be, and tells the others
-/// nothing. What it had signed: sizes and roots.
-pub fn race(socket: &Path, racer: u8, rounds: u8) -> Vec<(u64, String)> {
+/// A node that is not alone: again and again it adds a leaf of its own to the tree as it believes it to be, until so many
+/// are signed, by whomever. What it had signed, as sizes and roots, and how often it was refused.
+pub fn race(socket: &Path, racer: u8, leaves_wanted: usize) -> (Vec<(u64, String)>, usize) {
     use std::sync::Mutex;
-    /// What was signed, by whomever: the nodes' one store.
+    /// What was signed: the nodes' one store.
     static LEAVES: Mutex<Vec<Hash>> = Mutex::new(Vec::new());
     let mut wire = Wire::open(socket);
     let origin = wire.origin();
-    let mut signed = Vec::new();
-    for round in 0..rounds {
+    let (mut signed, mut refused) = (Vec::new(), 0);
+    let until = Instant::now() + Duration::from_secs(30);
+    for round in 0u32.. {
         let before = LEAVES.lock().unwrap().clone();
-        let own = leaf_hash(&[racer, round]);
+        if before.len() >= leaves_wanted || Instant::now() > until {
+            break;
+        }
+        let own = leaf_hash(&[&[racer], round.to_be_bytes().as_slice()].concat());
         let leaves = [before.as_slice(), &[own]].concat();
         let next = Checkpoint::new(&origin, leaves.len() as u64, root(&leaves));
         let proof = consistency(&leaves, before.len());
@@ -129,9 +133,11 @@ pub fn race(socket: &Path, racer: u8, rounds: u8) -> Vec<(u64, String)> {
             assert_eq!(all.len(), before.len(), "signed for two");
             all.push(own);
             signed.push((size, root));
+        } else {
+            refused += 1;
         }
     }
-    signed
+    (signed, refused)
 }
 
 /// RFC 6962 §2.1.2, from all leaves: PROOF(old, leaves).

@@ -30,7 +30,7 @@ pub enum StoreState {
 pub enum LogState {
     /// Everything is published, or will be soon.
     Fine,
-    /// Evidence has waited longer than the bound.
+    /// Evidence has waited longer than the bound, or this node's files have yet to show what others do.
     Behind,
     /// The checkpoint cannot be read.
     Unreadable,
@@ -141,33 +141,34 @@ impl Doctor {
         if self.store.failed() {
             health.store = StoreState::Failed;
         }
-        if health.log == LogState::Fine && health.lag > self.lag_max {
-            health.log = LogState::Behind;
-        }
         health
     }
 
-    /// What waits to be published, by any node, and for how long.
+    /// What waits to be published, by any node, and for how long; and whether that, or what this node has yet to serve,
+    /// is too long.
     fn waiting(&self, health: &mut Health) -> Result<(), store::StoreError> {
-        let head = self
-            .store
-            .log_head()?
-            .map_or(0, |head| head.checkpoint.size);
+        let head = self.store.log_head()?;
         // A store of an earlier version has a head once it was published again.
+        let head = head.map_or(0, |head| head.checkpoint.size);
         health.published = head.max(health.served);
         let have = self.store.evidence_count()?;
         health.pending = have.saturating_sub(health.published);
-        if health.pending > 0
-            && let Some(oldest) = self
-                .store
-                .evidence_in_order(health.published + 1, 1)?
-                .first()
-        {
-            // An event may be dated a moment ahead of the clock; then it has not waited at all.
-            let age = self.store.now().as_millis() - oldest.time().as_millis();
-            health.lag = Duration::from_millis(u64::try_from(age).unwrap_or(0));
+        health.lag = self.age(health.published + 1)?;
+        let unserved = self.age(health.served + 1)?;
+        if health.log == LogState::Fine && unserved.max(health.lag) > self.lag_max {
+            health.log = LogState::Behind;
         }
         Ok(())
+    }
+
+    /// How old an event is; nothing when there is none yet.
+    fn age(&self, ordinal: u64) -> Result<Duration, store::StoreError> {
+        let found = self.store.evidence_in_order(ordinal, 1)?;
+        let age = found.first().map_or(0, |event| {
+            // An event may be dated a moment ahead of the clock; then it has not waited at all.
+            self.store.now().as_millis() - event.time().as_millis()
+        });
+        Ok(Duration::from_millis(u64::try_from(age).unwrap_or(0)))
     }
 }
 

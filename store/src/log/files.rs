@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use receipts::checkpoint::Checkpoint;
 use receipts::merkle::{Hash, consistency_proof, inclusion_proof, tree_hash};
+use receipts::monitor::LogSource;
 use receipts::note::Note;
 use receipts::proof::TlogProof;
 use receipts::tiles::{TileHashReader, TileKind, TilePath, TileReader, right_edge};
@@ -37,6 +38,11 @@ impl LogFiles {
     pub fn current(store: &Store) -> Result<Self, LogError> {
         super::Log::open(store).follow()?;
         Ok(Self::of(store))
+    }
+
+    /// The files of a log that lie elsewhere: a mirror's, or what survived of a lost machine.
+    pub fn at(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
     }
 
     /// Where they are: `checkpoint` and `tile/…` as C2SP tlog-tiles names them.
@@ -224,6 +230,17 @@ impl TileReader for LogFiles {
         match self.wider(level, index, width) {
             Some(octets) => Ok(octets),
             None => Err(format!("tile {}: {last}", wanted(width)).into()),
+        }
+    }
+}
+
+impl LogSource for LogFiles {
+    fn file(&self, path: TilePath) -> Result<Option<Vec<u8>>, Box<dyn Error + Send + Sync>> {
+        let place = self.dir.join(path.to_string());
+        match fs::read(&place) {
+            Ok(octets) => Ok(Some(octets)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(format!("{}: {error}", place.display()).into()),
         }
     }
 }

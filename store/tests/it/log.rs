@@ -22,7 +22,7 @@ every_pairing! {
 }
 
 pub struct Signer {
-    key: SigningKey,
+    pub key: SigningKey,
     pub last: Option<SignedCheckpoint>,
 }
 

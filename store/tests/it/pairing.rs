@@ -132,6 +132,29 @@ impl Home {
         }
     }
 
+    /// Alters one octet of the only content there is, behind the store's back.
+    pub fn alter_content(&self, offset: usize) {
+        match &self.contents {
+            Contents::Segments => {
+                let content = self.dir.path().join("data/content");
+                let file = std::fs::read_dir(content).unwrap().next().unwrap();
+                let path = file.unwrap().path();
+                let mut octets = std::fs::read(&path).unwrap();
+                octets[offset] ^= 1;
+                std::fs::write(path, octets).unwrap();
+            }
+            Contents::S3(at) => {
+                let (bucket, mark) = (bucket().unwrap(), format!("{}{:016x}", at.prefix, 0));
+                let mut names = bucket.below(&at.prefix);
+                names.retain(|name| *name != mark);
+                assert_eq!(names.len(), 1);
+                let mut octets = bucket.octets(&names[0]).unwrap();
+                octets[offset] ^= 1;
+                bucket.put(&names[0], &octets);
+            }
+        }
+    }
+
     pub fn options(&self) -> Options {
         Options {
             database: self.database.clone(),
