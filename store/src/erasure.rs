@@ -131,7 +131,7 @@ pub struct Erasure {
     pub done: Option<Timestamp>,
 }
 
-/// Who stands in the row of an erased letter: nobody (RFC 2606 §2).
+/// Who stands in the row of an erased letter: nobody.
 const ERASED_RECIPIENT: &str = "erased@erased.invalid";
 
 const COLUMNS: &str = "id, message, removed, time, scope, cause, events, content_file, content_offset, content_size, done";
