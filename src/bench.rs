@@ -15,6 +15,7 @@
 //! | [`process`] | what the post has used so far |
 //! | [`load`] | many clients at once |
 //! | [`sink`] | the smarthost that takes all receipts |
+//! | [`store`] | the store by itself, without sockets |
 //! | [`table`] | the figures as they are printed |
 
 pub mod connections;
@@ -28,10 +29,11 @@ pub mod place;
 pub mod process;
 pub mod reading;
 pub mod sink;
+pub mod store;
 pub mod table;
 pub mod wire;
 
-use crate::cli::Bench;
+use crate::cli::{Bench, BenchPart};
 use crate::failure::Outcome;
 use crate::output::Output;
 use machine::Machine;
@@ -45,6 +47,12 @@ use table::Table;
 /// # Errors
 /// What could not be done, or what was answered otherwise than a measure can use.
 pub fn run(bench: &Bench, out: &mut Output) -> Outcome {
+    if let Some(BenchPart::Store(part)) = &bench.part {
+        return match &part.deposit_into {
+            Some(dir) => store::growth::deposit_for_ever(dir),
+            None => store::run(part, out),
+        };
+    }
     if cfg!(debug_assertions) {
         eprintln!("knik: warning: not a release build: these figures say nothing about one");
     }

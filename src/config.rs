@@ -5,6 +5,7 @@
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
 //! | [`file`] | the file as it is written, and reading values with their place |
+//! | [`listen`] | the `[listen]` table |
 //! | [`retention`] | the `[retention]` table |
 //! | [`secret`] | files that hold one secret |
 //! | [`signer`] | the `[signer]` table |
@@ -15,6 +16,7 @@
 pub mod content;
 pub mod database;
 pub mod file;
+pub mod listen;
 pub mod retention;
 pub mod secret;
 pub mod signer;

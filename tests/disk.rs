@@ -249,3 +249,45 @@ fn a_failed_sync_is_451_and_the_server_stops_with_75() {
     );
     disk.post.must(&["audit"]);
 }
+
+#[test]
+fn writes_done_by_halves_come_to_the_whole() {
+    let Some(mut disk) = Breakable::new() else {
+        return;
+    };
+    disk.break_disk("half");
+    let codes = [2_000, 60_000, 600_000].map(|size| {
+        let message_id = format!("<{size}@ministry.example>");
+        let code = disk.send(&message_id, size);
+        (message_id, code)
+    });
+    disk.mend();
+    assert!(codes.iter().all(|(_, code)| *code == 250), "{codes:?}");
+    let ids: Vec<&str> = codes.iter().map(|(id, ..)| id.as_str()).collect();
+    assert_eq!(disk.in_mailbox(&ids), [1, 1, 1]);
+    assert!(disk.post.is_serving());
+    disk.post.must(&["audit"]);
+}
+
+#[test]
+fn a_letter_that_cannot_be_read_is_not_served_and_the_post_goes_on() {
+    let Some(mut disk) = Breakable::new() else {
+        return;
+    };
+    assert_eq!(disk.send("<unread@ministry.example>", 2000), 250);
+    disk.break_disk("read");
+    let answer = disk.post.imap(&disk.device).and_then(|mut imap| {
+        imap.ok("SELECT INBOX")?;
+        imap.ok("FETCH 1 (BODY.PEEK[])")
+    });
+    assert!(answer.is_err(), "{answer:?}");
+    assert!(disk.post.is_serving());
+    assert_eq!(
+        disk.post.count("<unread@ministry.example>", "handed-over"),
+        0
+    );
+    disk.mend();
+    assert_eq!(disk.in_mailbox(&["<unread@ministry.example>"]), [1]);
+    assert_eq!(disk.send("<after@ministry.example>", 2000), 250);
+    disk.post.must(&["audit"]);
+}

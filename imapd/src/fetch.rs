@@ -202,13 +202,21 @@ pub fn serve(store: &Store, window: &Window) -> Result<Fetched, StoreError> {
             disclosure,
             &mut fetched,
         );
-        match answered {
-            // Erased between the look at its row and the reading of its octets: it is expunged next.
-            Err(StoreError::NotFound(_)) => fetched.gone = true,
-            answered => answered?,
-        }
+        unless_erased(answered, &mut fetched)?;
     }
     Ok(fetched)
+}
+
+/// A letter erased between the look at its row and the reading of its octets is expunged next.
+fn unless_erased(
+    answered: Result<(), StoreError>,
+    fetched: &mut Fetched,
+) -> Result<(), StoreError> {
+    if let Err(StoreError::NotFound(_)) = answered {
+        fetched.gone = true;
+        return Ok(());
+    }
+    answered
 }
 
 /// How many targets fit a window by the octets that are opened for them; at least one.

@@ -76,8 +76,9 @@ pub fn disk_now(place: &Place, small: bool, run: Duration) -> Outcome<f64> {
     Ok(disk(place, 1 << 20, Kind::Growing, run)? * f64::from(1 << 20) / MB)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+/// On what a write is synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
     /// Over octets written before.
     Over,
     /// At the end of a file.
@@ -94,7 +95,11 @@ fn disk(place: &Place, block: usize, kind: Kind, run: Duration) -> Outcome<f64> 
     writes(&path, block, kind, run).map_err(|e| Failure::file(&path, &e))
 }
 
-fn writes(path: &Path, block: usize, kind: Kind, run: Duration) -> std::io::Result<f64> {
+/// Writes of `block` octets with fdatasync each, a second.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn writes(path: &Path, block: usize, kind: Kind, run: Duration) -> std::io::Result<f64> {
     let mut options = File::options();
     let file = options
         .write(true)
@@ -121,7 +126,8 @@ fn writes(path: &Path, block: usize, kind: Kind, run: Duration) -> std::io::Resu
     Ok(count as f64 / begin.elapsed().as_secs_f64())
 }
 
-fn sha256(run: Duration) -> f64 {
+/// SHA-256 over 1 MiB at a time on one core, MB/s.
+pub fn sha256(run: Duration) -> f64 {
     let octets = vec![7_u8; 1 << 20];
     let (begin, mut count) = (Instant::now(), 0_u64);
     while begin.elapsed() < run {

@@ -2,13 +2,11 @@
 //! what is wrong is named with its line.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use serde::Deserialize;
 use smtpd::relay::Destination;
 use toml::Spanned;
@@ -16,7 +14,7 @@ use toml::Spanned;
 use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
-    Config, KeyPair, Limits, Listen, Log, Seal, content, database, retention, signer, timestamps,
+    Config, KeyPair, Limits, Log, Seal, content, database, listen, retention, signer, timestamps,
 };
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
@@ -122,7 +120,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         .map_err(|e| place.fault_at(&file.hostname, "hostname", e))?;
     Ok(Config {
         file: path.to_owned(),
-        listen: listen(&place, &file.listen)?,
+        listen: listen::read(&place, &file.listen)?,
         tls: pair(&place, &file.tls, "pki/server"),
         seal: Seal {
             pair: KeyPair {
@@ -156,52 +154,6 @@ fn refuse_unbuilt(place: &Place<'_>, file: &File) -> Result<(), String> {
     }
     Ok(())
 }
-
-fn listen(place: &Place<'_>, table: &ListenTable) -> Result<Listen, String> {
-    let address = |key: &str, value: &Text, default: &str| {
-        let given = text_or(value, default);
-        if given.is_empty() {
-            return Ok::<_, String>(None);
-        }
-        let address: SocketAddr = given.parse().map_err(|_| {
-            place.fault_at(value, key, format!("\"{given}\" is not an IP address with a port, such as 127.0.0.1:2525 or [::1]:2525"))
-        })?;
-        Ok(Some(address))
-    };
-    Ok(Listen {
-        smtp: address("listen.smtp", &table.smtp, template_port::SMTP)?,
-        imap: address("listen.imap", &table.imap, template_port::IMAP)?,
-        imaps: address("listen.imaps", &table.imaps, template_port::IMAPS)?,
-        imaps_preauth: address("listen.imaps_preauth", &table.imaps_preauth, "")?,
-        http: address("listen.http", &table.http, template_port::HTTP)?,
-        https: address("listen.https", &table.https, template_port::HTTPS)?,
-        balancers: balancers(place, &table.balancers)?,
-    })
-}
-
-/// Networks whose word about others is believed: never all there are.
-fn balancers(place: &Place<'_>, list: &[Spanned<String>]) -> Result<Vec<IpNet>, String> {
-    let read = |given: &Spanned<String>| {
-        let text = given.get_ref();
-        let fault = |what: &str| {
-            let what = format!("\"{text}\" {what}");
-            place.fault(&given.span(), "listen.balancers", what)
-        };
-        let network: IpNet = text
-            .parse()
-            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-            .map_err(|_| {
-                fault("is not an address or network, such as 192.0.2.1 or 192.0.2.0/24")
-            })?;
-        if network.prefix_len() == 0 {
-            return Err(fault("is everybody: anybody could claim any address"));
-        }
-        Ok(network)
-    };
-    list.iter().map(read).collect()
-}
-
-use super::template::port as template_port;
 
 fn pair(place: &Place<'_>, table: &PairTable, stem: &str) -> KeyPair {
     KeyPair {
@@ -506,14 +458,6 @@ mod tests {
                 "etc/knik.toml:3: relay.smarthost: \"mail\" has no port",
             ),
             (
-                "domain = 'a.test'\n[retention]\nletters_days = 0\n",
-                "etc/knik.toml:3: retention.letters_days: must be a number of days",
-            ),
-            (
-                "domain = 'a.test'\n[retention]\nbackup_days = 'soon'\n",
-                "etc/knik.toml:3: retention.backup_days: must be a number of days",
-            ),
-            (
                 "domain = 'a.test'\n[limits]\nrecipients_max = 0\n",
                 "etc/knik.toml:3: limits.recipients_max: must be a number above 0",
             ),
@@ -578,10 +522,6 @@ mod tests {
         assert_eq!(config.log.merge_delay, Duration::from_secs(1));
         assert_eq!(config.data, Path::new("/srv/post/data"));
         assert!(config.trust.is_empty());
-        assert_eq!(
-            config.retention.rules,
-            store::erasure::retention::Rules::default()
-        );
         let elsewhere = "domain = 'a.test'\n[tls]\nkey = '/etc/ssl/x.key'\n[listen]\nsmtp = ''\n";
         let config = parse(Path::new("knik.toml"), elsewhere).unwrap();
         assert_eq!(config.tls.key, Path::new("/etc/ssl/x.key"));

@@ -79,3 +79,40 @@ fn days(
     };
     days.map(Some).ok_or_else(fault)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::file::parse;
+
+    fn read(table: &str) -> Result<Retention, String> {
+        let text = format!("domain = 'a.test'\n[retention]\n{table}\n");
+        parse(Path::new("knik.toml"), &text).map(|config| config.retention)
+    }
+
+    #[test]
+    fn nothing_ends_unless_a_number_of_days_says_so() {
+        let retention = read("").unwrap();
+        assert_eq!(retention.rules, Rules::default());
+        assert_eq!(retention.backup_days, Some(BACKUP_DAYS));
+        let retention = read("letters_days = 400\nbackup_days = 'never'").unwrap();
+        assert_eq!(retention.rules.letters_days, Some(400));
+        assert_eq!(retention.backup_days, None);
+    }
+
+    #[test]
+    fn what_is_no_number_of_days_is_named() {
+        for (table, key) in [
+            ("letters_days = 0", "letters_days"),
+            ("evidence_days = -1", "evidence_days"),
+            ("receipts_days = 99999999", "receipts_days"),
+            ("backup_days = 'soon'", "backup_days"),
+        ] {
+            let fault = read(table).unwrap_err();
+            let wanted = format!("knik.toml:3: retention.{key}: must be a number of days");
+            assert!(fault.starts_with(&wanted), "{fault}");
+        }
+    }
+}

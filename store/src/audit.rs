@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use mail::digest::Digest;
+use mail::structure::Structure;
 use receipts::event::{Event, EventName};
 use receipts::id::MessageId;
 use receipts::leaf::LeafData;
@@ -13,6 +14,7 @@ use crate::Store;
 use crate::content::Place;
 use crate::evidence::{Entry, Record};
 use crate::log::{LogError, LogFiles};
+use crate::reading::stored_content;
 use crate::sql::Param;
 
 /// Events read at a time.
@@ -79,6 +81,7 @@ impl Store {
     /// # Errors
     /// The first finding.
     pub fn audit(&self) -> Result<AuditReport, AuditFinding> {
+        self.check_engine()?;
         let mut chains = Chains::default();
         let mut tree = Tree::begin(self)?;
         let mut first = 1;
@@ -197,9 +200,18 @@ impl Store {
             Some(digest) => self
                 .content()
                 .read(stored.place, stored.size, &digest)
-                .map(drop)
+                .and_then(|_| self.audit_row(stored))
                 .map_err(|error| finding(crate::error::chain(&error))),
         }
+    }
+
+    /// What the row keeps for its readers.
+    fn audit_row(&self, stored: &Stored) -> Result<(), crate::StoreError> {
+        let kept = self.read(|sql| stored_content(sql, stored.row))?;
+        let structure = kept.map_or_else(Vec::new, |kept| kept.structure);
+        Structure::from_bytes(&structure)
+            .map(drop)
+            .map_err(|error| crate::StoreError::damaged(format!("structure: {error}")))
     }
 }
 

@@ -131,7 +131,7 @@ pub struct Erasure {
     pub done: Option<Timestamp>,
 }
 
-/// Who stands in the row of an erased letter: nobody (RFC 2606 §2).
+/// Who stands in the row of an erased letter: nobody.
 const ERASED_RECIPIENT: &str = "erased@erased.invalid";
 
 const COLUMNS: &str = "id, message, removed, time, scope, cause, events, content_file, content_offset, content_size, done";
@@ -225,6 +225,9 @@ impl Act<'_> {
         let plan = target.plan(self.sql)?;
         let id = self.sql.integer("SELECT MAX(id) FROM erasure", &[])? + 1;
         self.take_placements(by, &target, wish.cause)?;
+        if let Some(message) = target.row {
+            self.forget_unplaced(message)?;
+        }
         if target.scope != Scope::Content {
             self.forget_letters(&target)?;
             self.forget_recipients(&target)?;
@@ -342,12 +345,13 @@ impl Act<'_> {
         let Some(message) = target.row else {
             return Ok(());
         };
+        self.forget(message)?;
         let now = self.minter.now();
         self.sql.run(
             "UPDATE message SET erased = COALESCE(erased, $2), trace = $3, structure = $3 WHERE id = $1",
             &[message.into(), now.as_millis().into(), Param::Blob(&[])],
         )?;
-        Ok(())
+        self.forget(message)
     }
 
     fn write_erasure(&mut self, erasure: &Erasure) -> Result<(), StoreError> {

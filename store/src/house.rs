@@ -312,6 +312,11 @@ impl Store {
         Arc::clone(&self.0.budget)
     }
 
+    /// Looks whether the engine's files hold together.
+    pub(crate) fn check_engine(&self) -> Result<(), StoreError> {
+        self.0.engine.check()
+    }
+
     pub(crate) fn health(&self) -> Arc<Health> {
         Arc::clone(&self.0.health)
     }

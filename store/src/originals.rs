@@ -29,13 +29,19 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// A part of it, not checked against the digest.
+    /// A part of it. A small letter is read whole and checked against its digest; of a large one, whose header would cost
+    /// its megabytes, the part alone is read, and checked when the whole is.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when the letter was erased in the meantime.
     pub(crate) fn part(&self, range: &Range<u64>) -> Result<Vec<u8>, StoreError> {
         if range.start > range.end || range.end > self.size {
             return Err(StoreError::damaged("a part outside its message"));
+        }
+        if self.size < CACHE_LETTER_BYTES_MIN as u64 {
+            let octets = self.octets()?;
+            let part = octets.get(range.start as usize..range.end as usize);
+            return Ok(part.unwrap_or_default().to_vec());
         }
         let read = |place| {
             let content = self.store.content();

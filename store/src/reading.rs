@@ -522,13 +522,17 @@ fn who(row: &dyn Row, first: usize) -> Result<RecipientFacts, StoreError> {
     })
 }
 
-struct StoredContent {
-    trace: Vec<u8>,
-    structure: Vec<u8>,
+pub(crate) struct StoredContent {
+    pub(crate) trace: Vec<u8>,
+    pub(crate) structure: Vec<u8>,
     place: Place,
 }
 
-fn stored_content(sql: &mut dyn Sql, message: i64) -> Result<Option<StoredContent>, StoreError> {
+/// What a message's row keeps for its readers; damaged octets are named.
+pub(crate) fn stored_content(
+    sql: &mut dyn Sql,
+    message: i64,
+) -> Result<Option<StoredContent>, StoreError> {
     sql.first(
         "SELECT trace, structure, content_file, content_offset FROM message WHERE id = $1",
         &[message.into()],

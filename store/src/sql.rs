@@ -256,6 +256,13 @@ pub trait Engine: Send + Sync {
     fn listen(&self, _heard: Heard) -> Result<(), StoreError> {
         Ok(())
     }
+    /// Looks whether the engine's own files hold together. What has checksums of its own does nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] names the first thing that does not.
+    fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Whether nodes on other machines share this database.
     fn shared(&self) -> bool {
         false

@@ -155,6 +155,21 @@ impl Engine for Sqlite {
         Ok(busy == 0)
     }
 
+    fn check(&self) -> Result<(), StoreError> {
+        let mut found = None;
+        self.read(&mut |sql| {
+            found = sql.first("PRAGMA integrity_check(1)", &[], |row| row.string(0))?;
+            Ok(())
+        })?;
+        match found {
+            Some(answer) if answer == "ok" => Ok(()),
+            answer => Err(StoreError::damaged(format!(
+                "database: {}",
+                answer.unwrap_or_default().replace('\n', " ")
+            ))),
+        }
+    }
+
     fn dialect(&self) -> &'static [(&'static str, &'static str)] {
         DIALECT
     }

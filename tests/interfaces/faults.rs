@@ -94,6 +94,63 @@ fn words(text: &str) -> Vec<&str> {
     words.collect()
 }
 
+/// Configurations with one fault each, and what is named.
+fn broken(good: &str) -> Vec<(String, &'static str)> {
+    vec![
+        (
+            good.replace("append = false", "append = true"),
+            "imap.append",
+        ),
+        (
+            good.replace("engine = \"sqlite\"", "engine = \"postgres\""),
+            "store.connection",
+        ),
+        (
+            good.replace("connection_file = \"\"", "connection_file = \"absent\"")
+                .replace("engine = \"sqlite\"", "engine = \"postgres\""),
+            "store.connection_file",
+        ),
+        (
+            good.replace("engine = \"sqlite\"", "engine = \"postgres\"")
+                .replace(
+                    "connection = \"\"",
+                    "connection = \"host=/nowhere user=knik password=secret\"",
+                ),
+            "database \"knik\" at /nowhere",
+        ),
+        (
+            good.replace("kind = \"segments\"", "kind = \"s3\""),
+            "content.endpoint",
+        ),
+        (
+            good.replace("kind = \"segments\"", "kind = \"s3\"")
+                .replace("endpoint = \"\"", "endpoint = \"http://127.0.0.1:1\"")
+                .replace("bucket = \"\"", "bucket = \"letters\"")
+                .replace("region = \"\"", "region = \"am-1\"")
+                .replace("access_key = \"\"", "access_key = \"AK\"")
+                .replace("secret_key_file = \"\"", "secret_key_file = \"knik.toml\""),
+            "chmod 600",
+        ),
+        (
+            good.replace("kind = \"segments\"", "kind = \"tape\""),
+            "content.kind",
+        ),
+        (
+            good.replace("[store]\n", "[store]\nengin = \"sqlite\"\n"),
+            "engin",
+        ),
+        (
+            good.replace("revocation = \"soft\"", "revocation = \"sometimes\""),
+            "sometimes",
+        ),
+        (
+            good.replace("map = [\"enrolment\"]", "map = [\"shoe-size\"]"),
+            "shoe-size",
+        ),
+        (good.to_owned() + "[[trust]\n", "knik.toml"),
+    ]
+}
+
 #[test]
 fn configuration_is_looked_for_and_its_faults_are_named() {
     let alone = tempfile::tempdir().unwrap();
@@ -126,50 +183,7 @@ fn configuration_is_looked_for_and_its_faults_are_named() {
 
     let post = Post::new();
     let good = std::fs::read_to_string(post.config()).unwrap();
-    let table = [
-        (
-            good.replace("append = false", "append = true"),
-            "imap.append",
-        ),
-        (
-            good.replace("engine = \"sqlite\"", "engine = \"postgres\""),
-            "store.connection",
-        ),
-        (
-            good.replace("connection_file = \"\"", "connection_file = \"absent\"")
-                .replace("engine = \"sqlite\"", "engine = \"postgres\""),
-            "store.connection_file",
-        ),
-        (
-            good.replace("engine = \"sqlite\"", "engine = \"postgres\"")
-                .replace(
-                    "connection = \"\"",
-                    "connection = \"host=/nowhere user=knik password=secret\"",
-                ),
-            "database \"knik\" at /nowhere",
-        ),
-        (
-            good.replace("kind = \"segments\"", "kind = \"s3\""),
-            "content.endpoint",
-        ),
-        (
-            good.replace("kind = \"segments\"", "kind = \"tape\""),
-            "content.kind",
-        ),
-        (
-            good.replace("[store]\n", "[store]\nengin = \"sqlite\"\n"),
-            "engin",
-        ),
-        (
-            good.replace("revocation = \"soft\"", "revocation = \"sometimes\""),
-            "sometimes",
-        ),
-        (
-            good.replace("map = [\"enrolment\"]", "map = [\"shoe-size\"]"),
-            "shoe-size",
-        ),
-        (good.clone() + "[[trust]\n", "knik.toml"),
-    ];
+    let table = broken(&good);
     for (text, says) in table {
         assert_ne!(
             text, good,

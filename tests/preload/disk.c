@@ -2,7 +2,8 @@
  *
  * KNIK_FAULT names a file; what it says now decides, so that the test can break and mend the disk while the program
  * runs: "full" (files can be written where they have room already, and cannot grow), "sync" (fsync and fdatasync
- * fail with EIO), "write" (writes fail with EIO). Only files under KNIK_FAULT_UNDER are touched.
+ * fail with EIO), "write" (writes fail with EIO), "half" (of a write only half is done, which is no error), "read"
+ * (reads of letters' files fail with EIO). Only files under KNIK_FAULT_UNDER are touched.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -18,7 +19,7 @@
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
-/* The first letter of the fault that is set: f, s, w; 0 for none. */
+/* The first letter of the fault that is set: f, h, r, s, w; 0 for none. */
 static char fault(void) {
     const char *path = getenv("KNIK_FAULT");
     char said = 0;
@@ -46,11 +47,16 @@ static int is_ours(int fd) {
 static int refused(int fd, off_t at, size_t count) {
     char now = fault();
     struct stat status;
-    if (!now || now == 's' || !is_ours(fd))
+    if (!now || now == 's' || now == 'h' || now == 'r' || !is_ours(fd))
         return 0;
     if (now == 'w')
         return EIO;
     return fstat(fd, &status) == 0 && at + (off_t)count > status.st_size ? ENOSPC : 0;
+}
+
+/* How much of a write is done: half, once it is worth halving, while the fault is "half". */
+static size_t part(int fd, size_t count) {
+    return count > 1 && fault() == 'h' && is_ours(fd) ? count / 2 : count;
 }
 
 static size_t sum(const struct iovec *parts, int count) {
@@ -76,7 +82,7 @@ static off_t place(int fd) {
 
 ssize_t write(int fd, const void *octets, size_t count) {
     GUARD(place(fd), count)
-    return REAL(write)(fd, octets, count);
+    return REAL(write)(fd, octets, part(fd, count));
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count) {
@@ -86,12 +92,12 @@ ssize_t writev(int fd, const struct iovec *parts, int count) {
 
 ssize_t pwrite(int fd, const void *octets, size_t count, off_t at) {
     GUARD(at, count)
-    return REAL(pwrite)(fd, octets, count, at);
+    return REAL(pwrite)(fd, octets, part(fd, count), at);
 }
 
 ssize_t pwrite64(int fd, const void *octets, size_t count, off64_t at) {
     GUARD(at, count)
-    return REAL(pwrite64)(fd, octets, count, at);
+    return REAL(pwrite64)(fd, octets, part(fd, count), at);
 }
 
 ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t at) {
@@ -112,6 +118,35 @@ int fallocate64(int fd, int mode, off64_t at, off64_t count) {
 int posix_fallocate(int fd, off_t at, off_t count) {
     int why = refused(fd, at, (size_t)count);
     return why ? why : REAL(posix_fallocate)(fd, at, count);
+}
+
+/* Files of letters alone: they end in .segment or .letter. */
+static int read_refused(int fd) {
+    char link[64], path[4096];
+    if (fault() != 'r' || !is_ours(fd))
+        return 0;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    if (length < 0)
+        return 0;
+    path[length] = 0;
+    return strstr(path, ".segment") || strstr(path, ".letter");
+}
+
+ssize_t pread(int fd, void *octets, size_t count, off_t at) {
+    if (read_refused(fd)) {
+        errno = EIO;
+        return -1;
+    }
+    return REAL(pread)(fd, octets, count, at);
+}
+
+ssize_t pread64(int fd, void *octets, size_t count, off64_t at) {
+    if (read_refused(fd)) {
+        errno = EIO;
+        return -1;
+    }
+    return REAL(pread64)(fd, octets, count, at);
 }
 
 static int sync_refused(int fd) {

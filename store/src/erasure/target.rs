@@ -14,6 +14,9 @@ use crate::sql::{Param, Sql};
 const ERASABLE: &str = "chain_kind = 1 AND chain_subject = $1 AND erasure IS NULL \
      AND NOT (chain_ordinal = 0 AND event = 'removed')";
 
+/// What takes a condition on a chain with its parameters.
+type EachChain<'a> = dyn FnMut(&str, &[Param<'_>]) -> Result<(), StoreError> + 'a;
+
 /// What one erasure is about.
 pub(super) struct Target {
     pub(super) message: MessageId,
@@ -208,10 +211,7 @@ impl Target {
     }
 
     /// Hands over a condition for each chain in question, with the parameters that it and [`ERASABLE`] have.
-    fn each_chain(
-        &self,
-        each: &mut dyn FnMut(&str, &[Param<'_>]) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    fn each_chain(&self, each: &mut EachChain<'_>) -> Result<(), StoreError> {
         let key = self.message.to_bytes();
         match &self.ordinals {
             None => each("ORDER BY ordinal", &[(&key).into()]),

@@ -232,6 +232,9 @@ fn damaged_content_is_named_and_never_served(pairing: Pairing) {
     // Anew: a node may keep in memory what it has just written.
     let store = post.home.open();
     assert!(store.original(accepted.message).is_err());
+    let (by, inbox) = (post.holder(&one), post.inbox(&one));
+    let listings = store.list(&by, inbox, &[1]).unwrap();
+    assert!(listings[0].header().is_err(), "nor is its header");
     let finding = store.audit().unwrap_err().to_string();
     assert!(finding.contains(&accepted.message.to_string()), "{finding}");
 }

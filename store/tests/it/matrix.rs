@@ -16,6 +16,8 @@ use store::{Store, StoreError};
 use self::post::{End, Machine};
 use self::scenario::{BURST, DAY, People, Seen, Step};
 
+#[path = "matrix/damage.rs"]
+mod damage;
 #[path = "matrix/post.rs"]
 mod post;
 #[path = "matrix/scenario.rs"]

@@ -5,10 +5,12 @@ use std::time::Duration;
 use mail::fold::Needle;
 use store::Store;
 use store::amend::Op;
+use store::erasure::{Scope, Wish};
 use store::search::fill::{Indexer, Step};
 use store::search::marks::Probe;
 use store::view::Flags;
 
+use crate::erasure::{erase, wish};
 use crate::pairing::{Pairing, every_pairing};
 use crate::post::{Post, letter};
 
@@ -23,7 +25,7 @@ fn notice(id: &str, text: &str) -> Vec<u8> {
     octets
 }
 
-fn index_all(store: &Store) -> usize {
+pub fn index_all(store: &Store) -> usize {
     let mut indexer = Indexer::new(store).settled_after(Duration::ZERO);
     let (mut count, mut nothing) = (0, 0);
     // After the first time, what is settled moves on.
@@ -145,6 +147,38 @@ fn nothing_is_left_of_a_letter_that_lies_in_no_mailbox() {
     db.execute_batch("DELETE FROM search_mark; DELETE FROM search_text")
         .unwrap();
     assert_eq!(index_all(&post.store), 1);
+}
+
+#[test]
+fn what_is_erased_is_erased_from_the_index() {
+    let post = Post::new(Pairing::SqliteSegments);
+    let (one, other) = (post.account("2503851234"), post.account("1104911235"));
+    let database = post.home.dir.path().join("data/knik.db");
+    let db = rusqlite::Connection::open(&database).unwrap();
+    let texts = || -> i64 {
+        db.query_row("SELECT COUNT(*) FROM search_text", [], |row| row.get(0))
+            .unwrap()
+    };
+    for (number, scope) in [Scope::Content, Scope::Message].into_iter().enumerate() {
+        let octets = notice(&number.to_string(), "erased");
+        let accepted = post.deposit(&octets, &[&one, &other]).unwrap();
+        index_all(&post.store);
+        assert_eq!(texts(), 1);
+        erase(&post, wish(accepted.message, scope));
+        assert_eq!(texts(), 0, "{scope:?}");
+        assert_eq!(index_all(&post.store), 0);
+    }
+    let accepted = post.deposit(&notice("r", "erased"), &[&one, &other]);
+    let message = accepted.unwrap().message;
+    index_all(&post.store);
+    for (account, left) in [(&one, 1), (&other, 0)] {
+        let only = Wish {
+            recipient: Some(account.address.clone()),
+            ..wish(message, Scope::Recipient)
+        };
+        erase(&post, only);
+        assert_eq!(texts(), left);
+    }
 }
 
 /// `cargo test --release -p store -- --ignored --nocapture deposits_beside_the_index`

@@ -10,6 +10,7 @@ use store::{Options, Store, StoreError};
 
 use super::scenario::{People, Step};
 use crate::log::Signer;
+use crate::pairing::copy_dir;
 use crate::post::DOMAIN;
 
 /// So few pages that a day copies the write-ahead log back several times.
@@ -59,6 +60,23 @@ impl Machine {
             starts: 0,
             _scratch: scratch,
         }
+    }
+
+    /// Another machine with the same disk, published log and signer.
+    pub fn twin(&self) -> Self {
+        let twin = Self::new(&self.image());
+        copy_dir(&self.root.join("log"), &twin.root.join("log"));
+        twin
+    }
+
+    /// A file's path from the root.
+    pub fn under(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.root).unwrap().to_owned()
+    }
+
+    /// A path from the root, here.
+    pub fn here(&self, path: &Path) -> PathBuf {
+        self.root.join(path)
     }
 
     pub fn open(&self) -> Result<Store, StoreError> {

@@ -233,11 +233,14 @@ impl People {
     }
 }
 
+/// UIDVALIDITY, next UID, MODSEQ, and a line for each letter.
+type Folder = (u32, u32, u64, Vec<String>);
+
 /// All that can be seen of a store, in words that are the same in every run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// Each folder: UIDVALIDITY, next UID, MODSEQ, and its letters: UID, mod-sequence, flags, which, size.
-    pub folders: BTreeMap<(usize, String), (u32, u32, u64, Vec<String>)>,
+    pub folders: BTreeMap<(usize, String), Folder>,
     /// Every event in order: what, about which letter, whom.
     pub events: Vec<String>,
     /// Every letter by its number of appearance: its octets' digest.
