@@ -188,12 +188,11 @@ fn a_live_post_moves_to_postgresql_and_s3_and_its_people_see_nothing_of_it() {
     let anchors = post.anchors();
     post.must(&["verify", path_text(&zip), "--anchors", path_text(&anchors)]);
     let id = send(&post, 5, 2_000);
-    let mut last = 0;
     crate::harness::eventually(Duration::from_secs(20), || {
-        last = look(&post);
         let proved = post.knik(&["log", "proof", &id]);
         (proved.code == 0).then_some(()).ok_or(proved.err)
     });
+    let last = look(&post);
     assert!(last >= events + 2, "{last} after {events}");
     post.stop();
     post.must(&["audit"]);
