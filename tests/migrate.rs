@@ -32,7 +32,11 @@ fn remembered(post: &Post, device: &Credential) -> Vec<String> {
     let mut seen = imap.ok("EXAMINE INBOX").unwrap().untagged;
     let fetched = imap.ok("UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)");
     seen.extend(fetched.unwrap().untagged);
-    seen.into_iter().map(|response| response.text).collect()
+    // \Recent is what this process has shown nobody yet: a new start shows all of it again, moved or not.
+    seen.into_iter()
+        .map(|response| response.text.replace("\\Recent ", ""))
+        .filter(|text| !text.ends_with(" RECENT"))
+        .collect()
 }
 
 /// Reads a letter, and flags another.
