@@ -33,7 +33,7 @@ pub mod store;
 pub mod table;
 pub mod wire;
 
-use crate::cli::{Bench, BenchPart};
+use crate::cli::bench::{Bench, BenchPart};
 use crate::failure::Outcome;
 use crate::output::Output;
 use machine::Machine;

@@ -2,8 +2,10 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`bench`] | what is measured |
 //! | [`upkeep`] | backup, restore, migration, the log taken up again |
 
+pub mod bench;
 pub mod upkeep;
 
 use std::net::SocketAddr;
@@ -55,7 +57,7 @@ pub enum Command {
     /// Show the whole journey of one letter over real sockets, in a temporary directory
     Demo(Demo),
     /// Measure a post of its own over loopback, beside what the machine can do; removes it afterwards
-    Bench(Bench),
+    Bench(bench::Bench),
     /// Senders under contract
     #[command(subcommand)]
     Contract(Contract),
@@ -147,61 +149,6 @@ pub struct Demo {
     /// Go on serving afterwards, and say how to connect a mail client
     #[arg(long)]
     pub stay: bool,
-}
-
-/// `bench`.
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct Bench {
-    /// A part of it
-    #[command(subcommand)]
-    pub part: Option<BenchPart>,
-    /// About one minute [default: about ten]
-    #[arg(long)]
-    pub quick: bool,
-    /// Directory on the disk to measure; a temporary one is made in it
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub dir: PathBuf,
-}
-
-/// `bench …`.
-#[derive(Debug, Subcommand)]
-pub enum BenchPart {
-    /// The store by itself: both engines, octets written, a store of many letters
-    Store(BenchStore),
-}
-
-/// `bench store`.
-#[derive(Debug, Args)]
-pub struct BenchStore {
-    /// Shorter, with fewer letters
-    #[arg(long)]
-    pub quick: bool,
-    /// Directory on the disk to measure; temporary ones are made in it
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub dir: PathBuf,
-    /// Letters in the store that grows [default: 1000000, quick: 20000]
-    #[arg(long, value_name = "N")]
-    messages: Option<u64>,
-    /// An empty PostgreSQL database to measure beside SQLite, as libpq writes it
-    #[arg(long, value_name = "CONNECTION")]
-    pub postgres: Option<String>,
-    /// Deposit into the store of this directory until killed
-    #[arg(long, value_name = "DIR", hide = true)]
-    pub deposit_into: Option<PathBuf>,
-}
-
-impl BenchStore {
-    /// How long one figure is measured.
-    pub fn run_time(&self) -> std::time::Duration {
-        std::time::Duration::from_secs(if self.quick { 1 } else { 3 })
-    }
-
-    /// Letters in the store that grows.
-    pub fn messages(&self) -> u64 {
-        let default = if self.quick { 20_000 } else { 1_000_000 };
-        self.messages.unwrap_or(default).max(100)
-    }
 }
 
 /// `contract …`.

@@ -114,8 +114,8 @@ fn a_letter_is_erased_while_its_holder_has_it_open() {
             .any(|response| response.text == "* 1 EXPUNGE");
         told.then_some(()).ok_or_else(|| format!("{answer:?}"))
     });
-    assert_eq!(imap.letters().unwrap().len(), 1);
     assert_eq!(receipts_in_queue(&post), 2);
+    assert_eq!(imap.letters().unwrap().len(), 1);
     what_is_said_afterwards(&post, &message, &deposited, done);
 
     // The bundle from before carries its own salts: it proves what it proved.

@@ -15,7 +15,7 @@ use serde_json::json;
 use store::options::{Database, PostgresAt};
 
 use super::machine::{self, Kind};
-use crate::cli::BenchStore;
+use crate::cli::bench::BenchStore;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Column, Output};
 use house::House;

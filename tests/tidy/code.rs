@@ -32,7 +32,11 @@ const TOKIO: [&str; 13] = [
 ];
 
 /// Where a thread, a task or a process may be started, each with what it runs.
-const SPAWNS: [(&str, &str); 18] = [
+const SPAWNS: [(&str, &str); 19] = [
+    (
+        "src/bench/store/growth.rs",
+        "the process that is killed under load, and openssl",
+    ),
     (
         "store/src/objects/group.rs",
         "one task per object of a group",

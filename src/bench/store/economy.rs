@@ -4,7 +4,7 @@ use store::options::Database;
 
 use super::house::{House, Until};
 use super::{Figures, tempdir};
-use crate::cli::BenchStore;
+use crate::cli::bench::BenchStore;
 use crate::failure::Outcome;
 
 /// A short notice.

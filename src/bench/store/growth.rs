@@ -10,7 +10,7 @@ use store::options::Database;
 use super::house::{House, Until};
 use super::{Figures, tempdir};
 use crate::bench::process::Process;
-use crate::cli::BenchStore;
+use crate::cli::bench::BenchStore;
 use crate::failure::{Failure, Outcome};
 
 /// A short notice: the index grows, not the disk.
