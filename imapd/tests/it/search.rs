@@ -40,7 +40,7 @@ impl Chance {
             }
             text.push(' ');
         }
-        text.trim().split_whitespace().collect::<Vec<_>>().join(" ")
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     /// A letter with this subject and text, written in one of many ways.
@@ -85,10 +85,13 @@ impl Chance {
     }
 }
 
-/// What is looked for: an IMAP key, and whether a subject and a text have it.
+/// Whether a subject and a text have it.
+type Holds = Box<dyn Fn(&str, &str) -> bool>;
+
+/// What is looked for: an IMAP key, and what has it.
 struct Asked {
     key: String,
-    holds: Box<dyn Fn(&str, &str) -> bool>,
+    holds: Holds,
 }
 
 impl Asked {

@@ -61,7 +61,7 @@ fn samples_for_a_dictionary() {
             let size = disclosure.octets().unwrap().len() as u64;
             let whole = Acknowledged {
                 disclosure,
-                covered: vec![0..size],
+                covered: std::iter::once(0..size).collect(),
                 header: true,
             };
             post.store

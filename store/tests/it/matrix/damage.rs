@@ -1,6 +1,6 @@
 //! Damaged files: a bit that turned is named, or changes no answer.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -41,7 +41,7 @@ impl Evening {
     }
 
     /// What a bit that turned there does: the answer or audit that names it, or nothing at all, or harm.
-    fn outcome(&self, path: &PathBuf, offset: u64, mask: u8) -> Outcome {
+    fn outcome(&self, path: &Path, offset: u64, mask: u8) -> Outcome {
         let machine = self.machine.twin();
         machine.disk.flip(&machine.here(path), offset, mask);
         let store = match machine.open() {
@@ -112,19 +112,26 @@ fn turn_bits(places_max: u64) {
         }
     });
     let outcomes = outcomes.into_inner().unwrap();
-    let named = outcomes
+    let named: Vec<&String> = outcomes
         .iter()
-        .filter(|(.., outcome)| matches!(outcome, Outcome::Named(_)));
-    let (named, tried) = (named.count(), outcomes.len());
-    eprintln!("{named} of {tried} named");
+        .filter_map(|(.., outcome)| match outcome {
+            Outcome::Named(what) => Some(what),
+            _ => None,
+        })
+        .collect();
+    let first = named.first().copied().cloned().unwrap_or_default();
+    let (named, tried) = (named.len(), outcomes.len());
+    eprintln!("{named} of {tried} named; the first: {first}");
     assert!(
         named > tried / 20,
         "{named} of {tried}: the day's files are elsewhere"
     );
-    let harm: Vec<_> = outcomes
+    let harm: Vec<String> = outcomes
         .iter()
-        .filter(|(.., outcome)| matches!(outcome, Outcome::Harm(_)))
-        .map(|harm| format!("{harm:?}"))
+        .filter_map(|(path, offset, outcome)| match outcome {
+            Outcome::Harm(what) => Some(format!("{} at {offset}: {what}", path.display())),
+            _ => None,
+        })
         .collect();
     assert!(
         harm.is_empty(),
