@@ -1,6 +1,6 @@
 //! Damaged files: a bit that turned is named, or changes no answer.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
