@@ -1,8 +1,15 @@
 //! The whole store against the laws of evidence and against the log. Stops at the first thing that does not hold and
 //! names it.
+//!
+//! | module | what |
+//! |---|---|
+//! | `ahead` | pages read ahead on another core |
+
+mod ahead;
 
 use std::collections::{BTreeSet, HashMap};
 
+use ahead::each_page;
 use mail::digest::Digest;
 use mail::structure::Structure;
 use receipts::event::{Event, EventName};
@@ -86,12 +93,12 @@ impl Store {
         let mut tree = Tree::begin(self)?;
         let mut first = 1;
         let mut erased_events = 0;
-        loop {
+        let read = || {
             let records = self.evidence_in_order(first, STEP)?;
-            let Some(last) = records.last() else {
-                break;
-            };
-            let next = last.ordinal() + 1;
+            first = records.last().map_or(first, |last| last.ordinal() + 1);
+            Ok((!records.is_empty()).then_some(records))
+        };
+        each_page::<Vec<Entry>, AuditFinding>(read, |records| {
             for record in &records {
                 tree.lost_before(record.ordinal())?;
                 check_order(record, tree.edge.size() + 1)?;
@@ -101,8 +108,8 @@ impl Store {
                 tree.push(&record.leaf())?;
                 tree.explained(record);
             }
-            first = next;
-        }
+            Ok(())
+        })?;
         tree.end()?;
         let mut report = AuditReport {
             events: tree.edge.size() - tree.lost,
@@ -124,38 +131,20 @@ impl Store {
         chains: &mut Chains,
     ) -> Result<(), AuditFinding> {
         let mut after = 0;
-        loop {
-            let page = self.read(|sql| {
-                sql.all(
-                    "SELECT id, ulid, digest, size, content_file, content_offset, \
-                     (SELECT COUNT(*) FROM recipient WHERE recipient.message = message.id), erased \
-                     FROM message WHERE id > $1 ORDER BY id LIMIT 500",
-                    &[Param::Int(after)],
-                    |row| {
-                        Ok(Stored {
-                            row: row.int(0)?,
-                            message: MessageId::from_bytes(row.array(1)?),
-                            digest: match row.blob(2)? {
-                                [] => None,
-                                _ => Some(Digest::from_bytes(row.array(2)?)),
-                            },
-                            size: row.number(3)?,
-                            place: Place {
-                                file: row.int(4)?,
-                                offset: row.number(5)?,
-                            },
-                            recipients: row.number(6)?,
-                            erased: !row.is_null(7)?,
-                        })
-                    },
-                )
-            })?;
-            let Some(last) = page.last() else {
-                return Ok(());
-            };
-            after = last.row;
-            for stored in page {
-                self.audit_message(&stored, chains)?;
+        let read = || {
+            let page = self.messages_after(after)?;
+            after = page.last().map_or(after, |last| last.row);
+            let checked = page.into_iter().map(|stored| {
+                let whole = self.audit_content(&stored);
+                (stored, whole)
+            });
+            let checked: Vec<_> = checked.collect();
+            Ok((!checked.is_empty()).then_some(checked))
+        };
+        each_page::<_, AuditFinding>(read, |page| {
+            for (stored, whole) in page {
+                audit_message(&stored, chains)?;
+                whole?;
                 report.messages += 1;
                 if stored.erased {
                     report.erased_messages += 1;
@@ -163,35 +152,45 @@ impl Store {
                     report.content_bytes += stored.size;
                 }
             }
-        }
+            Ok(())
+        })
     }
 
-    fn audit_message(&self, stored: &Stored, chains: &mut Chains) -> Result<(), AuditFinding> {
+    fn messages_after(&self, row: i64) -> Result<Vec<Stored>, AuditFinding> {
+        let page = self.read(|sql| {
+            sql.all(
+                "SELECT id, ulid, digest, size, content_file, content_offset, \
+                 (SELECT COUNT(*) FROM recipient WHERE recipient.message = message.id), erased \
+                 FROM message WHERE id > $1 ORDER BY id LIMIT 500",
+                &[Param::Int(row)],
+                |row| {
+                    Ok(Stored {
+                        row: row.int(0)?,
+                        message: MessageId::from_bytes(row.array(1)?),
+                        digest: match row.blob(2)? {
+                            [] => None,
+                            _ => Some(Digest::from_bytes(row.array(2)?)),
+                        },
+                        size: row.number(3)?,
+                        place: Place {
+                            file: row.int(4)?,
+                            offset: row.number(5)?,
+                        },
+                        recipients: row.number(6)?,
+                        erased: !row.is_null(7)?,
+                    })
+                },
+            )
+        })?;
+        Ok(page)
+    }
+
+    /// The content is what the row says, or was erased.
+    fn audit_content(&self, stored: &Stored) -> Result<(), AuditFinding> {
         let finding = |what: String| AuditFinding::Message {
             message: stored.message,
             what,
         };
-        let Some(seen) = chains.messages.remove(&stored.message) else {
-            return Err(finding(
-                "is there without submission-accepted evidence".into(),
-            ));
-        };
-        if seen.rejected || (!seen.erased && seen.digest != stored.digest) {
-            return Err(finding(
-                "is not the message that its evidence accepted".into(),
-            ));
-        }
-        if seen.deposited != stored.recipients {
-            let (placed, told) = (stored.recipients, seen.deposited);
-            return Err(finding(format!(
-                "has {placed} recipients but {told} deposited events"
-            )));
-        }
-        if !seen.erased && seen.deposited + seen.failed != seen.accepted {
-            return Err(finding(
-                "not every accepted recipient has one of deposited and deposit-failed".into(),
-            ));
-        }
         match stored.digest {
             _ if stored.erased => self.audit_erased_content(stored.message),
             None => Err(finding(
@@ -213,6 +212,36 @@ impl Store {
             .map(drop)
             .map_err(|error| crate::StoreError::damaged(format!("structure: {error}")))
     }
+}
+
+/// The message is what its evidence says.
+fn audit_message(stored: &Stored, chains: &mut Chains) -> Result<(), AuditFinding> {
+    let finding = |what: String| AuditFinding::Message {
+        message: stored.message,
+        what,
+    };
+    let Some(seen) = chains.messages.remove(&stored.message) else {
+        return Err(finding(
+            "is there without submission-accepted evidence".into(),
+        ));
+    };
+    if seen.rejected || (!seen.erased && seen.digest != stored.digest) {
+        return Err(finding(
+            "is not the message that its evidence accepted".into(),
+        ));
+    }
+    if seen.deposited != stored.recipients {
+        let (placed, told) = (stored.recipients, seen.deposited);
+        return Err(finding(format!(
+            "has {placed} recipients but {told} deposited events"
+        )));
+    }
+    if !seen.erased && seen.deposited + seen.failed != seen.accepted {
+        return Err(finding(
+            "not every accepted recipient has one of deposited and deposit-failed".into(),
+        ));
+    }
+    Ok(())
 }
 
 /// The tree of all leaves, held against the published root on the way.

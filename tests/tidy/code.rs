@@ -32,7 +32,8 @@ const TOKIO: [&str; 13] = [
 ];
 
 /// Where a thread, a task or a process may be started, each with what it runs.
-const SPAWNS: [(&str, &str); 19] = [
+const SPAWNS: [(&str, &str); 20] = [
+    ("store/src/audit/ahead.rs", "the reader of an audit"),
     (
         "src/bench/store/growth.rs",
         "the process that is killed under load, and openssl",
