@@ -411,7 +411,7 @@ mod tests {
             ),
             (
                 "domain = 'a.test'\n[store]\nengine = 'postgres'\n",
-                "etc/knik.toml:3: store.connection: is empty, and store.engine is",
+                "etc/knik.toml:3: store.engine: \"postgres\" needs store.connection or",
             ),
             (
                 "domain = 'a.test'\n[store]\nengine = 'mysql'\n",
