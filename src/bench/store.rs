@@ -147,7 +147,8 @@ fn deposits(
         "letters_per_second": done.rate,
         "p50_ms": done.p50_ms,
         "p99_ms": done.p99_ms,
-        "syncs_per_letter": done.syncs,
+        "commits_per_letter": done.commits,
+        "content_syncs_per_letter": done.contents,
         "kib_written_per_letter": done.written_kib,
     });
     let cells = [
@@ -157,7 +158,7 @@ fn deposits(
         format!("{:.0}", done.rate),
         format!("{:.2}", done.p50_ms),
         format!("{:.2}", done.p99_ms),
-        format!("{:.3}", done.syncs),
+        format!("{:.3}", done.commits + done.contents),
         format!("{:.1}", done.written_kib),
     ];
     let cells: Vec<&str> = cells.iter().map(String::as_str).collect();

@@ -51,8 +51,10 @@ pub struct Done {
     pub p50_ms: f64,
     /// And 99 of 100.
     pub p99_ms: f64,
-    /// Syncs of content and index for each letter.
-    pub syncs: f64,
+    /// Commits of the index for each letter, one sync each.
+    pub commits: f64,
+    /// Syncs of content for each letter.
+    pub contents: f64,
     /// KiB that the process caused to be written for each.
     pub written_kib: f64,
 }
@@ -148,11 +150,8 @@ impl House {
         choose: &(dyn Fn(u64) -> usize + Sync),
     ) -> Outcome<Done> {
         let process = Process::new(std::process::id());
-        let before = (
-            process.used()?,
-            self.syncs(),
-            self.begun.load(Ordering::SeqCst),
-        );
+        let synced = (self.commits(), self.contents());
+        let before = (process.used()?, synced, self.begun.load(Ordering::SeqCst));
         let begin = Instant::now();
         let over = |number: u64| match until {
             Until::Time(time) => begin.elapsed() >= time,
@@ -179,14 +178,18 @@ impl House {
             rate: count / begin.elapsed().as_secs_f64(),
             p50_ms: at(50).unwrap_or(f64::NAN),
             p99_ms: at(99).unwrap_or(f64::NAN),
-            syncs: (self.syncs() - before.1) as f64 / count,
+            commits: (self.commits() - before.1.0) as f64 / count,
+            contents: (self.contents() - before.1.1) as f64 / count,
             written_kib: (used.written_kib - before.0.written_kib) / count,
         })
     }
 
-    fn syncs(&self) -> u64 {
-        let syncs = self.store.syncs();
-        syncs.commits.load(Ordering::Relaxed) + syncs.contents.load(Ordering::Relaxed)
+    fn commits(&self) -> u64 {
+        self.store.syncs().commits.load(Ordering::Relaxed)
+    }
+
+    fn contents(&self) -> u64 {
+        self.store.syncs().contents.load(Ordering::Relaxed)
     }
 
     fn deposit(&self, number: u64, size: usize, to: usize) -> Outcome {
