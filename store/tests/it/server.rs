@@ -129,8 +129,9 @@ fn a_node_hears_within_a_second_whose_mailbox_another_changed() {
         });
         other.watch(account.id, heard)
     });
-    // The look at the counter tells everybody once, and then has nothing more to tell.
-    std::thread::sleep(Duration::from_millis(600));
+    // Two looks at the counter, a quarter of a second apart, may tell everybody of what came before; then they have nothing
+    // more to tell.
+    std::thread::sleep(Duration::from_millis(1500));
     let before = [0, 1].map(|n: usize| told[n].load(Ordering::SeqCst));
     for n in 0..5 {
         post.deposit(&letter(&n.to_string(), 300), &[&one]).unwrap();
