@@ -153,8 +153,11 @@ fn a_node_hears_within_a_second_whose_mailbox_another_changed() {
         other.revision() != revision
     });
     // A server that was started again is listened to again.
-    server.restart();
     let before = told[0].load(Ordering::SeqCst);
+    server.restart();
+    while post.deposit(&letter("again", 300), &[&one]).is_err() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     within(Duration::from_secs(10), "news after a restart", || {
         told[0].load(Ordering::SeqCst) > before
     });
