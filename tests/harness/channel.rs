@@ -156,18 +156,6 @@ impl Channel {
         Ok(self.buffered.drain(..count).collect())
     }
 
-    /// Everything until the other side closes.
-    pub fn rest(&mut self, within: Duration) -> io::Result<Vec<u8>> {
-        let until = Instant::now() + within;
-        loop {
-            match self.more(until.saturating_duration_since(Instant::now()))? {
-                Some(0) => return Ok(std::mem::take(&mut self.buffered)),
-                Some(_) => {}
-                None => return Err(ErrorKind::TimedOut.into()),
-            }
-        }
-    }
-
     /// Everything up to the end; `None` if it does not end in time.
     pub fn everything(&mut self, within: Duration) -> io::Result<Option<Vec<u8>>> {
         let until = Instant::now() + within;

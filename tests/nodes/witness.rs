@@ -110,7 +110,7 @@ fn checkpoint(node: SocketAddrV4) -> Option<Checkpoint> {
     let mut channel = Channel::open(Ipv4Addr::LOCALHOST, node).ok()?;
     let request = "GET /log/checkpoint HTTP/1.1\r\nHost: log\r\nConnection: close\r\n\r\n";
     channel.write(request.as_bytes()).ok()?;
-    let answer = channel.rest(Duration::from_secs(5)).ok()?;
+    let answer = channel.everything(Duration::from_secs(5)).ok()??;
     let text = String::from_utf8(answer).ok()?;
     let (head, body) = text.split_once("\r\n\r\n")?;
     let found = head.starts_with("HTTP/1.1 200");
