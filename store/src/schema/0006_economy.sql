@@ -2,3 +2,5 @@
 
 ALTER TABLE message ADD COLUMN served {int}; -- octets: the trace fields and the original
 UPDATE message SET served = size + LENGTH(trace);
+-- Whether anybody refers to a file or an object of content: asked for each of them when a crash is cleared away.
+CREATE INDEX message_content ON message (content_file);
