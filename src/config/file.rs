@@ -415,7 +415,7 @@ mod tests {
             ),
             (
                 "domain = 'a.test'\n[store]\nengine = 'mysql'\n",
-                "etc/knik.toml:3: store.engine: \"mysql\" is not \"sqlite\" or",
+                "etc/knik.toml:3: store.engine: \"mysql\" is neither \"sqlite\" nor",
             ),
             (
                 "domain = 'a.test'\n[content]\nkind = 's3'\n",
