@@ -88,7 +88,8 @@ impl Figures<'_> {
         let digits = if value < 10.0 { 2 } else { 0 };
         let text = format!("{value:.digits$} {unit}");
         let json = json!({ "figure": what, "value": value, "unit": unit });
-        self.out.row(&FIGURES, &json, &[what, &text])
+        self.out.row(&FIGURES, &json, &[what, &text])?;
+        self.out.flush()
     }
 }
 
@@ -162,7 +163,8 @@ fn deposits(
         format!("{:.1}", done.written_kib),
     ];
     let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
-    figures.out.row(&DEPOSITS, &json, &cells)
+    figures.out.row(&DEPOSITS, &json, &cells)?;
+    figures.out.flush()
 }
 
 /// A directory on the disk to measure, removed when dropped.
