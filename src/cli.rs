@@ -2,10 +2,18 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`account`] | holders' accounts |
 //! | [`bench`] | what is measured |
+//! | [`contract`] | senders under contract |
+//! | [`evidence`] | what was observed |
+//! | [`removal`] | erasure and legal holds |
 //! | [`upkeep`] | backup, restore, migration, the log taken up again |
 
+pub mod account;
 pub mod bench;
+pub mod contract;
+pub mod evidence;
+pub mod removal;
 pub mod upkeep;
 
 use std::net::SocketAddr;
@@ -13,18 +21,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 use mail::Address;
 use receipts::event::EventName;
-use receipts::id::{ContractId, EvidenceId, MessageId};
-use store::contracts::Profile;
-use store::erasure::Cause;
+use receipts::id::EvidenceId;
 use store::outbound::LetterState;
-use store::register::{Kind, Lang};
 
-use crate::commands::dates::{Day, Moment};
 use crate::serve::Role;
+pub use account::Account;
+pub use contract::{Contract, ContractAdd};
+pub use evidence::{Evidence, EvidenceExport, EvidenceList, Format};
+pub use removal::{Erase, Hold};
 pub use upkeep::{Backup, Migrate, Restore, Resume, Store};
 
 /// Official electronic post: certified mail with receipts that a stranger can check.
@@ -151,193 +159,6 @@ pub struct Demo {
     pub stay: bool,
 }
 
-/// `contract …`.
-#[derive(Debug, Subcommand)]
-pub enum Contract {
-    /// Add an active contract: from now on its addresses may send
-    Add(Box<ContractAdd>),
-    /// List all contracts
-    List,
-    /// Show one contract
-    Show {
-        /// Contract id
-        id: ContractId,
-    },
-    /// Close the gate until resumed; live sessions end within 10 s
-    Suspend {
-        /// Contract id
-        id: ContractId,
-        /// Why; it becomes part of the evidence
-        #[arg(long, value_name = "TEXT")]
-        why: String,
-    },
-    /// Open the gate of a suspended contract again
-    Resume {
-        /// Contract id
-        id: ContractId,
-    },
-    /// End a contract for good; live sessions end within 10 s
-    End {
-        /// Contract id
-        id: ContractId,
-        /// Why; it becomes part of the evidence
-        #[arg(long, value_name = "TEXT")]
-        why: String,
-    },
-}
-
-/// `contract add`.
-#[derive(Debug, Args)]
-pub struct ContractAdd {
-    /// The body's name
-    #[arg(long)]
-    pub name: String,
-    /// Address or network it sends from; may be given several times
-    #[arg(long = "ip", required = true, num_args = 1.., value_name = "ADDR[/PREFIX]", value_parser = network)]
-    pub ips: Vec<IpNet>,
-    /// Domain of its envelope senders; may be given several times
-    #[arg(long = "domain", required = true, num_args = 1.., value_name = "DOMAIN")]
-    pub domains: Vec<String>,
-    /// Where signed receipts go [default: the envelope sender]
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
-    pub receipts_to: Option<Address>,
-    /// Receipts it gets by mail: both, signed, report or pull (none)
-    #[arg(long, default_value = "both")]
-    pub profile: Profile,
-    /// First day, YYYY-MM-DD, from its midnight in Yerevan
-    #[arg(long, value_name = "DATE")]
-    pub from: Option<Day>,
-    /// Last day, YYYY-MM-DD, to its end in Yerevan
-    #[arg(long, value_name = "DATE")]
-    pub until: Option<Day>,
-    /// Largest message in octets [default: the general limit]
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
-    pub max_size: Option<u64>,
-    /// Take its mail under TLS only
-    #[arg(long)]
-    pub require_tls: bool,
-    /// PEM file of the only client certificate it may send with
-    #[arg(long, value_name = "PEM")]
-    pub client_cert: Option<PathBuf>,
-}
-
-/// `account …`.
-#[derive(Debug, Subcommand)]
-pub enum Account {
-    /// Open an account, active at once; a doubtful personal number warns, never refuses
-    Add {
-        /// The official address
-        #[arg(value_parser = address)]
-        address: Address,
-        /// The holder's name
-        #[arg(long, default_value = "")]
-        name: String,
-        /// What the holder is: person, entity or body
-        #[arg(long, default_value = "person")]
-        kind: Kind,
-        /// Language of notices: hy, ru or en
-        #[arg(long, default_value = "hy")]
-        lang: Lang,
-    },
-    /// List all accounts
-    List,
-    /// Show one account and its device certificates
-    Show {
-        /// The official address
-        #[arg(value_parser = address)]
-        address: Address,
-    },
-    /// Issue a device certificate from the operator CA: cert.pem, key.pem, bundle.p12, ca.pem
-    Enrol {
-        /// The official address
-        #[arg(value_parser = address)]
-        address: Address,
-        /// Directory for the files; nothing in it is overwritten
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-        /// How long it is valid, days
-        #[arg(long, default_value_t = 365)]
-        days: u32,
-    },
-}
-
-/// `evidence …`.
-#[derive(Debug, Subcommand)]
-pub enum Evidence {
-    /// List events, oldest first; everything given must hold
-    List(Box<EvidenceList>),
-    /// Show one event
-    Show {
-        /// Evidence id
-        id: EvidenceId,
-        /// In what form
-        #[arg(long, value_enum, default_value = "text")]
-        format: Format,
-    },
-    /// Write a bundle that a stranger can check: events, salts, sealed XML, checkpoint, proofs, certificates
-    Export(EvidenceExport),
-}
-
-/// `evidence list`.
-#[derive(Debug, Args)]
-pub struct EvidenceList {
-    /// Of this message
-    #[arg(long, value_name = "ID")]
-    pub message: Option<MessageId>,
-    /// Of messages with this Message-ID field, with its angle brackets
-    #[arg(long, value_name = "<…>")]
-    pub message_id_field: Option<String>,
-    /// Of this contract and its messages
-    #[arg(long, value_name = "ID")]
-    pub contract: Option<ContractId>,
-    /// Of this account and the letters to it
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
-    pub account: Option<Address>,
-    /// Of this name, such as handed-over
-    #[arg(long, value_name = "NAME", value_parser = event_name)]
-    pub event: Option<EventName>,
-    /// Not before: YYYY-MM-DD (midnight in Yerevan) or YYYY-MM-DDThh:mm:ssZ
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<Moment>,
-    /// Before: as --since
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<Moment>,
-    /// At most so many
-    #[arg(long, value_name = "N")]
-    pub limit: Option<u64>,
-}
-
-/// `evidence export`.
-#[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("what").required(true))]
-pub struct EvidenceExport {
-    /// Evidence id: its chain up to and including it; no other recipient appears
-    #[arg(group = "what")]
-    pub id: Option<EvidenceId>,
-    /// All events of this message, for its sender
-    #[arg(long, value_name = "ID", group = "what")]
-    pub message: Option<MessageId>,
-    /// File to write; replaced when it exists
-    #[arg(long, value_name = "FILE.zip")]
-    pub out: PathBuf,
-    /// Put the message itself in
-    #[arg(long)]
-    pub with_original: bool,
-}
-
-/// A form of one event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    Text,
-    /// The canonical octets
-    Json,
-    /// Sealed ETSI evidence XML
-    Xml,
-    /// A page to print
-    Html,
-}
-
 /// `log …`.
 #[derive(Debug, Subcommand)]
 pub enum Log {
@@ -389,55 +210,6 @@ pub enum Queue {
     Drop {
         /// Its number
         letter: i64,
-    },
-}
-
-/// `erase`.
-#[derive(Debug, Args)]
-pub struct Erase {
-    /// The message
-    #[arg(long, value_name = "ID")]
-    pub message: MessageId,
-    /// Only this recipient's part; the last recipient takes the rest with it
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
-    pub recipient: Option<Address>,
-    /// A reference, such as a decision's number; it stays in evidence for ever, so it must name nobody
-    #[arg(long, value_name = "TEXT")]
-    pub why: String,
-    /// On whose word: court, holder, retention or operator
-    #[arg(long, default_value = "operator")]
-    pub cause: Cause,
-    /// Only say what would be destroyed
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Do it: it cannot be undone
-    #[arg(long, required_unless_present = "dry_run", conflicts_with = "dry_run")]
-    pub yes: bool,
-}
-
-/// `hold …`.
-#[derive(Debug, Subcommand)]
-pub enum Hold {
-    /// Place a hold over a message
-    Add {
-        /// The message
-        #[arg(long, value_name = "ID")]
-        message: MessageId,
-        /// Why, such as a case's number
-        #[arg(long, value_name = "TEXT")]
-        why: String,
-    },
-    /// Lift all holds over a message
-    Remove {
-        /// The message
-        #[arg(long, value_name = "ID")]
-        message: MessageId,
-    },
-    /// List the holds that stand
-    List {
-        /// Those that were lifted, too
-        #[arg(long)]
-        all: bool,
     },
 }
 

@@ -116,7 +116,15 @@ events! {
     HeadAttested = "head-attested";
     /// A contract was applied for.
     ContractApplied = "contract-applied";
-    /// A contract became active.
+    /// The text of a contract was drawn up for its applicant.
+    ContractDrafted = "contract-drafted";
+    /// The documents that a contract needs were received.
+    ContractDocumentsReceived = "contract-documents-received";
+    /// A contract was signed by both sides.
+    ContractCountersigned = "contract-countersigned";
+    /// A countersigned contract became active.
+    ContractActivated = "contract-activated";
+    /// A contract became active in one step.
     ContractAdded = "contract-added";
     /// Terms of a contract changed.
     ContractChanged = "contract-changed";
@@ -130,6 +138,8 @@ events! {
     AccountAdded = "account-added";
     /// Data of an account changed.
     AccountChanged = "account-changed";
+    /// A holder accepted terms of use.
+    AccountTermsAccepted = "account-terms-accepted";
     /// A certificate was enrolled for an account.
     AccountEnrolled = "account-enrolled";
     /// A certificate of an account was revoked.
@@ -164,6 +174,12 @@ events! {
     OperatorChanged = "operator-changed";
     /// An operator's rights ended.
     OperatorRemoved = "operator-removed";
+    /// An operator proposed an act that needs a second operator.
+    OperatorProposed = "operator-proposed";
+    /// A second operator approved a proposed act, which was then done.
+    OperatorApproved = "operator-approved";
+    /// A proposed act was declined or withdrawn.
+    OperatorDeclined = "operator-declined";
     /// The store was opened for the first time.
     StoreCreated = "store-created";
     /// The store was restored from a backup.
