@@ -86,8 +86,16 @@ impl Sqlite {
             vfs: ground.sqlite_vfs.clone(),
             wal_pages: ground.checkpoint_pages.unwrap_or(WAL_PAGES_MAX),
         };
-        // The writer's open makes the file and its journal mode; readers need both to exist.
+        // The writer's open makes the file and its journal mode; readers need both to exist. Its end, if nobody else has the
+        // file open, copies back and removes what WAL a crash left: what is seen from here on is durable.
         drop(at.connect(true)?);
+        // Also the removal. A WAL whose last sync failed may end sooner on the disk than it seemed to: if it came back after
+        // a power cut, its older pages would be laid over the newer ones that were copied.
+        let dir = path.parent().unwrap_or(Path::new("."));
+        ground
+            .disk
+            .sync_dir(dir)
+            .map_err(|e| StoreError::io(format!("syncing {}", dir.display()), e))?;
         Ok(Self {
             version: Mutex::new(at.connect(false)?),
             idle: Mutex::new(Vec::new()),

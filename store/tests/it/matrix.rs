@@ -382,6 +382,42 @@ fn every_read_may_fail() {
 }
 
 #[test]
+fn a_letter_seen_after_a_failed_sync_is_there_for_good() {
+    let (image, people) = set_up();
+    let (before, letter) = (DAY[BURST], DAY[BURST + 1]);
+    let two_letters = |machine: &Machine, fault| {
+        let store = machine.open().unwrap();
+        people.act(&store, before).unwrap();
+        machine.disk.plan(fault);
+        let second = people.act(&store, letter);
+        (store, second)
+    };
+    let machine = Machine::new(&image);
+    let (store, second) = two_letters(&machine, None);
+    second.unwrap();
+    let changes = machine.disk.changes();
+    let is_commit = |change: &Change| change.kind == Kind::Sync && change.name.ends_with("-wal");
+    let commit = changes.iter().rposition(is_commit).unwrap() as u64;
+    store.close();
+    let mut machine = Machine::new(&image);
+    let (store, second) = two_letters(&machine, Some(Fault::Fails(commit)));
+    second.unwrap_err();
+    // The next process sees the letter in what the failed sync did not write, and says so; nothing else is written then.
+    machine.end(Some(store), End::Killed);
+    let store = machine.open().unwrap();
+    let repeated = people.submit(&store, letter).unwrap().wait().unwrap();
+    assert!(repeated.repeated);
+    let seen = Seen::of(&store, &people).unwrap();
+    // The WAL must not come back: it ends before the letter, and its pages are older than the database's.
+    machine.end(Some(store), End::Cut(Loss::All));
+    let store = machine.open().unwrap();
+    store.audit().unwrap();
+    let after = Seen::of(&store, &people).unwrap();
+    assert!(seen == after, "{}", after.differs(&seen));
+    store.close();
+}
+
+#[test]
 fn a_full_disk_is_full_for_everyone_and_heals() {
     const TOGETHER: usize = 40;
     let (image, people) = set_up();
