@@ -92,6 +92,7 @@ pub mod watch;
 mod error;
 mod house;
 mod originals;
+mod placement_row;
 mod placing;
 mod squeeze;
 mod trusted;
