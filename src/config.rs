@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
+//! | [`dns`] | the `[dns]` table |
 //! | [`file`] | the file as it is written, and reading values with their place |
 //! | [`listen`] | the `[listen]` table |
 //! | [`retention`] | the `[retention]` table |
@@ -15,6 +16,7 @@
 
 pub mod content;
 pub mod database;
+pub mod dns;
 pub mod file;
 pub mod listen;
 pub mod retention;
@@ -77,6 +79,8 @@ pub struct Config {
     pub content: Content,
     /// Whom outbound mail is handed to; `None`: it waits.
     pub relay: Option<Destination>,
+    /// Who is asked about names; none: the system's servers.
+    pub dns: Vec<SocketAddr>,
     /// How long each kind is kept.
     pub retention: Retention,
     /// What peers may use up.

@@ -25,6 +25,7 @@ mod failure;
 mod keys;
 mod output;
 mod psn;
+mod reverse_dns;
 mod serve;
 mod signer;
 

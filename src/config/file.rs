@@ -14,7 +14,8 @@ use toml::Spanned;
 use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
-    Config, KeyPair, Limits, Log, Seal, content, database, listen, retention, signer, timestamps,
+    Config, KeyPair, Limits, Log, Seal, content, database, dns, listen, retention, signer,
+    timestamps,
 };
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
@@ -47,6 +48,7 @@ tables! {
         imap: ImapTable,
         timestamp: TimestampTable,
         relay: RelayTable,
+        dns: DnsTable,
         store: StoreTable,
         content: ContentTable,
         retention: RetentionTable,
@@ -61,6 +63,7 @@ tables! {
     ImapTable { append: Option<Spanned<bool>>, }
     TimestampTable { urls: Vec<Spanned<String>>, anchors: Text, interval: Text, }
     RelayTable { smarthost: Text, }
+    DnsTable { servers: Vec<Spanned<String>>, }
     StoreTable { engine: Text, dir: Text, connection: Text, connection_file: Text, anchors: Text, }
     ContentTable {
         kind: Text,
@@ -138,6 +141,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         rows: database::read(&place, &file.store)?,
         content: content::read(&place, &file.content)?,
         relay: relay(&place, &file.relay)?,
+        dns: dns::read(&place, &file.dns)?,
         retention: retention::read(&place, &file.retention)?,
         limits: limits(&place, &file.limits)?,
         trust: trusts(&place, &file.trust)?,
@@ -456,6 +460,10 @@ mod tests {
             (
                 "domain = 'a.test'\n[relay]\nsmarthost = 'mail'\n",
                 "etc/knik.toml:3: relay.smarthost: \"mail\" has no port",
+            ),
+            (
+                "domain = 'a.test'\n[dns]\nservers = ['::1', 'ns1']\n",
+                "etc/knik.toml:3: dns.servers: \"ns1\" is no address, such as 192.0.2.53 or [2001:db8::53]:53",
             ),
             (
                 "domain = 'a.test'\n[limits]\nrecipients_max = 0\n",

@@ -125,6 +125,7 @@ mod tests {
             "anchors",
             "interval",
             "smarthost",
+            "servers",
             "engine",
             "connection",
             "connection_file",
