@@ -169,6 +169,7 @@ pub const TABLES: &[Table] = &[
             ("modseq", Int),
             ("flags", Int),
             ("keywords", Text),
+            ("check_value", Int),
         ],
     ),
     table(
