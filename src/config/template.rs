@@ -142,11 +142,14 @@ mod tests {
             "region",
             "access_key",
             "secret_key_file",
+            "crl_interval",
+            "private_hosts",
             "name",
             "intermediates",
             "crl",
             "ocsp",
             "revocation",
+            "policies",
             "map",
         ] {
             assert!(
