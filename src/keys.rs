@@ -60,7 +60,9 @@ fn adopt(file: &File, path: &Path) -> std::io::Result<()> {
     if !Uid::effective().is_root() {
         return Ok(());
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     let owner = std::fs::metadata(folder.unwrap_or(Path::new(".")))?;
     fchown(file, Some(owner.uid()), Some(owner.gid()))
 }

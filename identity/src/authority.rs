@@ -390,17 +390,17 @@ fn seal_params(
     common_name: &str,
     address: &str,
 ) -> Result<CertificateParams, AuthorityError> {
-        let mut params = params(&[
-            (DnType::OrganizationName, organisation),
-            (DnType::CommonName, common_name),
-        ])?;
-        params.subject_alt_names = vec![SanType::Rfc822Name(ia5(address, "an address")?)];
-        params.key_usages = vec![
-            KeyUsagePurpose::DigitalSignature,
-            KeyUsagePurpose::ContentCommitment,
-        ];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::EmailProtection];
-        Ok(params)
+    let mut params = params(&[
+        (DnType::OrganizationName, organisation),
+        (DnType::CommonName, common_name),
+    ])?;
+    params.subject_alt_names = vec![SanType::Rfc822Name(ia5(address, "an address")?)];
+    params.key_usages = vec![
+        KeyUsagePurpose::DigitalSignature,
+        KeyUsagePurpose::ContentCommitment,
+    ];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::EmailProtection];
+    Ok(params)
 }
 
 fn new_key() -> Result<KeyPair, AuthorityError> {

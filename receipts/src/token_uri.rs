@@ -222,8 +222,7 @@ impl Raw {
         if self.0.iter().any(|(other, _)| other == name) {
             return Err(UriError::Twice((*name).to_owned()));
         }
-        let octets =
-            decoded(value, side).ok_or_else(|| UriError::Encoding((*name).to_owned()))?;
+        let octets = decoded(value, side).ok_or_else(|| UriError::Encoding((*name).to_owned()))?;
         if octets.is_empty() {
             return Err(UriError::Value((*name).to_owned(), "is empty"));
         }
@@ -387,30 +386,99 @@ mod tests {
             ("", "does not begin with \"pkcs11:\""),
             ("keys/seal.key", "does not begin with \"pkcs11:\""),
             ("PKCS11:token=a;object=b?module-path=m", "does not begin"),
-            ("pkcs11:token=a;object=b", "module-path, the token's library, is missing"),
-            ("pkcs11:object=b?module-path=m", "token, serial or slot-id is missing"),
-            ("pkcs11:token=a?module-path=m", "object or id, which name the key, is missing"),
-            ("pkcs11:token=a;object=b;token=c?module-path=m", "\"token\" stands twice"),
-            ("pkcs11:token;object=b?module-path=m", "\"token\" is no attribute"),
-            ("pkcs11:token=a;object=b;x-vendor=1?module-path=m", "\"x-vendor\" is not known"),
-            ("pkcs11:token=a;object=b;library-version=3?module-path=m", "\"library-version\" is not known"),
-            ("pkcs11:token=a;object=b?module-name=m", "\"module-name\" is not known"),
-            ("pkcs11:token=a;object=b;pin-value=1?module-path=m", "\"pin-value\" stands on the wrong side"),
-            ("pkcs11:object=b?token=a&module-path=m", "\"token\" stands on the wrong side"),
-            ("pkcs11:token=a b;object=b?module-path=m", "\"token\" is not percent-encoded"),
-            ("pkcs11:token=a%2;object=b?module-path=m", "\"token\" is not percent-encoded"),
-            ("pkcs11:token=a%zz;object=b?module-path=m", "\"token\" is not percent-encoded"),
-            ("pkcs11:token=a/b;object=b?module-path=m", "\"token\" is not percent-encoded"),
+            (
+                "pkcs11:token=a;object=b",
+                "module-path, the token's library, is missing",
+            ),
+            (
+                "pkcs11:object=b?module-path=m",
+                "token, serial or slot-id is missing",
+            ),
+            (
+                "pkcs11:token=a?module-path=m",
+                "object or id, which name the key, is missing",
+            ),
+            (
+                "pkcs11:token=a;object=b;token=c?module-path=m",
+                "\"token\" stands twice",
+            ),
+            (
+                "pkcs11:token;object=b?module-path=m",
+                "\"token\" is no attribute",
+            ),
+            (
+                "pkcs11:token=a;object=b;x-vendor=1?module-path=m",
+                "\"x-vendor\" is not known",
+            ),
+            (
+                "pkcs11:token=a;object=b;library-version=3?module-path=m",
+                "\"library-version\" is not known",
+            ),
+            (
+                "pkcs11:token=a;object=b?module-name=m",
+                "\"module-name\" is not known",
+            ),
+            (
+                "pkcs11:token=a;object=b;pin-value=1?module-path=m",
+                "\"pin-value\" stands on the wrong side",
+            ),
+            (
+                "pkcs11:object=b?token=a&module-path=m",
+                "\"token\" stands on the wrong side",
+            ),
+            (
+                "pkcs11:token=a b;object=b?module-path=m",
+                "\"token\" is not percent-encoded",
+            ),
+            (
+                "pkcs11:token=a%2;object=b?module-path=m",
+                "\"token\" is not percent-encoded",
+            ),
+            (
+                "pkcs11:token=a%zz;object=b?module-path=m",
+                "\"token\" is not percent-encoded",
+            ),
+            (
+                "pkcs11:token=a/b;object=b?module-path=m",
+                "\"token\" is not percent-encoded",
+            ),
             ("pkcs11:token=;object=b?module-path=m", "\"token\" is empty"),
-            ("pkcs11:token=%ff;object=b?module-path=m", "\"token\" is not text"),
-            ("pkcs11:token=a%00;object=b?module-path=m", "\"token\" holds a zero octet"),
-            ("pkcs11:token=a;object=b;type=cert?module-path=m", "\"type\" must be private"),
-            ("pkcs11:slot-id=one;object=b?module-path=m", "\"slot-id\" is not a number"),
-            ("pkcs11:slot-id=99999999999999999999;object=b?module-path=m", "\"slot-id\" is too large"),
-            ("pkcs11:token=a;object=b?module-path=m&pin-source=|cat%20pin", "is a command"),
-            ("pkcs11:token=a;object=b?module-path=m&pin-source=https://a/pin", "is no file: URI"),
-            ("pkcs11:token=a;object=b?module-path=m&pin-source=file:", "\"pin-source\" is empty"),
-            ("pkcs11:token=a;object=b?module-path=m&pin-source=f&pin-value=1", "beside pin-value"),
+            (
+                "pkcs11:token=%ff;object=b?module-path=m",
+                "\"token\" is not text",
+            ),
+            (
+                "pkcs11:token=a%00;object=b?module-path=m",
+                "\"token\" holds a zero octet",
+            ),
+            (
+                "pkcs11:token=a;object=b;type=cert?module-path=m",
+                "\"type\" must be private",
+            ),
+            (
+                "pkcs11:slot-id=one;object=b?module-path=m",
+                "\"slot-id\" is not a number",
+            ),
+            (
+                "pkcs11:slot-id=99999999999999999999;object=b?module-path=m",
+                "\"slot-id\" is too large",
+            ),
+            (
+                "pkcs11:token=a;object=b?module-path=m&pin-source=|cat%20pin",
+                "is a command",
+            ),
+            (
+                "pkcs11:token=a;object=b?module-path=m&pin-source=https://a/pin",
+                "is no file: URI",
+            ),
+            (
+                "pkcs11:token=a;object=b?module-path=m&pin-source=file:",
+                "\"pin-source\" is empty",
+            ),
+            (
+                "pkcs11:token=a;object=b?module-path=m&pin-source=f&pin-value=1",
+                "beside pin-value",
+            ),
         ] {
             let found = TokenUri::parse(text).unwrap_err().to_string();
             assert!(found.contains(fault), "{text}: {found}");

@@ -164,7 +164,10 @@ fn say(config: &Config, done: &Done, what: &str, out: &mut Output) -> Outcome {
     json["anchors"] = json!(config.seal.anchors.display().to_string());
     out.document(&json, || {
         let state = match done.resumed {
-            true => format!("{what} {} (an earlier try, brought to its end)", done.before),
+            true => format!(
+                "{what} {} (an earlier try, brought to its end)",
+                done.before
+            ),
             false => format!("{what} {}", done.before),
         };
         properties(&[

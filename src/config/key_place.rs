@@ -82,7 +82,11 @@ impl KeyPlace {
     /// As it is to be written into a file in `folder`, from which [`KeyPlace::written_in`] reads it.
     pub fn to_text(&self, folder: &Path) -> String {
         match self {
-            Self::File(path) => path.strip_prefix(folder).unwrap_or(path).display().to_string(),
+            Self::File(path) => path
+                .strip_prefix(folder)
+                .unwrap_or(path)
+                .display()
+                .to_string(),
             Self::Token(key) => key.to_text(),
         }
     }
@@ -187,7 +191,10 @@ mod tests {
         let (KeyPlace::Token(one), KeyPlace::Token(other)) = (&token, &again) else {
             panic!("{again:?}");
         };
-        assert_eq!((&one.module, &one.pin_file), (&other.module, &other.pin_file));
+        assert_eq!(
+            (&one.module, &one.pin_file),
+            (&other.module, &other.pin_file)
+        );
         assert_eq!(token.to_string(), "pkcs11:token=a;object=b");
     }
 
@@ -208,7 +215,10 @@ mod tests {
                 Ok(found) => assert_eq!(found, taken.then(|| ("271828".into(), file.clone()))),
                 Err(failure) => {
                     let said = failure.to_string();
-                    assert!(!taken && said.contains("chmod 600") && !said.contains("271828"), "{said}");
+                    assert!(
+                        !taken && said.contains("chmod 600") && !said.contains("271828"),
+                        "{said}"
+                    );
                 }
             }
         }

@@ -102,7 +102,12 @@ impl Desk {
     /// # Errors
     /// [`Failure::Stopped`] when a checkpoint was signed and the memory of it could not be made durable: nothing is
     /// answered, and the process must end.
-    pub fn answer(&self, seat: &Seat, request: &Request, now: Timestamp) -> Outcome<Option<Answer>> {
+    pub fn answer(
+        &self,
+        seat: &Seat,
+        request: &Request,
+        now: Timestamp,
+    ) -> Outcome<Option<Answer>> {
         match self.holds(seat) {
             Ok(true) => {}
             Ok(false) => return Ok(None),
@@ -163,7 +168,10 @@ impl Seals {
         }
         let stays = |id: &str| {
             let of_it = |entry: &&Entry| entry.id == id;
-            new.entries.iter().find(of_it).is_some_and(|entry| entry.state == State::Overlap)
+            new.entries
+                .iter()
+                .find(of_it)
+                .is_some_and(|entry| entry.state == State::Overlap)
         };
         self.former.retain(|(id, _)| stays(id));
         *ring = new;
@@ -171,7 +179,11 @@ impl Seals {
     }
 
     fn has(&self, seal: &Arc<dyn Seal>) -> bool {
-        let mut all = self.former.iter().map(|(_, seal)| seal).chain([&self.current]);
+        let mut all = self
+            .former
+            .iter()
+            .map(|(_, seal)| seal)
+            .chain([&self.current]);
         all.any(|other| other.certificate() == seal.certificate())
     }
 }
@@ -222,9 +234,9 @@ fn refused(refusal: &Refusal) -> Answer {
 mod tests {
     use std::path::Path;
 
+    use mail::Digest;
     use receipts::checkpoint::{Checkpoint, SignedCheckpoint};
     use receipts::merkle::{Hash, leaf_hash, root};
-    use mail::Digest;
     use receipts::note::SigningKey;
     use receipts::seal::SoftSeal;
 

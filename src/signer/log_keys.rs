@@ -55,7 +55,10 @@ impl LogKeys {
         self.signers = open(config, &new)?;
         *ring = new;
         let keys: Vec<String> = self.verifiers().iter().map(ToString::to_string).collect();
-        tracing::info!(keys = keys.join(", "), "the log is signed by other keys from now on");
+        tracing::info!(
+            keys = keys.join(", "),
+            "the log is signed by other keys from now on"
+        );
         Ok(())
     }
 
@@ -106,7 +109,10 @@ fn open(config: &Config, ring: &Ring) -> Outcome<Vec<Box<dyn NoteSigner>>> {
     }
     let strange = signers.iter().zip(&ring.entries).find(|(signer, _)| {
         let key = signer.verifier();
-        let listed = ring.entries.iter().filter_map(|entry| entry.verifier.as_ref());
+        let listed = ring
+            .entries
+            .iter()
+            .filter_map(|entry| entry.verifier.as_ref());
         let mut listed = listed.peekable();
         listed.peek().is_some() && !listed.any(|other| other == key)
     });

@@ -147,7 +147,10 @@ impl Ring {
     /// When there is none.
     pub fn current(&self, purpose: KeyPurpose) -> Outcome<&Entry> {
         self.one(purpose, State::Current).ok_or_else(|| {
-            Failure::could_not(format!("{}: no {purpose} key is current", self.path.display()))
+            Failure::could_not(format!(
+                "{}: no {purpose} key is current",
+                self.path.display()
+            ))
         })
     }
 
@@ -337,7 +340,6 @@ fn path(config: &Config) -> PathBuf {
 }
 
 fn read(path: &Path) -> Outcome<Option<Vec<u8>>> {
-
     let file = match File::open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(|e| Failure::file(path, &e))?,
@@ -346,7 +348,10 @@ fn read(path: &Path) -> Outcome<Option<Vec<u8>>> {
     let read = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut octets);
     read.map_err(|e| Failure::file(path, &e))?;
     if octets.len() as u64 > FILE_BYTES_MAX {
-        return Err(Failure::could_not(format!("{}: is too large", path.display())));
+        return Err(Failure::could_not(format!(
+            "{}: is too large",
+            path.display()
+        )));
     }
     Ok(Some(octets))
 }
@@ -366,7 +371,10 @@ fn entry(path: &Path, key: WrittenKey) -> Result<Entry, String> {
     let verifier = key.verifier.map(|text| VerifierKey::parse(&text));
     let folder = path.parent().unwrap_or(Path::new(""));
     Ok(Entry {
-        purpose: key.purpose.parse().map_err(|_| wrong("its purpose is not known"))?,
+        purpose: key
+            .purpose
+            .parse()
+            .map_err(|_| wrong("its purpose is not known"))?,
         place: KeyPlace::written_in(path, &key.private).map_err(|e| wrong(&e))?,
         certificate: key.certificate.map(|name| folder.join(name)),
         verifier: verifier.transpose().map_err(|e| wrong(&e.to_string()))?,

@@ -81,7 +81,11 @@ pub fn rotate(place: &Place<'_>, purpose: KeyPurpose, by: Actor, wanted: &Wanted
     }
     if !resumed {
         let entry = place.make(purpose, wanted)?;
-        if ring.entries.iter().any(|other| other.id == entry.id || other.place.is_same(&entry.place)) {
+        if ring
+            .entries
+            .iter()
+            .any(|other| other.id == entry.id || other.place.is_same(&entry.place))
+        {
             return Err(Failure::could_not(format!(
                 "{}: this post has had this key before; a rotation needs another",
                 entry.place
@@ -96,7 +100,9 @@ pub fn rotate(place: &Place<'_>, purpose: KeyPurpose, by: Actor, wanted: &Wanted
     place.tell_strangers(&ring)?;
     let before = ring.current(purpose)?.clone();
     let facts = (facts(&before)?, facts(&entry)?);
-    let recording = place.store.rotate_key(by, purpose, facts, wanted.why.clone());
+    let recording = place
+        .store
+        .rotate_key(by, purpose, facts, wanted.why.clone());
     let record = recording.wait()?;
     for one in ring.entries.iter_mut().filter(|one| one.purpose == purpose) {
         match one.state {
@@ -152,7 +158,9 @@ pub fn retire(
     if entry.purpose == KeyPurpose::Log && entry.state == State::Overlap {
         place.new_key_has_signed(&current)?;
     }
-    let recording = place.store.retire_key(by, entry.purpose, id.to_owned(), why);
+    let recording = place
+        .store
+        .retire_key(by, entry.purpose, id.to_owned(), why);
     let record = recording.wait()?;
     if entry.state == State::Overlap {
         set(&mut ring, id, |one| {
@@ -164,7 +172,9 @@ pub fn retire(
     // From here on it signs nothing: what the memory says now bounds what it signed.
     if entry.purpose == KeyPurpose::Log && entry.last_size.is_none() {
         let last = place.last_signed(&current)?;
-        set(&mut ring, id, |one| one.last_size = Some(last.checkpoint().size));
+        set(&mut ring, id, |one| {
+            one.last_size = Some(last.checkpoint().size)
+        });
         ring.write()?;
     }
     place.tell_strangers(&ring)?;
@@ -173,14 +183,21 @@ pub fn retire(
     }
     Ok(Done {
         before: current.id,
-        entry: ring.entries.into_iter().find(|entry| entry.id == id).unwrap_or(entry),
+        entry: ring
+            .entries
+            .into_iter()
+            .find(|entry| entry.id == id)
+            .unwrap_or(entry),
         record,
         resumed: false,
     })
 }
 
 fn set(ring: &mut Ring, id: &str, change: impl Fn(&mut Entry)) {
-    ring.entries.iter_mut().filter(|entry| entry.id == id).for_each(change);
+    ring.entries
+        .iter_mut()
+        .filter(|entry| entry.id == id)
+        .for_each(change);
 }
 
 /// Makes a key on a token, and nothing else.
@@ -232,7 +249,9 @@ impl Place<'_> {
         match &wanted.place {
             None => {
                 let (key, pem) = new_log_key(&self.keys.log.origin)?;
-                let file = self.folder().join(format!("{}.key", log_id(key.verifier())));
+                let file = self
+                    .folder()
+                    .join(format!("{}.key", log_id(key.verifier())));
                 keys::write_new(&file, pem.as_bytes(), Readers::Owner)?;
                 keys::sync_parent(&file)?;
                 entry.place = KeyPlace::File(file);
@@ -280,7 +299,9 @@ impl Place<'_> {
                 }
             }
             Some(KeyPlace::File(_)) if wanted.certificate.is_none() => {
-                return Err(Failure::could_not("--key of a seal needs its --certificate"));
+                return Err(Failure::could_not(
+                    "--key of a seal needs its --certificate",
+                ));
             }
             Some(KeyPlace::File(_)) => {}
         }
@@ -288,7 +309,8 @@ impl Place<'_> {
             (Some(file), _) => keys::read(file)?,
             (None, made) => made.unwrap_or_default().into_bytes(),
         };
-        let chain = chain_from_pem(&pem).map_err(|e| Failure::doing("the seal's certificate", &e))?;
+        let chain =
+            chain_from_pem(&pem).map_err(|e| Failure::doing("the seal's certificate", &e))?;
         entry.id = seal_id(&chain);
         let file = self.folder().join(format!("{}.pem", entry.id));
         keys::replace(&file, &pem, Readers::All)?;
@@ -373,10 +395,13 @@ impl Place<'_> {
     /// A seal that leads to no anchor yet, as one of an outside authority: the last certificate of its chain becomes one.
     fn add_seal_anchor(&self, entry: &Entry, anchors: &mut Vec<CertificateAnchor>) -> Outcome {
         let chain = entry.chain()?;
-        let known: Vec<_> = anchors.iter().map(|anchor| anchor.certificate.clone()).collect();
-        let leads = chain.split_first().is_some_and(|(leaf, others)| {
-            validate(leaf, others, &known, self.store.now()).is_ok()
-        });
+        let known: Vec<_> = anchors
+            .iter()
+            .map(|anchor| anchor.certificate.clone())
+            .collect();
+        let leads = chain
+            .split_first()
+            .is_some_and(|(leaf, others)| validate(leaf, others, &known, self.store.now()).is_ok());
         if let (false, Some(last)) = (leads, chain.last()) {
             anchors.push(CertificateAnchor {
                 name: self.post.seal.issuer.clone(),
@@ -391,7 +416,8 @@ impl Place<'_> {
         self.last_signed(current)?;
         let published = store::log::LogFiles::current(self.store)?.checkpoint()?;
         let known: Vec<_> = current.verifier.iter().cloned().collect();
-        let seen = published.is_some_and(|(note, _)| SignedCheckpoint::verify(note, &known).is_ok());
+        let seen =
+            published.is_some_and(|(note, _)| SignedCheckpoint::verify(note, &known).is_ok());
         if seen {
             return Ok(());
         }
@@ -437,7 +463,9 @@ fn facts(entry: &Entry) -> Outcome<KeyFacts> {
         KeyPurpose::Log => None,
     };
     let valid_until = |der: &[u8]| -> Option<Timestamp> {
-        Certificate::from_der(der).ok().map(|certificate| certificate.not_after())
+        Certificate::from_der(der)
+            .ok()
+            .map(|certificate| certificate.not_after())
     };
     Ok(KeyFacts {
         id: entry.id.clone(),

@@ -179,9 +179,8 @@ impl Act<'_> {
 }
 
 fn check_why(why: Option<&str>) -> Result<(), StoreError> {
-    let bad = |why: &&str| {
-        why.is_empty() || why.len() > TEXT_BYTES_MAX || why.contains(char::is_control)
-    };
+    let bad =
+        |why: &&str| why.is_empty() || why.len() > TEXT_BYTES_MAX || why.contains(char::is_control);
     match why.filter(bad) {
         Some(_) => Err(StoreError::Invalid(format!(
             "the reason must be 1 to {TEXT_BYTES_MAX} octets on one line"
@@ -219,10 +218,7 @@ fn history(sql: &mut dyn Sql, purpose: KeyPurpose) -> Result<Vec<KeyRecord>, Sto
 fn read(record: &Record) -> Result<KeyRecord, StoreError> {
     let id = record.event.details.get("key").and_then(Value::as_str);
     let id = id.ok_or_else(|| {
-        StoreError::damaged(format!(
-            "evidence number {}: names no key",
-            record.ordinal
-        ))
+        StoreError::damaged(format!("evidence number {}: names no key", record.ordinal))
     })?;
     Ok(KeyRecord {
         id: id.to_owned(),

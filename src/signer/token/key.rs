@@ -31,8 +31,9 @@ impl TokenSeal {
         let token = Token::of(key, refused)?;
         let public = token.public(Scheme::P256).map_err(Failure::could_not)?;
         let certificate = chain.first().cloned();
-        let certificate = certificate
-            .ok_or_else(|| Failure::could_not("the seal's certificate file holds no certificate"))?;
+        let certificate = certificate.ok_or_else(|| {
+            Failure::could_not("the seal's certificate file holds no certificate")
+        })?;
         if public_key_octets(&certificate).as_ref() != Some(&public) {
             return Err(Failure::could_not(format!(
                 "{}: the seal's first certificate is for another key",
@@ -56,7 +57,9 @@ impl Seal for TokenSeal {
         if signature.holds_for(statement, &self.chain) {
             Ok(signature)
         } else {
-            Err(SealError::Refused("the token's signature does not hold".into()))
+            Err(SealError::Refused(
+                "the token's signature does not hold".into(),
+            ))
         }
     }
 
@@ -83,7 +86,9 @@ impl TokenLogKey {
     pub fn open(key: &TokenKey, origin: &str, refused: Refused) -> Outcome<Self> {
         let token = Token::of(key, refused)?;
         let public = token.public(Scheme::Ed25519).map_err(Failure::could_not)?;
-        let public = public.try_into().map_err(|_| Failure::could_not("no Ed25519 key"))?;
+        let public = public
+            .try_into()
+            .map_err(|_| Failure::could_not("no Ed25519 key"))?;
         let verifier = VerifierKey::new(origin, public);
         let verifier = verifier.map_err(|e| Failure::doing("log.origin", &e))?;
         Ok(Self { token, verifier })
@@ -97,6 +102,7 @@ impl NoteSigner for TokenLogKey {
 
     fn sign(&self, text: &str) -> Result<Line, NoteError> {
         let signed = self.token.sign(Scheme::Ed25519, text.as_bytes().to_vec());
-        self.verifier.line(text, &signed.map_err(NoteError::Device)?)
+        self.verifier
+            .line(text, &signed.map_err(NoteError::Device)?)
     }
 }

@@ -126,8 +126,9 @@ impl At {
     /// # Errors
     /// What kept the token from it.
     pub fn make(&mut self, scheme: Scheme) -> Result<Made, String> {
-        let there =
-            self.with_session(|at, session| session.find_objects(&at.template(ObjectClass::PRIVATE_KEY)))?;
+        let there = self.with_session(|at, session| {
+            session.find_objects(&at.template(ObjectClass::PRIVATE_KEY))
+        })?;
         if !there.is_empty() {
             return Ok(Made::There);
         }
@@ -268,7 +269,11 @@ impl At {
     fn template(&self, class: ObjectClass) -> Vec<Attribute> {
         let mut template = vec![Attribute::Class(class)];
         let uri = &self.key.uri;
-        template.extend(uri.object.iter().map(|name| Attribute::Label(name.clone().into())));
+        template.extend(
+            uri.object
+                .iter()
+                .map(|name| Attribute::Label(name.clone().into())),
+        );
         template.extend(uri.id.iter().map(|id| Attribute::Id(id.clone())));
         template
     }
@@ -276,9 +281,16 @@ impl At {
     /// The names of a new key: one that is not given is as the other.
     fn names(&self) -> Vec<Attribute> {
         let uri = &self.key.uri;
-        let id = uri.id.clone().or_else(|| uri.object.clone().map(String::into_bytes));
+        let id = uri
+            .id
+            .clone()
+            .or_else(|| uri.object.clone().map(String::into_bytes));
         let mut names = Vec::new();
-        names.extend(uri.object.iter().map(|name| Attribute::Label(name.clone().into())));
+        names.extend(
+            uri.object
+                .iter()
+                .map(|name| Attribute::Label(name.clone().into())),
+        );
         names.extend(id.map(Attribute::Id));
         names
     }
@@ -298,10 +310,16 @@ fn open(key: &TokenKey, refused: &Refused) -> Result<Session, Fault> {
     let ours = |why: String| Fault::Ours(why);
     let module = key.module.display();
     if !Path::new(&key.module).exists() {
-        return Err(ours(format!("module-path {module}: there is no such library")));
+        return Err(ours(format!(
+            "module-path {module}: there is no such library"
+        )));
     }
-    let library = Pkcs11::new(&key.module)
-        .map_err(|e| ours(format!("module-path {module}: is no PKCS #11 library: {}", said(&e))))?;
+    let library = Pkcs11::new(&key.module).map_err(|e| {
+        ours(format!(
+            "module-path {module}: is no PKCS #11 library: {}",
+            said(&e)
+        ))
+    })?;
     match library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
         // Another thread of ours has it open: a library is initialised once per process.
         Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
@@ -327,7 +345,9 @@ fn find(library: &Pkcs11, key: &TokenKey) -> Result<(Slot, TokenInfo), Fault> {
         };
         let uri = &key.uri;
         let is = |wanted: &Option<String>, has: &str| {
-            wanted.as_ref().is_none_or(|wanted| wanted == has.trim_end())
+            wanted
+                .as_ref()
+                .is_none_or(|wanted| wanted == has.trim_end())
         };
         let meant = is(&uri.token, token.label())
             && is(&uri.serial, token.serial_number())
@@ -362,7 +382,11 @@ fn log_in(
             let done = session.login(UserType::User, None);
             return done.or_else(logged_in_before).map_err(|e| ours(said(&e)));
         }
-        None => return Err(ours("the token wants a PIN: name its file by pin-source".into())),
+        None => {
+            return Err(ours(
+                "the token wants a PIN: name its file by pin-source".into(),
+            ));
+        }
     };
     if token.user_pin_locked() {
         return Err(ours("the token is locked: too many wrong PINs".into()));
@@ -384,7 +408,9 @@ fn log_in(
             _,
         )) => {
             let remembered = refused.remember(key, &file);
-            let and = remembered.err().map_or(String::new(), |e| format!(" ({e})"));
+            let and = remembered
+                .err()
+                .map_or(String::new(), |e| format!(" ({e})"));
             Err(ours(format!(
                 "the token refused the PIN of {}; it is not tried again until that file changes{and}",
                 file.display()
