@@ -370,7 +370,7 @@ fn timestamp(time: Time) -> Timestamp {
 }
 
 /// Bits of the modulus in an RSAPublicKey (RFC 8017 A.1.1).
-fn modulus_bits(key: &[u8]) -> Option<usize> {
+pub(crate) fn modulus_bits(key: &[u8]) -> Option<usize> {
     let integers = Vec::<der::asn1::UintRef<'_>>::from_der(key).ok()?;
     let modulus = integers.first()?.as_bytes();
     let top = modulus.first()?;
