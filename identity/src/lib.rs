@@ -10,6 +10,7 @@
 //! | [`trust`] | one source of holders' certificates: anchors, intermediates, CRLs, mapping rules |
 //! | [`mapping`] | the rules that take a holder's name from a certificate |
 //! | [`mod@judge`] | path, purpose, revocation and mapping in one verdict |
+//! | [`ocsp`] | asking a responder, and its answers |
 //! | [`refusal`] | why a certificate names nobody, for the peer and for the log |
 //! | [`verifier`] | the TLS side: possession of the key, nothing more |
 //! | [`authority`] | the operator's own certification authority and what it issues |
@@ -19,6 +20,7 @@ pub mod authority;
 pub mod certificate;
 pub mod judge;
 pub mod mapping;
+pub mod ocsp;
 pub mod pkcs12;
 pub mod refusal;
 pub mod trust;
