@@ -315,6 +315,12 @@ impl Certificate {
             .unwrap_or_default()
     }
 
+    /// The public key alone: the content of its BIT STRING.
+    pub(crate) fn public_key_octets(&self) -> &[u8] {
+        let spki = self.parsed.tbs_certificate().subject_public_key_info();
+        spki.subject_public_key.raw_bytes()
+    }
+
     fn extension(&self, oid: ObjectIdentifier) -> Option<&[u8]> {
         let extensions: Option<&Vec<Extension>> = self.parsed.tbs_certificate().extensions();
         let found = extensions?
