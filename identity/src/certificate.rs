@@ -321,6 +321,12 @@ impl Certificate {
         spki.subject_public_key.raw_bytes()
     }
 
+    /// Whether `authority` is named as the issuer. The signature is not looked at.
+    pub(crate) fn names_as_issuer(&self, authority: &Self) -> bool {
+        let issuer = self.parsed.tbs_certificate().issuer();
+        issuer.to_der().is_ok_and(|der| der == authority.subject_der())
+    }
+
     fn extension(&self, oid: ObjectIdentifier) -> Option<&[u8]> {
         let extensions: Option<&Vec<Extension>> = self.parsed.tbs_certificate().extensions();
         let found = extensions?

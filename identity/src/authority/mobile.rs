@@ -22,8 +22,6 @@ pub struct Profile<'a> {
     pub port: u16,
     /// The PKCS #12 file.
     pub pkcs12: &'a [u8],
-    /// SHA-256 of the device's certificate: the profile of another device is another profile.
-    pub fingerprint: Digest,
     /// DER of an authority that the device must trust to believe the server; none where it does already.
     pub authority: Option<&'a [u8]>,
 }
@@ -92,7 +90,7 @@ impl Profile<'_> {
         let identifier = format!(
             "{}.knik.{}.{role}",
             reversed.join("."),
-            &self.fingerprint.to_string()[..16]
+            &Digest::of(self.pkcs12).to_string()[..16]
         );
         [
             text("PayloadType", kind),
@@ -104,9 +102,10 @@ impl Profile<'_> {
         .concat()
     }
 
-    /// A name-based UUID (RFC 9562 §5.8): the same profile made twice replaces itself.
+    /// A UUID made of the device's file (RFC 9562 §5.8): the same profile made twice replaces itself, that of another
+    /// device does not.
     fn uuid(&self, role: &str) -> String {
-        let seed = format!("knik/profile/v1\n{role}\n{}", self.fingerprint);
+        let seed = format!("knik/profile/v1\n{role}\n{}", Digest::of(self.pkcs12));
         let mut octets = [0; 16];
         octets.copy_from_slice(&Digest::of(seed.as_bytes()).as_bytes()[..16]);
         octets[6] = octets[6] & 0x0f | 0x80;
