@@ -243,11 +243,6 @@ impl Authority {
         &self.certificate
     }
 
-    /// Whether a certificate says that this authority issued it. For files of our own: its signature is not verified.
-    pub fn is_named_by(&self, certificate: &Certificate) -> bool {
-        certificate.names_as_issuer(&self.certificate)
-    }
-
     /// A TLS server certificate for `hosts`, names or IP addresses, the first of them its common name.
     ///
     /// # Errors

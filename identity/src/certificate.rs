@@ -315,6 +315,15 @@ impl Certificate {
             .unwrap_or_default()
     }
 
+    /// The octets of the serial number without a sign octet, as [`Self::serial`] writes them.
+    pub fn serial_number(&self) -> Vec<u8> {
+        let octets = self.parsed.tbs_certificate().serial_number().as_bytes();
+        match octets {
+            [0, rest @ ..] if !rest.is_empty() => rest.to_vec(),
+            all => all.to_vec(),
+        }
+    }
+
     /// The public key alone: the content of its BIT STRING.
     pub(crate) fn public_key_octets(&self) -> &[u8] {
         let spki = self.parsed.tbs_certificate().subject_public_key_info();
@@ -322,7 +331,7 @@ impl Certificate {
     }
 
     /// Whether `authority` is named as the issuer. The signature is not looked at.
-    pub(crate) fn names_as_issuer(&self, authority: &Self) -> bool {
+    pub fn names_as_issuer(&self, authority: &Self) -> bool {
         let issuer = self.parsed.tbs_certificate().issuer();
         issuer.to_der().is_ok_and(|der| der == authority.subject_der())
     }
