@@ -31,6 +31,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use webd::{Figures, Webd};
 
+use crate::authority::desk::Desk;
 use crate::chores::{
     Chores,
     erase::Erase,
@@ -41,7 +42,6 @@ use crate::chores::{
     revocations::Revocations,
     stamp::TimeStamp,
 };
-use crate::authority::desk::Desk;
 use crate::cli;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};

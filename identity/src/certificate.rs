@@ -333,7 +333,9 @@ impl Certificate {
     /// Whether `authority` is named as the issuer. The signature is not looked at.
     pub fn names_as_issuer(&self, authority: &Self) -> bool {
         let issuer = self.parsed.tbs_certificate().issuer();
-        issuer.to_der().is_ok_and(|der| der == authority.subject_der())
+        issuer
+            .to_der()
+            .is_ok_and(|der| der == authority.subject_der())
     }
 
     fn extension(&self, oid: ObjectIdentifier) -> Option<&[u8]> {

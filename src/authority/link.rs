@@ -104,7 +104,11 @@ pub fn certify(
         Ok(request) => request,
         Err(why) => return Err(refuse(store, token, why.to_string())),
     };
-    if store.enrolled(&request.spki_sha256()).map_err(ours)?.is_some() {
+    if store
+        .enrolled(&request.spki_sha256())
+        .map_err(ours)?
+        .is_some()
+    {
         let why = "this key has a certificate already; make another key";
         return Err(refuse(store, token, why.to_owned()));
     }

@@ -102,7 +102,11 @@ mod tests {
             (1, 1_000, true),
         ] {
             let now = Timestamp::from_millis(now);
-            assert_eq!(is_due(Some(&list), revocations, now), due, "{revocations} {now}");
+            assert_eq!(
+                is_due(Some(&list), revocations, now),
+                due,
+                "{revocations} {now}"
+            );
         }
         assert!(is_due(None, 0, Timestamp::from_millis(0)));
     }

@@ -45,7 +45,7 @@ pub enum Account {
         #[arg(long, conflicts_with = "out")]
         link: bool,
         /// How long the link works, hours
-        #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u32).range(1..=720), requires = "link")]
+        #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u32).range(1..=720), conflicts_with = "out")]
         hours: u32,
         /// How long the certificate is valid, days
         #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3653))]

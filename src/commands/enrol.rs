@@ -68,11 +68,7 @@ pub fn run(
     let issued = authority.enrol(&address, device.days, store.now());
     let issued = issued.map_err(|e| Failure::doing("the certificate", &e))?;
     let profile = authority::profile(config, &address, &issued.pkcs12)?;
-    let unnamed = write_unnamed(
-        device.dir,
-        &issued,
-        (authority.certificate_pem(), &profile),
-    )?;
+    let unnamed = write_unnamed(device.dir, &issued, (authority.certificate_pem(), &profile))?;
     let how = if device.renews.is_some() {
         How::Renewal
     } else {
@@ -107,10 +103,7 @@ pub fn run(
             ("in place of", device.renews.map(str::to_owned)),
             ("certificate", Some(issued.fingerprint.tagged())),
             ("valid until", Some(issued.not_after.to_string())),
-            (
-                "files",
-                Some(format!("{}: {files}", device.dir.display())),
-            ),
+            ("files", Some(format!("{}: {files}", device.dir.display()))),
             (
                 "password",
                 Some(format!(

@@ -43,7 +43,10 @@ pub fn run(
             ("account", Some(account.address.to_string())),
             ("link", Some(fresh.url.clone())),
             ("works until", Some(fresh.expires.to_string())),
-            ("note", Some("shown this once, kept nowhere; it gives one certificate, once".into())),
+            (
+                "note",
+                Some("shown this once, kept nowhere; it gives one certificate, once".into()),
+            ),
             ("evidence", Some(fresh.evidence.to_string())),
         ])
     })

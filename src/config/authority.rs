@@ -47,7 +47,8 @@ pub(super) fn read(
     let publication = if base.is_empty() {
         Publication::default()
     } else {
-        Publication::at(&base).map_err(|e| place.fault_at(&table.base_url, "authority.base_url", e))?
+        Publication::at(&base)
+            .map_err(|e| place.fault_at(&table.base_url, "authority.base_url", e))?
     };
     let link_url = text_or(&table.link_url, "");
     let is_plain = |c: char| c.is_ascii_graphic() && !"?#\"<>".contains(c);

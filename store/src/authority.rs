@@ -329,9 +329,9 @@ impl Act<'_> {
             &[account.0.into(), serial.into()],
             device_from_row,
         )?;
-        found.map(|device| device.enrolment).ok_or_else(|| {
-            StoreError::NotFound(format!("certificate {serial} of this account"))
-        })
+        found
+            .map(|device| device.enrolment)
+            .ok_or_else(|| StoreError::NotFound(format!("certificate {serial} of this account")))
     }
 }
 

@@ -157,7 +157,8 @@ impl Store {
     pub fn has_links_to_sweep(&self) -> Result<bool, StoreError> {
         let now = self.now().as_millis();
         self.read(|sql| {
-            let due = "SELECT COUNT(*) FROM enrolment_link WHERE bundle_until <= $1 OR expires <= $2";
+            let due =
+                "SELECT COUNT(*) FROM enrolment_link WHERE bundle_until <= $1 OR expires <= $2";
             let count = sql.integer(due, &[now.into(), (now - REMEMBERED_MILLIS).into()])?;
             Ok(count > 0)
         })

@@ -45,12 +45,7 @@ async fn certificate(
     Extension(office): Extension<Arc<dyn Office>>,
 ) -> Response {
     match webd.blocking(move || office.certificate()).await {
-        Some(Ok(der)) => answer(
-            StatusCode::OK,
-            der,
-            CERTIFICATE,
-            "public, max-age=86400",
-        ),
+        Some(Ok(der)) => answer(StatusCode::OK, der, CERTIFICATE, "public, max-age=86400"),
         Some(Err(error)) => broken(&*error),
         None => busy(),
     }
@@ -130,7 +125,9 @@ pub fn question_of(path: &str) -> Option<Vec<u8>> {
     if text.len() > PATH_BYTES_MAX {
         return None;
     }
-    STANDARD.decode(percent_decoded(text.as_bytes(), false)?).ok()
+    STANDARD
+        .decode(percent_decoded(text.as_bytes(), false)?)
+        .ok()
 }
 
 /// What may be kept, with its times and tag; 304 to whoever has it.

@@ -239,9 +239,7 @@ impl Asked {
         by_program: bool,
     ) -> Response {
         match done {
-            Ok(Done::Certified(pem)) if by_program => {
-                answer(StatusCode::OK, pem, PEM_CHAIN, NEVER)
-            }
+            Ok(Done::Certified(pem)) if by_program => answer(StatusCode::OK, pem, PEM_CHAIN, NEVER),
             Ok(Done::Certified(pem)) => {
                 self.show(StatusCode::OK, link, Shown::Certificate { pem: &pem })
             }

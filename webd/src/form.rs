@@ -53,13 +53,17 @@ mod tests {
         let read = |text: &str| {
             let fields = fields(text.as_bytes())?;
             let texts = fields.into_iter();
-            let texts = texts.map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(&value)));
+            let texts =
+                texts.map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(&value)));
             Some(texts.collect::<Vec<_>>().join("|"))
         };
         for (text, expected) in [
             ("", Some("")),
             ("do=key", Some("do=key")),
-            ("do=request&request=a%0D%0Ab%2B+c", Some("do=request|request=a\r\nb+ c")),
+            (
+                "do=request&request=a%0D%0Ab%2B+c",
+                Some("do=request|request=a\r\nb+ c"),
+            ),
             ("a&b=&=c", Some("a=|b=|=c")),
             ("a=b=c", Some("a=b=c")),
             ("a=%", None),

@@ -119,7 +119,14 @@ mod tests {
     fn a_token_has_one_form() {
         let token = "A".repeat(42) + "_";
         assert!(token_digest(&token).is_some());
-        for wrong in ["", "A", &token[1..], &format!("{token}A"), &token.replace('_', "="), &token.replace('_', "é")] {
+        for wrong in [
+            "",
+            "A",
+            &token[1..],
+            &format!("{token}A"),
+            &token.replace('_', "="),
+            &token.replace('_', "é"),
+        ] {
             assert_eq!(token_digest(wrong), None, "{wrong}");
         }
         assert_ne!(token_digest(&token), token_digest(&token.to_lowercase()));

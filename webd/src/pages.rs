@@ -15,8 +15,8 @@ use receipts::tiles::TilePath;
 
 use crate::figures::{self, Exposition};
 use crate::log::{self, FileError};
-use crate::{autoconfig, ca, enrol};
 use crate::serve::{Visitor, Webd};
+use crate::{autoconfig, ca, enrol};
 
 /// Where the log's files are: its prefix in the words of tlog-tiles.
 pub const LOG_PREFIX: &str = "/log/";

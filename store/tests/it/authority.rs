@@ -136,7 +136,10 @@ fn a_renewed_certificate_stays_beside_the_new_one(pairing: Pairing) {
     let ann = post.account("ann");
     let store = &post.store;
     let first = device(store, 1, How::Command);
-    store.enrol_device(operator(), ann.id, first).wait().unwrap();
+    store
+        .enrol_device(operator(), ann.id, first)
+        .wait()
+        .unwrap();
     let mut second = device(store, 2, How::Renewal);
     second.renews = Some("4099".into());
     let refused = store
@@ -153,7 +156,10 @@ fn a_renewed_certificate_stays_beside_the_new_one(pairing: Pairing) {
         (Standing::Good, Standing::Good)
     );
     let told = events(&post, EventName::AccountEnrolled);
-    assert_eq!((&told[1]["how"], &told[1]["renews"]), (&"renewal".into(), &"4001".into()));
+    assert_eq!(
+        (&told[1]["how"], &told[1]["renews"]),
+        (&"renewal".into(), &"4001".into())
+    );
 }
 
 fn lists_are_numbered_upwards_and_one_is_in_force(pairing: Pairing) {

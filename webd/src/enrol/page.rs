@@ -88,7 +88,9 @@ impl Page<'_> {
         }
         let token = escaped(self.token);
         let one = |(lang, name): (Lang, &str)| {
-            format!("<a href=\"/enrol/{token}?lang={lang}\" hreflang=\"{lang}\" lang=\"{lang}\">{name}</a>\n")
+            format!(
+                "<a href=\"/enrol/{token}?lang={lang}\" hreflang=\"{lang}\" lang=\"{lang}\">{name}</a>\n"
+            )
         };
         let all = [
             (Lang::Hy, "Հայերեն"),
@@ -209,9 +211,18 @@ mod tests {
                 Shown::NoLink,
             ] {
                 let token = "t";
-                let html = Page { lang, token, link: None, shown }.render();
+                let html = Page {
+                    lang,
+                    token,
+                    link: None,
+                    shown,
+                }
+                .render();
                 assert!(html.contains(&format!("<html lang=\"{lang}\">")), "{html}");
-                assert!(!html.contains("<p></p>") && !html.contains("<script"), "{html}");
+                assert!(
+                    !html.contains("<p></p>") && !html.contains("<script"),
+                    "{html}"
+                );
             }
         }
     }
