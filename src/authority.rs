@@ -101,7 +101,7 @@ pub fn note_own(config: &Config, store: &Store) -> Outcome {
 /// A certificate that is no holder's, as the store notes it.
 pub fn issued(certificate: &Certificate, purpose: &'static str) -> Issued {
     Issued {
-        serial: certificate.serial_number(),
+        serial: certificate.serial_octets(),
         purpose,
         not_after: certificate.not_after(),
     }

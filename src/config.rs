@@ -12,7 +12,7 @@
 //! | [`signer`] | the `[signer]` table |
 //! | [`template`] | the file as `init` writes it |
 //! | [`timestamps`] | the `[timestamp]` table |
-//! | [`trust`] | the `[[trust]]` tables with the files they name |
+//! | [`trust`] | the `[[trust]]` tables with the files they name, the `[revocation]` table |
 
 pub mod authority;
 pub mod content;
@@ -84,6 +84,8 @@ pub struct Config {
     pub retention: Retention,
     /// What peers may use up.
     pub limits: Limits,
+    /// How news of revocations are had.
+    pub revocation: trust::News,
     /// Sources of holders' certificates.
     pub trust: Vec<TrustTable>,
 }
@@ -231,6 +233,10 @@ impl Config {
             ),
             ("content", self.content != running.content),
             ("relay", self.relay != running.relay),
+            (
+                "revocation.crl_interval",
+                self.revocation.crl_interval != running.revocation.crl_interval,
+            ),
         ];
         differs
             .iter()

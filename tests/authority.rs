@@ -440,3 +440,29 @@ fn a_revoked_device_is_out_at_once_and_a_renewed_one_stays() {
     assert_eq!(told.len(), 1);
     assert_eq!(told[0]["id"], revoked[0]["evidence"]);
 }
+
+#[test]
+fn the_posts_own_judge_believes_the_list_and_the_responder() {
+    let mut post = Post::new();
+    post.account(HOLDER);
+    let device = post.enrol(HOLDER);
+    post.set("crl_interval", "\"1s\"").unwrap();
+    post.set("revocation", "\"hard\"").unwrap();
+    let base = format!("http://{}/ca", post.socket(Port::Http));
+    for (key, value, other) in [
+        ("crl", format!("[\"{base}/ca.crl\"]"), ("ocsp", "\"off\"")),
+        ("ocsp", format!("\"{base}/ocsp\""), ("crl", "[]")),
+    ] {
+        post.set(key, &value).unwrap();
+        post.set(other.0, other.1).unwrap();
+        post.start();
+        // Nobody is let in on a hard source that has not spoken; this one does.
+        eventually(Duration::from_secs(20), || post.imap(&device).map(drop));
+        post.stop();
+    }
+    // And without any source nobody is.
+    post.set("crl", "[]").unwrap();
+    post.set("ocsp", "\"off\"").unwrap();
+    post.start();
+    assert!(post.imap(&device).is_err());
+}

@@ -52,6 +52,7 @@ tables! {
         content: ContentTable,
         retention: RetentionTable,
         limits: LimitsTable,
+        revocation: RevocationTable,
         trust: Vec<Spanned<TrustFileTable>>,
     }
     ListenTable { smtp: Text, imap: Text, imaps: Text, imaps_preauth: Text, http: Text, https: Text, balancers: Vec<Spanned<String>>, }
@@ -96,6 +97,7 @@ tables! {
         unauthenticated_per_address_max: Number,
         handshakes_per_address_max: Number,
     }
+    RevocationTable { crl_interval: Text, private_hosts: Vec<Spanned<String>>, }
     TrustFileTable {
         name: Text,
         anchors: Text,
@@ -103,6 +105,7 @@ tables! {
         crl: Vec<Spanned<String>>,
         ocsp: Text,
         revocation: Text,
+        policies: Vec<Spanned<String>>,
         map: Option<Spanned<Vec<Spanned<String>>>>,
     }
 }
@@ -151,6 +154,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         relay: relay(&place, &file.relay)?,
         retention: retention::read(&place, &file.retention)?,
         limits: limits(&place, &file.limits)?,
+        revocation: trust::news(&place, &file.revocation)?,
         trust: trusts(&place, &file.trust)?,
         domain,
         hostname,
@@ -510,12 +514,20 @@ mod tests {
                 "etc/knik.toml:6: trust.revocation: \"never\"",
             ),
             (
-                &format!("{trust}map = ['enrolment']\nocsp = 'http://o'"),
-                "etc/knik.toml:6: trust.ocsp: ",
+                &format!("{trust}map = ['enrolment']\nocsp = 'https://o'"),
+                "etc/knik.toml:6: trust.ocsp: \"https://o\" does not begin with http://",
             ),
             (
-                &format!("{trust}map = ['enrolment']\ncrl = ['a.crl', 'http://o']"),
-                "etc/knik.toml:6: trust.crl: \"http://o\"",
+                &format!("{trust}map = ['enrolment']\ncrl = ['a.crl', 'https://o']"),
+                "etc/knik.toml:6: trust.crl: \"https://o\" does not begin with http://",
+            ),
+            (
+                "domain = 'a.test'\n[revocation]\ncrl_interval = '25h'\n",
+                "etc/knik.toml:3: revocation.crl_interval: must be 1s to 24h",
+            ),
+            (
+                "domain = 'a.test'\n[revocation]\nprivate_hosts = ['http://x']\n",
+                "etc/knik.toml:3: revocation.private_hosts: \"http://x\" is no",
             ),
             (
                 &format!(

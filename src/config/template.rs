@@ -145,11 +145,14 @@ mod tests {
             "region",
             "access_key",
             "secret_key_file",
+            "crl_interval",
+            "private_hosts",
             "name",
             "intermediates",
             "crl",
             "ocsp",
             "revocation",
+            "policies",
             "map",
         ] {
             assert!(

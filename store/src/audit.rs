@@ -4,8 +4,10 @@
 //! | module | what |
 //! |---|---|
 //! | `ahead` | pages read ahead on another core |
+//! | `places` | where letters lie, and the counters of mailboxes |
 
 mod ahead;
+mod places;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -70,6 +72,14 @@ pub enum AuditFinding {
         /// What is wrong.
         what: String,
     },
+    /// A mailbox contradicts what lies in it.
+    #[error("mailbox {mailbox}: {what}")]
+    Mailbox {
+        /// Its number in the store.
+        mailbox: i64,
+        /// What is wrong.
+        what: String,
+    },
     /// The audit could not be carried out.
     #[error("the audit could not read the store")]
     Unreadable(#[from] LogError),
@@ -122,6 +132,7 @@ impl Store {
         self.audit_messages(&mut report, &mut chains)?;
         chains.all_have_messages()?;
         self.audit_erasures(erased_events)?;
+        self.audit_places()?;
         Ok(report)
     }
 

@@ -201,6 +201,7 @@ pub const TABLES: &[Table] = &[
             ("modseq", Int),
             ("flags", Int),
             ("keywords", Text),
+            ("check_value", Int),
         ],
     ),
     table(
