@@ -449,22 +449,6 @@ mod tests {
                 "etc/knik.toml:3: signer.users: is empty",
             ),
             (
-                "domain = 'a.test'\n[authority]\nbase_url = 'https://a.test'\n",
-                "etc/knik.toml:3: authority.base_url: \"https://a.test\" is no http URL",
-            ),
-            (
-                "domain = 'a.test'\n[authority]\nlink_url = 'http://a.test'\n",
-                "etc/knik.toml:3: authority.link_url: \"http://a.test\" is no https URL",
-            ),
-            (
-                "domain = 'a.test'\n[authority]\ncrl_lifetime = '1s'\n",
-                "etc/knik.toml:3: authority.crl_lifetime: must be 1m to 2160h",
-            ),
-            (
-                "domain = 'a.test'\n[authority]\nocsp_lifetime = '100h'\n",
-                "etc/knik.toml:3: authority.ocsp_lifetime: must be 1m to 72h",
-            ),
-            (
                 "domain = 'a.test'\n[timestamp]\ninterval = 'x'\n",
                 "etc/knik.toml:3: timestamp.interval: ",
             ),
@@ -537,6 +521,28 @@ mod tests {
             ),
         ];
         faults_are(table);
+    }
+
+    #[test]
+    fn faults_of_the_authority_are_named_too() {
+        faults_are(&[
+            (
+                "domain = 'a.test'\n[authority]\nbase_url = 'https://a.test'\n",
+                "etc/knik.toml:3: authority.base_url: \"https://a.test\" is no http URL",
+            ),
+            (
+                "domain = 'a.test'\n[authority]\nlink_url = 'http://a.test'\n",
+                "etc/knik.toml:3: authority.link_url: \"http://a.test\" is no https URL",
+            ),
+            (
+                "domain = 'a.test'\n[authority]\ncrl_lifetime = '1s'\n",
+                "etc/knik.toml:3: authority.crl_lifetime: must be 1m to 2160h",
+            ),
+            (
+                "domain = 'a.test'\n[authority]\nocsp_lifetime = '100h'\n",
+                "etc/knik.toml:3: authority.ocsp_lifetime: must be 1m to 72h",
+            ),
+        ]);
     }
 
     fn faults_are(table: &[(&str, &str)]) {
