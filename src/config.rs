@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`authority`] | the `[authority]` table |
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
 //! | [`dns`] | the `[dns]` table |
@@ -15,6 +16,7 @@
 //! | [`timestamps`] | the `[timestamp]` table |
 //! | [`trust`] | the `[[trust]]` tables with the files they name, the `[revocation]` table |
 
+pub mod authority;
 pub mod content;
 pub mod database;
 pub mod dns;
@@ -37,6 +39,7 @@ use smtpd::relay::Destination;
 use store::{Options, Store, StoreError};
 
 use crate::failure::{Failure, Outcome};
+use authority::Authority;
 use content::Content;
 use database::Rows;
 use key_place::KeyPlace;
@@ -71,7 +74,7 @@ pub struct Config {
     /// Who holds the keys of log and seal.
     pub signer: Signer,
     /// The operator's own authority, for device certificates.
-    pub authority: KeyPair,
+    pub authority: Authority,
     /// Who dates the log's checkpoints, and how often.
     pub timestamp: Timestamps,
     /// The data directory: this node's own.
@@ -230,6 +233,7 @@ impl Config {
             ("listen", self.listen != running.listen),
             ("log", self.log != running.log),
             ("signer", self.signer != running.signer),
+            ("authority", self.authority != running.authority),
             ("timestamp", self.timestamp != running.timestamp),
             ("retention", self.retention != running.retention),
             (

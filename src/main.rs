@@ -6,6 +6,7 @@
 //! | [`config`] | `knik.toml` |
 //! | [`commands`] | what can be asked, one file per command |
 //! | [`serve`] | the running post: listeners, reload, shutdown |
+//! | [`authority`] | the operator's own authority: its list, its responder, one-time links |
 //! | [`chores`] | what the post does by itself |
 //! | [`demo`] | the whole journey of one letter |
 //! | [`bench`] | what the post does, beside what the machine can do |
@@ -15,6 +16,7 @@
 //! | [`output`] | text tables and JSON |
 //! | [`failure`] | exit codes, and the one line on standard error |
 
+mod authority;
 mod bench;
 mod chores;
 mod cli;

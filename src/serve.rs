@@ -35,6 +35,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use webd::{Figures, Webd};
 
+use crate::authority;
 use crate::chores::{
     Chores,
     erase::Erase,
@@ -43,6 +44,7 @@ use crate::chores::{
     publish::{Follow, Publish},
     receipts::Receipts,
     relay::Outward,
+    revocations::Revocations,
     stamp::TimeStamp,
 };
 use crate::cli;
@@ -216,6 +218,8 @@ fn start_chores(
     threads.push(Chores::start(vec![Box::new(erase)], failed)?);
     let index = Index::new(store, shutdown);
     threads.push(Chores::start(vec![Box::new(index)], failed)?);
+    let revocations = Revocations::new(config, store);
+    threads.push(Chores::start(vec![Box::new(revocations)], failed)?);
     let receipts = Receipts::new(config, store);
     threads.push(Chores::start(vec![Box::new(receipts)], failed)?);
     let publish = Publish::new(config, store, shutdown);
@@ -338,6 +342,8 @@ impl Post {
             publish_lag_max: PUBLISH_LAG_MIN.max(config.log.merge_delay * 10),
             figures,
             tls: Some(Arc::clone(&material.imap_tls)),
+            office: Some(authority::desk::Desk::new(config, &self.store)),
+            mail: Some(mail_servers(config)),
         };
         self.webd = Some(Webd::new(&self.store, options));
     }
@@ -437,6 +443,18 @@ impl Post {
             );
         }
         *config = new;
+    }
+}
+
+/// Where holders' mail programs find their mail.
+fn mail_servers(config: &Config) -> webd::MailServers {
+    let port = |address: Option<std::net::SocketAddr>| address.map(|address| address.port());
+    webd::MailServers {
+        domain: config.domain.clone(),
+        name: config.seal.issuer.clone(),
+        host: config.hostname.clone(),
+        imaps: port(config.listen.imaps),
+        imap: port(config.listen.imap),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The tests of the whole: the house's own rules, and the program from outside.
 
+mod authority;
 mod backup;
 mod balancer;
 mod clients;

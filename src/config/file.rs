@@ -15,8 +15,8 @@ use super::key_place::KeyPlace;
 use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
-    Config, KeyPair, Limits, Log, Seal, content, database, dns, listen, retention, signer,
-    timestamps,
+    Config, KeyPair, Limits, Log, Seal, authority, content, database, dns, listen, retention,
+    signer, timestamps,
 };
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
@@ -45,7 +45,7 @@ tables! {
         seal: SealTable,
         log: LogTable,
         signer: SignerTable,
-        authority: PairTable,
+        authority: AuthorityTable,
         imap: ImapTable,
         timestamp: TimestampTable,
         relay: RelayTable,
@@ -59,6 +59,14 @@ tables! {
     }
     ListenTable { smtp: Text, imap: Text, imaps: Text, imaps_preauth: Text, http: Text, https: Text, balancers: Vec<Spanned<String>>, }
     PairTable { certificate: Text, key: Text, }
+    AuthorityTable {
+        certificate: Text,
+        key: Text,
+        base_url: Text,
+        link_url: Text,
+        crl_lifetime: Text,
+        ocsp_lifetime: Text,
+    }
     SealTable { certificate: Text, key: Text, issuer: Text, anchors: Text, }
     LogTable { origin: Text, key: Text, state: Text, merge_delay: Text, }
     SignerTable { socket: Text, users: Vec<Spanned<String>>, }
@@ -125,9 +133,11 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
     let hostname = text_or(&file.hostname, &format!("mx.{domain}"));
     mail::Address::parse(&format!("postmaster@{hostname}"))
         .map_err(|e| place.fault_at(&file.hostname, "hostname", e))?;
+    let listen = listen::read(&place, &file.listen)?;
+    let link_url = authority::usual_link_url(&hostname, listen.https);
     Ok(Config {
         file: path.to_owned(),
-        listen: listen::read(&place, &file.listen)?,
+        listen,
         tls: pair(&place, &file.tls, "pki/server"),
         seal: Seal {
             certificate: place.file(&file.seal.certificate, "keys/seal.pem"),
@@ -137,7 +147,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         },
         log: log(&place, &file.log, &domain)?,
         signer: signer::read(&place, &file.signer)?,
-        authority: pair(&place, &file.authority, "pki/ca"),
+        authority: authority::read(&place, &file.authority, link_url)?,
         timestamp: timestamps::read(&place, &file.timestamp)?,
         data: place.file(&file.store.dir, "data"),
         rows: database::read(&place, &file.store)?,
@@ -523,6 +533,28 @@ mod tests {
             ),
         ];
         faults_are(table);
+    }
+
+    #[test]
+    fn faults_of_the_authority_are_named_too() {
+        faults_are(&[
+            (
+                "domain = 'a.test'\n[authority]\nbase_url = 'https://a.test'\n",
+                "etc/knik.toml:3: authority.base_url: \"https://a.test\" is no http URL",
+            ),
+            (
+                "domain = 'a.test'\n[authority]\nlink_url = 'http://a.test'\n",
+                "etc/knik.toml:3: authority.link_url: \"http://a.test\" is no https URL",
+            ),
+            (
+                "domain = 'a.test'\n[authority]\ncrl_lifetime = '1s'\n",
+                "etc/knik.toml:3: authority.crl_lifetime: must be 1m to 2160h",
+            ),
+            (
+                "domain = 'a.test'\n[authority]\nocsp_lifetime = '100h'\n",
+                "etc/knik.toml:3: authority.ocsp_lifetime: must be 1m to 72h",
+            ),
+        ]);
     }
 
     fn faults_are(table: &[(&str, &str)]) {

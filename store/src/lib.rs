@@ -21,6 +21,8 @@
 //! | [`commit`] | group commit: the writer thread and [`Ticket`] |
 //! | [`mint`] | the only place where events are made |
 //! | [`contracts`] | senders under contract |
+//! | [`authority`] | certificates issued and revoked, and the list of these |
+//! | [`links`] | one-time links with which a holder gets a certificate |
 //! | [`register`] | holders' accounts and enrolled certificates |
 //! | `placing` | letters' octets made durable ahead of the act that refers to them |
 //! | `squeeze` | small octets kept small |
@@ -55,6 +57,7 @@
 pub mod agenda;
 pub mod amend;
 pub mod audit;
+pub mod authority;
 pub mod backup;
 pub mod clock;
 pub mod commit;
@@ -67,6 +70,7 @@ pub mod evidence;
 pub mod head;
 pub mod held;
 pub mod lease;
+pub mod links;
 pub mod log;
 pub mod mailboxes;
 pub mod migrate;

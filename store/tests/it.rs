@@ -2,6 +2,8 @@
 
 #[path = "it/agenda.rs"]
 mod agenda;
+#[path = "it/authority.rs"]
+mod authority;
 #[path = "it/backup.rs"]
 mod backup;
 #[path = "it/bucket.rs"]
