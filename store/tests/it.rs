@@ -14,6 +14,8 @@ mod deposit;
 mod erasure;
 #[path = "it/full.rs"]
 mod full;
+#[path = "it/life.rs"]
+mod life;
 #[path = "it/log.rs"]
 mod log;
 #[path = "it/mailboxes.rs"]
@@ -52,3 +54,5 @@ mod samples;
 mod search;
 #[path = "it/server.rs"]
 mod server;
+#[path = "it/tenancy.rs"]
+mod tenancy;
