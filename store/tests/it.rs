@@ -54,5 +54,5 @@ mod samples;
 mod search;
 #[path = "it/server.rs"]
 mod server;
-#[path = "it/tenancy.rs"]
-mod tenancy;
+#[path = "it/whose.rs"]
+mod whose;

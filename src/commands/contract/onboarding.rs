@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde_json::{Value, json};
 use store::Store;
-use store::contracts::tenancy::Tenant;
+use store::contracts::whose::Whose;
 
 use super::shown::joined;
 use crate::config::Config;
@@ -27,7 +27,7 @@ struct Found {
     /// Why nobody on the Internet has it.
     not_public: Option<&'static str>,
     /// Contracts for which it is spoken for, narrowest first.
-    taken: Vec<Tenant>,
+    taken: Vec<Whose>,
     /// What reverse DNS says of a single public address.
     reverse: Option<Reverse>,
 }
@@ -45,7 +45,7 @@ pub fn run(config: &Config, store: &Store, networks: &[IpNet], out: &mut Output)
             None => "yes".to_owned(),
         };
         let free = match found.taken.first() {
-            Some(tenant) => format!("no: contract {} of {:?}", tenant.contract, tenant.name),
+            Some(owner) => format!("no: contract {} of {:?}", owner.contract, owner.name),
             None => "yes".to_owned(),
         };
         let cells = [
@@ -67,11 +67,11 @@ pub fn warn(store: &Store, networks: &[IpNet]) {
             eprintln!("knik: warning: {address} is {kind}: no sender on the Internet has it");
         }
         // What cannot be looked up says nothing against it; the act itself will say what is wrong with the store.
-        let claims = store.claims(network.addr()).unwrap_or_default();
-        for tenant in claims.iter().filter(|tenant| is_wider(tenant, network)) {
+        let owners = store.spoken_for(network.addr()).unwrap_or_default();
+        for owner in owners.iter().filter(|owner| is_wider(owner, network)) {
             eprintln!(
                 "knik: warning: {address} lies within {} of the contract of {:?}: the narrowest network decides",
-                tenant.network, tenant.name
+                owner.network, owner.name
             );
         }
     }
@@ -87,8 +87,8 @@ pub fn note(config: &Config, networks: &[IpNet]) {
     }
 }
 
-fn is_wider(tenant: &Tenant, network: &IpNet) -> bool {
-    tenant.network != *network && tenant.network.contains(network)
+fn is_wider(owner: &Whose, network: &IpNet) -> bool {
+    owner.network != *network && owner.network.contains(network)
 }
 
 /// Of single addresses that somebody on the Internet can have: nobody outside knows a name for any other.
@@ -102,7 +102,7 @@ fn look(config: &Config, store: &Store, network: &IpNet) -> Outcome<Found> {
     Ok(Found {
         network: *network,
         not_public: no_real_static_address(network),
-        taken: store.claims(network.addr())?,
+        taken: store.spoken_for(network.addr())?,
         reverse: reverse(config, network),
     })
 }
@@ -117,10 +117,10 @@ fn spoken(reverse: &Reverse) -> String {
 
 impl Found {
     fn to_json(&self) -> Value {
-        let taken = self.taken.iter().map(|tenant| {
+        let taken = self.taken.iter().map(|owner| {
             json!({
-                "contract": tenant.contract.to_string(), "name": tenant.name,
-                "network": tenant.network.to_string(),
+                "contract": owner.contract.to_string(), "name": owner.name,
+                "network": owner.network.to_string(),
             })
         });
         let (names, unknown) = match &self.reverse {

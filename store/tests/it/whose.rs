@@ -133,8 +133,8 @@ fn an_interval_has_its_first_instant_and_not_its_last(pairing: Pairing) {
             let peer: IpAddr = peer.parse().unwrap();
             let told = house.tenure(id).holds(peer, instant(millis));
             assert_eq!(told.held(), held, "{told}");
-            let tenants = house.store().tenants(peer, instant(millis)).unwrap();
-            assert_eq!(tenants.len(), usize::from(held), "{peer} at {millis}");
+            let owners = house.store().contracts_of(peer, instant(millis)).unwrap();
+            assert_eq!(owners.len(), usize::from(held), "{peer} at {millis}");
         }
     }
     let holdings = house.store().contract_holdings(id).unwrap();
@@ -194,11 +194,11 @@ fn one_address_is_two_contracts_never_at_one_instant(pairing: Pairing) {
     assert_eq!((found.id, found.open_until), (wide, Some(instant(9_000))));
     house.at(9_000);
     assert_eq!(house.whose("127.0.0.9").as_deref(), Some("Other"));
-    let tenants = house
+    let owners = house
         .store()
-        .tenants("127.0.0.9".parse().unwrap(), instant(9_000))
+        .contracts_of("127.0.0.9".parse().unwrap(), instant(9_000))
         .unwrap();
-    let names: Vec<_> = tenants.iter().map(|tenant| tenant.name.as_str()).collect();
+    let names: Vec<_> = owners.iter().map(|owner| owner.name.as_str()).collect();
     assert_eq!(names, ["Other", "Wide"]);
     house.store().audit().unwrap();
 }
@@ -366,10 +366,10 @@ fn the_rows_and_the_events_give_one_answer(pairing: Pairing) {
         for millis in (0..now + 12_000).step_by(293) {
             for peer in PEERS {
                 let peer: IpAddr = peer.parse().unwrap();
-                let tenants = house.store().tenants(peer, instant(millis)).unwrap();
+                let owners = house.store().contracts_of(peer, instant(millis)).unwrap();
                 for id in &contracts {
                     let told = house.tenure(*id).holds(peer, instant(millis)).held();
-                    let rows = tenants.iter().any(|tenant| tenant.contract == *id);
+                    let rows = owners.iter().any(|owner| owner.contract == *id);
                     assert_eq!(told, rows, "{id} {peer} at {millis}: {history:?}");
                     held += usize::from(told);
                     asked += 1;
@@ -381,7 +381,7 @@ fn the_rows_and_the_events_give_one_answer(pairing: Pairing) {
                         .contract_for(peer)
                         .unwrap()
                         .map(|found| found.id);
-                    let first = tenants.first().map(|tenant| tenant.contract);
+                    let first = owners.first().map(|owner| owner.contract);
                     assert_eq!(gate, first, "{peer} at {millis}: {history:?}");
                 }
             }
