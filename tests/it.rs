@@ -5,6 +5,7 @@ mod backup;
 mod balancer;
 mod clients;
 mod clock;
+mod contracts;
 mod crash;
 mod dialogues;
 mod disk;

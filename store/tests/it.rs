@@ -16,6 +16,8 @@ mod deposit;
 mod erasure;
 #[path = "it/full.rs"]
 mod full;
+#[path = "it/life.rs"]
+mod life;
 #[path = "it/log.rs"]
 mod log;
 #[path = "it/mailboxes.rs"]
@@ -56,3 +58,5 @@ mod search;
 mod server;
 #[path = "it/signing_keys.rs"]
 mod signing_keys;
+#[path = "it/whose.rs"]
+mod whose;
