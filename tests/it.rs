@@ -15,6 +15,7 @@ mod interfaces;
 mod mail_clients;
 mod migrate;
 mod nodes;
+mod notices;
 mod postgres;
 mod receipts;
 mod signer;

@@ -269,7 +269,7 @@ impl Act<'_> {
         }
     }
 
-    fn insert_contract(&mut self, contract: &Contract) -> Result<(), StoreError> {
+    pub(crate) fn insert_contract(&mut self, contract: &Contract) -> Result<(), StoreError> {
         let id = contract.id.to_bytes();
         let receipts_to = contract.receipts_to.as_ref().map(ToString::to_string);
         let terms = &contract.terms;
@@ -312,6 +312,7 @@ impl Act<'_> {
         event: EventName,
         why: Option<String>,
     ) -> Result<EvidenceId, StoreError> {
+        crate::notices::refuse_own(id)?;
         let contract = contract(self.sql, id)?
             .ok_or_else(|| StoreError::NotFound(format!("contract {id}")))?;
         let (from, to): (&[ContractState], _) = match event {
