@@ -188,9 +188,9 @@ mod tests {
         let config = config("");
         let now = Timestamp::from_millis(1_795_338_000_000);
         for (lang, first, second) in [
-            (Lang::Hy, "Սա Ձեր", "Это ваш"),
-            (Lang::Ru, "Это ваш", "Սա Ձեր"),
-            (Lang::En, "This is your", "Սա Ձեր"),
+            (Lang::Hy, "սա ձեր", "это ваш"),
+            (Lang::Ru, "это ваш", "սա ձեր"),
+            (Lang::En, "this is your", "սա ձեր"),
         ] {
             let octets = text.letter(&config, lang, now).unwrap();
             assert_eq!(octets, text.letter(&config, lang, now).unwrap());
@@ -198,6 +198,7 @@ mod tests {
             assert!(octets.split(|o| *o == b'\n').all(|line| line.len() <= 78));
             let structure = Structure::examine(&octets);
             assert!(structure.notes.is_empty(), "{:?}", structure.notes);
+            // As SEARCH sees it: in small letters.
             let body = mail::searched::searched_text(b"", &octets, &structure).body;
             let at = |what: &str| body.find(what).unwrap_or_else(|| panic!("{lang} {what}"));
             assert!(at(first) < at(second), "{lang}");

@@ -9,6 +9,7 @@ use rustls::pki_types::CertificateDer;
 use store::register::{Account, AccountState};
 use store::{Actor, Store, StoreError};
 
+use crate::refusal::Refusal as Refused;
 use crate::session::state::{Bearer, Holder};
 
 /// Whom a connection's certificates name at this moment. Asked after every handshake, resumed ones too, and again on
@@ -28,10 +29,10 @@ pub fn identify(
         Err(refusal) if refusal.cause == Cause::NoCertificate => return Ok(Bearer::Nobody),
         Err(refusal) => {
             log(&refusal);
-            return Ok(Bearer::Refused(refusal.text().to_owned()));
+            return Ok(Bearer::Refused(refusal.text()));
         }
     };
-    let refused = |cause: Cause| Ok(Bearer::Refused(cause.text().to_owned()));
+    let refused = |cause: Cause| Ok(Bearer::Refused(cause.text()));
     // Any "revoked" wins (interfaces §Wire), whichever rule would have found the holder.
     let enrolled = store.enrolled(&claim.spki_sha256)?;
     if enrolled.is_some_and(|(_, enrolment)| enrolment.revoked.is_some()) {
@@ -43,7 +44,7 @@ pub fn identify(
         return refused(Cause::NoName);
     };
     if account.state != AccountState::Active {
-        return Ok(Bearer::Refused("Your mailbox is closed".to_owned()));
+        return Ok(Bearer::Refused(Refused::Closed.text()));
     }
     Ok(Bearer::Holder(Box::new(holder(account, &claim, peer))))
 }

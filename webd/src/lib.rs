@@ -6,6 +6,7 @@
 //! | [`limits`] | how much a visitor may make us hold, and for how long |
 //! | [`pages`] | which path is answered by what, and the headers of every answer |
 //! | [`log`] | the log's files found and cut to the width asked for |
+//! | [`help`] | what refusals mean, in three languages |
 //! | [`health`] | whether the store is well and the log keeps its promise |
 //! | [`figures`] | metrics in Prometheus' text format |
 //! | [`fetch`] | a blocking GET with bounds, and a remote log as a monitor reads it |
@@ -15,6 +16,7 @@
 pub mod fetch;
 pub mod figures;
 pub mod health;
+pub mod help;
 pub mod limits;
 pub mod log;
 pub mod pages;
