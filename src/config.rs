@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
+//! | [`dns`] | the `[dns]` table |
 //! | [`file`] | the file as it is written, and reading values with their place |
 //! | [`listen`] | the `[listen]` table |
 //! | [`retention`] | the `[retention]` table |
@@ -11,10 +12,11 @@
 //! | [`signer`] | the `[signer]` table |
 //! | [`template`] | the file as `init` writes it |
 //! | [`timestamps`] | the `[timestamp]` table |
-//! | [`trust`] | the `[[trust]]` tables with the files they name |
+//! | [`trust`] | the `[[trust]]` tables with the files they name, the `[revocation]` table |
 
 pub mod content;
 pub mod database;
+pub mod dns;
 pub mod file;
 pub mod listen;
 pub mod retention;
@@ -81,12 +83,16 @@ pub struct Config {
     pub content: Content,
     /// Whom outbound mail is handed to; `None`: it waits.
     pub relay: Option<Destination>,
+    /// Who is asked about names; none: the system's servers.
+    pub dns: Vec<SocketAddr>,
     /// How long each kind is kept.
     pub retention: Retention,
     /// What every new mailbox begins with; `None`: nothing.
     pub first_notice: Option<notices::Text>,
     /// What peers may use up.
     pub limits: Limits,
+    /// How news of revocations are had.
+    pub revocation: trust::News,
     /// Sources of holders' certificates.
     pub trust: Vec<TrustTable>,
 }
@@ -243,6 +249,10 @@ impl Config {
             ("content", self.content != running.content),
             ("relay", self.relay != running.relay),
             ("notices", self.first_notice != running.first_notice),
+            (
+                "revocation.crl_interval",
+                self.revocation.crl_interval != running.revocation.crl_interval,
+            ),
         ];
         differs
             .iter()

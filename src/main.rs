@@ -27,6 +27,7 @@ mod keys;
 mod notices;
 mod output;
 mod psn;
+mod reverse_dns;
 mod serve;
 mod signer;
 

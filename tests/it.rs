@@ -18,6 +18,7 @@ mod nodes;
 mod notices;
 mod postgres;
 mod receipts;
+mod revocation;
 mod signer;
 mod smoke;
 mod stamps;

@@ -6,12 +6,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use mail::address::{Address, ReversePath};
 use mail::structure::Structure;
 use receipts::actor::Actor;
-use receipts::event::EventName;
 use receipts::id::ContractId;
-use serde_json::json;
 
 use crate::commit::{Act, Ticket};
-use crate::contracts::{self, Contract, ContractState, Profile, Terms, one_line};
 use crate::deposit::{Accepted, Addressee, DsnEnvelope, Envelope, Submission};
 use crate::register::{self, Account, AccountState, Lang};
 use crate::staging::Sealed;
@@ -134,52 +131,6 @@ impl Act<'_> {
         *recipients = owed;
         Ok(())
     }
-
-    /// The post's own contract, made when it is first needed.
-    fn open_own_contract(&mut self, operator: &str) -> Result<(), StoreError> {
-        if contracts::contract(self.sql, OWN_CONTRACT)?.is_some() {
-            return Ok(());
-        }
-        let contract = Contract {
-            id: OWN_CONTRACT,
-            name: one_line("the operator's name", operator)?,
-            state: ContractState::Active,
-            addresses: Vec::new(),
-            domains: Vec::new(),
-            receipts_to: None,
-            profile: Profile::Pull,
-            terms: Terms::default(),
-        };
-        self.insert_contract(&contract)?;
-        let more = json!({
-            "name": contract.name,
-            "addresses": [],
-            "domains": [],
-            "profile": contract.profile.as_str(),
-            "require_tls": false,
-            "built_in": true,
-        });
-        self.contract_event(
-            &Actor::system(),
-            EventName::ContractAdded,
-            OWN_CONTRACT,
-            more,
-        )?;
-        self.revise()
-    }
-}
-
-/// The post's own contract is no sender's: it changes its state for nobody.
-///
-/// # Errors
-/// [`StoreError::Invalid`] when `id` is it.
-pub(crate) fn refuse_own(id: ContractId) -> Result<(), StoreError> {
-    if id == OWN_CONTRACT {
-        return Err(StoreError::Invalid(format!(
-            "contract {id} is the post's own and built in: it is never changed"
-        )));
-    }
-    Ok(())
 }
 
 fn addressee(account: Account) -> Addressee {
