@@ -10,6 +10,7 @@
 //! | [`chores`] | what the post does by itself |
 //! | [`demo`] | the whole journey of one letter |
 //! | [`bench`] | what the post does, beside what the machine can do |
+//! | [`notices`] | the text of the first notice in a mailbox |
 //! | [`signer`] | the keys of log and seal, in this process or in another |
 //! | [`keys`] | key files |
 //! | [`psn`] | what is doubtful about a personal number |
@@ -25,6 +26,7 @@ mod config;
 mod demo;
 mod failure;
 mod keys;
+mod notices;
 mod output;
 mod psn;
 mod reverse_dns;

@@ -18,6 +18,7 @@ mod keys;
 mod mail_clients;
 mod migrate;
 mod nodes;
+mod notices;
 mod postgres;
 mod receipts;
 mod revocation;

@@ -28,6 +28,8 @@ mod matrix;
 mod migrate;
 #[path = "it/nodes.rs"]
 mod nodes;
+#[path = "it/notices.rs"]
+mod notices;
 #[path = "it/objects.rs"]
 mod objects;
 #[path = "it/outage.rs"]

@@ -128,6 +128,7 @@ pub const TABLES: &[Table] = &[
             ("lang", Text),
             ("state", Text),
             ("login_mark", Int),
+            ("noticed", Text),
         ],
     ),
     table(
