@@ -44,4 +44,5 @@ pub mod restore;
 pub mod resume;
 pub mod stamped;
 pub mod store;
+pub mod trust;
 pub mod verify;

@@ -2,6 +2,7 @@
 
 mod backup;
 mod balancer;
+mod certificates;
 mod clients;
 mod clock;
 mod crash;
