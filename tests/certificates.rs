@@ -93,7 +93,7 @@ const ISSUED: [(&str, Change, &str); 30] = [
     ("for anything", |p| p.extended_key_usages = vec![Purpose::Any], WRONG_PURPOSE),
     ("a key for commitments", |p| p.key_usages = vec![KeyUsagePurpose::ContentCommitment], WRONG_PURPOSE),
     ("an authority's", |p| p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained), NOT_A_HOLDERS),
-    ("unknown critical extension", |p| p.custom_extensions = vec![extension(true, 2)], NOT_HERE),
+    ("unknown critical extension", |p| p.custom_extensions = vec![extension(true, 2)], NO_SESSION),
     ("no name", |p| {
         p.distinguished_name = DistinguishedName::new();
         p.distinguished_name.push(DnType::CommonName, "NOBODY");
