@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
+//! | [`dns`] | the `[dns]` table |
 //! | [`file`] | the file as it is written, and reading values with their place |
+//! | [`key_place`] | where a private key is: a file, or a token |
 //! | [`listen`] | the `[listen]` table |
 //! | [`retention`] | the `[retention]` table |
 //! | [`secret`] | files that hold one secret |
@@ -15,7 +17,9 @@
 
 pub mod content;
 pub mod database;
+pub mod dns;
 pub mod file;
+pub mod key_place;
 pub mod listen;
 pub mod retention;
 pub mod secret;
@@ -35,6 +39,7 @@ use store::{Options, Store, StoreError};
 use crate::failure::{Failure, Outcome};
 use content::Content;
 use database::Rows;
+use key_place::KeyPlace;
 use retention::Retention;
 use signer::Signer;
 use timestamps::Timestamps;
@@ -77,6 +82,8 @@ pub struct Config {
     pub content: Content,
     /// Whom outbound mail is handed to; `None`: it waits.
     pub relay: Option<Destination>,
+    /// Who is asked about names; none: the system's servers.
+    pub dns: Vec<SocketAddr>,
     /// How long each kind is kept.
     pub retention: Retention,
     /// What peers may use up.
@@ -118,8 +125,10 @@ pub struct KeyPair {
 /// What evidence is sealed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seal {
-    /// The seal's certificate and key.
-    pub pair: KeyPair,
+    /// The seal's certificate, or the chain with it first.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: KeyPlace,
     /// The operator's name, as evidence XML states it.
     pub issuer: String,
     /// What strangers need to trust; `evidence export` checks what it hands out against it.
@@ -131,8 +140,8 @@ pub struct Seal {
 pub struct Log {
     /// The log's name: its origin line, and its key's name. Never to be changed.
     pub origin: String,
-    /// Its Ed25519 key, PKCS #8 PEM.
-    pub key: PathBuf,
+    /// Its Ed25519 key: PKCS #8 PEM, or on a token.
+    pub key: KeyPlace,
     /// The last checkpoint that was signed: kept with the key, never in backups.
     pub state: PathBuf,
     /// The longest time from an event to the signed checkpoint that covers it.
