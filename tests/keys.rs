@@ -17,7 +17,6 @@ use crate::signer::apart::Apart;
 #[path = "keys/token.rs"]
 mod token;
 
-
 const HOLDER: &str = "2503851234";
 
 /// A post with a sender and a holder, which does not serve yet, and where its receipts go.
@@ -72,7 +71,9 @@ fn bundle(post: &Post, sink: &Sink, message_id: &str) -> PathBuf {
             mail.field("In-Reply-To")
                 .is_some_and(|to| to.contains(message_id))
         };
-        all.any(of_it).then_some(()).ok_or("no receipt yet".to_owned())
+        all.any(of_it)
+            .then_some(())
+            .ok_or("no receipt yet".to_owned())
     });
     let file = post.scratch().join(format!("{id}.zip"));
     post.must(&["evidence", "export", &id, "--out", path_text(&file)]);
