@@ -50,4 +50,5 @@ pub mod resume;
 pub mod revoke;
 pub mod stamped;
 pub mod store;
+pub mod trust;
 pub mod verify;

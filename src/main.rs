@@ -82,6 +82,7 @@ fn run(cli: Cli, out: &mut Output) -> Outcome {
         Command::Verify(verify) => commands::verify::run(&verify, out),
         Command::Erase(erase) => commands::erase::run(&config()?, &erase, out),
         Command::Hold(command) => commands::hold::run(&config()?, &command, out),
+        Command::Trust(command) => commands::trust::run(&config()?, &command, out),
         Command::Audit => commands::audit::run(&config()?, out),
         Command::Backup(wanted) => commands::backup::run(&config()?, &wanted, out),
         Command::Restore(wanted) => commands::restore::run(&config()?, &wanted, out),

@@ -64,6 +64,7 @@ pub mod clock;
 pub mod commit;
 pub mod content;
 pub mod contracts;
+pub mod credentials;
 pub mod deposit;
 pub mod disk;
 pub mod erasure;

@@ -10,6 +10,8 @@ mod backup;
 mod bucket;
 #[path = "it/contracts.rs"]
 mod contracts;
+#[path = "it/credentials.rs"]
+mod credentials;
 #[path = "it/deposit.rs"]
 mod deposit;
 #[path = "it/erasure.rs"]

@@ -300,6 +300,16 @@ pub const TABLES: &[Table] = &[
             ("time", Int),
         ],
     ),
+    table(
+        "credential",
+        &["digest"],
+        &[
+            ("digest", Blob),
+            ("kind", Text),
+            ("account", Int),
+            ("octets", Blob),
+        ],
+    ),
 ];
 
 /// The one table whose rows have content behind them.
