@@ -461,7 +461,10 @@ impl Session {
     pub(crate) fn actor(&self, contract: &Contract) -> Actor {
         let certificate = self.tls.and_then(|tls| tls.certificate);
         // Only a certificate that the contract names says who is there; any other is nobody's.
-        let pinned = certificate.filter(|digest| contract.terms.client_cert == Some(*digest));
+        let pinned = certificate.filter(|digest| {
+            let pinned = contract.terms.client_certs.as_ref();
+            pinned.is_some_and(|pinned| pinned.contains(digest))
+        });
         let mut auth = vec![Auth::Ip];
         auth.extend(self.tls.map(|_| Auth::Tls));
         auth.extend(pinned.map(|_| Auth::Mtls));

@@ -75,7 +75,16 @@ pub struct ContractAdd {
     /// Take its mail under TLS only
     #[arg(long)]
     pub require_tls: bool,
-    /// PEM file of the only client certificate it may send with
+    /// PEM file of a client certificate it may send with, and with no other; may be given several times
     #[arg(long, value_name = "PEM")]
-    pub client_cert: Option<PathBuf>,
+    pub client_cert: Vec<PathBuf>,
+    /// Kind of sender, such as state-body: decides which documents and prices apply
+    #[arg(long, value_name = "WORD")]
+    pub kind: Option<String>,
+    /// Name of the price list that applies
+    #[arg(long, value_name = "WORD")]
+    pub tariff: Option<String>,
+    /// The sender declares that its addresses are static: nobody else is ever given them
+    #[arg(long)]
+    pub declares_static: bool,
 }

@@ -1,6 +1,7 @@
 //! `knik contract`: senders under contract.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 use mail::Digest;
@@ -68,9 +69,9 @@ fn run_add(store: &Store, add: ContractAdd, out: &mut Output) -> Outcome {
 }
 
 fn new_contract(add: ContractAdd) -> Outcome<NewContract> {
-    let client_cert = match &add.client_cert {
-        Some(path) => keys::certificates(path)?.first().map(|der| Digest::of(der)),
-        None => None,
+    let client_certs = match add.client_cert.is_empty() {
+        true => None,
+        false => Some(digests(&add.client_cert)?),
     };
     let instant = |day: Option<Day>, of: fn(Day) -> Option<mail::Timestamp>| match day {
         Some(day) => of(day)
@@ -83,7 +84,10 @@ fn new_contract(add: ContractAdd) -> Outcome<NewContract> {
         valid_until: instant(add.until, Day::end)?,
         size_bytes_max: add.max_size,
         require_tls: add.require_tls,
-        client_cert,
+        client_certs,
+        sender_kind: add.kind,
+        tariff: add.tariff,
+        declares_static: add.declares_static,
     };
     if let (Some(from), Some(until)) = (terms.valid_from, terms.valid_until)
         && until <= from
@@ -100,6 +104,19 @@ fn new_contract(add: ContractAdd) -> Outcome<NewContract> {
         profile: add.profile,
         terms,
     })
+}
+
+/// The digests of the first certificate of each file.
+fn digests(paths: &[PathBuf]) -> Outcome<Vec<Digest>> {
+    let mut digests = Vec::with_capacity(paths.len());
+    for path in paths {
+        let certificates = keys::certificates(path)?;
+        let first = certificates.first().ok_or_else(|| {
+            Failure::could_not(format!("{}: there is no certificate in it", path.display()))
+        })?;
+        digests.push(Digest::of(first));
+    }
+    Ok(digests)
 }
 
 /// Why no sender on the Internet can have an address of this network.
@@ -164,7 +181,11 @@ fn to_json(contract: &Contract, evidence: Option<EvidenceId>) -> Value {
         "until": terms.valid_until.map(|time| time.to_string()),
         "max_size": terms.size_bytes_max,
         "require_tls": terms.require_tls,
-        "client_cert": terms.client_cert.map(|digest| digest.tagged()),
+        "client_cert": terms.client_certs.iter().flatten().next().map(|digest| digest.tagged()),
+        "client_certs": terms.client_certs.as_ref().map(|all| all.iter().map(|digest| digest.tagged()).collect::<Vec<_>>()),
+        "kind": terms.sender_kind,
+        "tariff": terms.tariff,
+        "declares_static": terms.declares_static,
     });
     if let Some(evidence) = evidence {
         json["evidence"] = json!(evidence.to_string());
@@ -196,8 +217,21 @@ fn to_text(contract: &Contract, evidence: Option<EvidenceId>) -> String {
         ),
         ("TLS", terms.require_tls.then(|| "required".to_owned())),
         (
-            "client certificate",
-            terms.client_cert.map(|digest| digest.tagged()),
+            "client certificates",
+            terms.client_certs.as_ref().map(|all| match all.is_empty() {
+                true => "none: nothing is taken".to_owned(),
+                false => all
+                    .iter()
+                    .map(|digest| digest.tagged())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            }),
+        ),
+        ("kind of sender", terms.sender_kind.clone()),
+        ("price list", terms.tariff.clone()),
+        (
+            "static address",
+            terms.declares_static.then(|| "declared".to_owned()),
         ),
         ("evidence", evidence.map(|id| id.to_string())),
     ])

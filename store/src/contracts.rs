@@ -47,8 +47,15 @@ pub struct Terms {
     pub size_bytes_max: Option<u64>,
     /// Mail is taken under TLS only.
     pub require_tls: bool,
-    /// SHA-256 of the DER of the only client certificate it may send with.
-    pub client_cert: Option<Digest>,
+    /// SHA-256 of the DER of each client certificate it may send with; `None`: it needs none. Of a list without members
+    /// no connection can show one: nothing is taken.
+    pub client_certs: Option<Vec<Digest>>,
+    /// A word of the configured kinds of sender, such as `state-body`.
+    pub sender_kind: Option<String>,
+    /// The name of the price list that applies.
+    pub tariff: Option<String>,
+    /// The sender declared its addresses to be static: nobody else is ever given them.
+    pub declares_static: bool,
 }
 
 /// A contract to be added.
@@ -233,7 +240,7 @@ impl Act<'_> {
             profile: new.profile,
             terms: new.terms,
         };
-        self.insert_contract(&contract)?;
+        self.insert_contract(&contract, self.minter.now())?;
         let more = json!({
             "name": contract.name,
             "addresses": contract.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -244,7 +251,10 @@ impl Act<'_> {
             "valid_until": contract.terms.valid_until.map(|t| t.to_string()),
             "size_bytes_max": contract.terms.size_bytes_max,
             "require_tls": contract.terms.require_tls,
-            "client_cert": contract.terms.client_cert.map(|digest| digest.tagged()),
+            "client_certs": contract.terms.client_certs.as_ref().map(|all| tagged(all)),
+            "kind": contract.terms.sender_kind,
+            "tariff": contract.terms.tariff,
+            "declares_static": contract.terms.declares_static,
         });
         let minted = self.contract_event(by, EventName::ContractAdded, id, more)?;
         self.revise()?;
@@ -269,13 +279,15 @@ impl Act<'_> {
         }
     }
 
-    fn insert_contract(&mut self, contract: &Contract) -> Result<(), StoreError> {
+    fn insert_contract(&mut self, contract: &Contract, now: Timestamp) -> Result<(), StoreError> {
         let id = contract.id.to_bytes();
+        let now = now.as_millis();
         let receipts_to = contract.receipts_to.as_ref().map(ToString::to_string);
         let terms = &contract.terms;
         self.sql.put(
             "INSERT INTO contract (id, name, state, profile, receipts_to, valid_from, valid_until, size_bytes_max, \
-             require_tls, client_cert) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             require_tls, pinned, sender_kind, tariff, declares_static, changed) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
             &[
                 (&id).into(),
                 (&contract.name).into(),
@@ -286,20 +298,30 @@ impl Act<'_> {
                 terms.valid_until.map(|t| t.as_millis()).into(),
                 terms.size_bytes_max.map(|n| n as i64).into(),
                 terms.require_tls.into(),
-                terms.client_cert.as_ref().map(|d| d.as_bytes()).into(),
+                terms.client_certs.is_some().into(),
+                terms.sender_kind.as_deref().into(),
+                terms.tariff.as_deref().into(),
+                terms.declares_static.into(),
+                now.into(),
             ],
         )?;
         for network in &contract.addresses {
             let (low, high) = bounds(network);
             self.sql.put(
-                "INSERT INTO contract_address (contract, network, low, high) VALUES ($1, $2, $3, $4)",
-                &[(&id).into(), (&network.to_string()).into(), (&low).into(), (&high).into()],
+                "INSERT INTO contract_address (contract, network, low, high, valid_from) VALUES ($1, $2, $3, $4, $5)",
+                &[(&id).into(), (&network.to_string()).into(), (&low).into(), (&high).into(), now.into()],
             )?;
         }
         for domain in &contract.domains {
             self.sql.put(
-                "INSERT INTO contract_domain (contract, domain) VALUES ($1, $2)",
-                &[(&id).into(), domain.into()],
+                "INSERT INTO contract_domain (contract, domain, valid_from) VALUES ($1, $2, $3)",
+                &[(&id).into(), domain.into(), now.into()],
+            )?;
+        }
+        for certificate in terms.client_certs.iter().flatten() {
+            self.sql.put(
+                "INSERT INTO contract_certificate (contract, certificate, valid_from) VALUES ($1, $2, $3)",
+                &[(&id).into(), certificate.as_bytes().into(), now.into()],
             )?;
         }
         Ok(())
@@ -362,8 +384,30 @@ impl NewContract {
         }
         self.domains.sort_unstable();
         self.domains.dedup();
+        let words = [&self.terms.sender_kind, &self.terms.tariff];
+        words
+            .into_iter()
+            .flatten()
+            .try_for_each(|word| a_word(word))?;
         Ok(self)
     }
+}
+
+/// The kind of a sender and the name of a price list are words of data files: short, and safe in any of them.
+const WORD_BYTES_MAX: usize = 40;
+
+fn a_word(word: &str) -> Result<(), StoreError> {
+    let safe = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if (1..=WORD_BYTES_MAX).contains(&word.len()) && word.chars().all(safe) {
+        return Ok(());
+    }
+    Err(StoreError::Invalid(format!(
+        "{word:?} must be a word of 1 to {WORD_BYTES_MAX} small letters a-z, digits and hyphens"
+    )))
+}
+
+fn tagged(digests: &[Digest]) -> Vec<String> {
+    digests.iter().map(|digest| digest.tagged()).collect()
 }
 
 /// A text for people on one line, bounded; refuses control characters and emptiness.
@@ -405,8 +449,8 @@ fn bounds(network: &IpNet) -> ([u8; 16], [u8; 16]) {
 pub(crate) fn contract(sql: &mut dyn Sql, id: ContractId) -> Result<Option<Contract>, StoreError> {
     let key = id.to_bytes();
     let found = sql.first(
-        "SELECT name, state, profile, receipts_to, valid_from, valid_until, size_bytes_max, require_tls, client_cert \
-         FROM contract WHERE id = $1",
+        "SELECT name, state, profile, receipts_to, valid_from, valid_until, size_bytes_max, require_tls, \
+         pinned, sender_kind, tariff, declares_static FROM contract WHERE id = $1",
         &[(&key).into()],
         |row| from_row(id, row),
     )?;
@@ -429,6 +473,13 @@ pub(crate) fn contract(sql: &mut dyn Sql, id: ContractId) -> Result<Option<Contr
         &one,
         |r| r.string(0),
     )?;
+    if let Some(certificates) = &mut contract.terms.client_certs {
+        *certificates = sql.all(
+            "SELECT certificate FROM contract_certificate WHERE contract = $1",
+            &one,
+            |r| Ok(Digest::from_bytes(r.array(0)?)),
+        )?;
+    }
     Ok(Some(contract))
 }
 
@@ -456,8 +507,10 @@ fn from_row(id: ContractId, row: &dyn Row) -> Result<Contract, StoreError> {
             valid_until: time(5)?,
             size_bytes_max: row.optional(6, |row, column| row.number(column))?,
             require_tls: row.int(7)? != 0,
-            client_cert: row
-                .optional(8, |row, column| Ok(Digest::from_bytes(row.array(column)?)))?,
+            client_certs: (row.int(8)? != 0).then(Vec::new),
+            sender_kind: row.optional(9, |row, column| row.string(column))?,
+            tariff: row.optional(10, |row, column| row.string(column))?,
+            declares_static: row.int(11)? != 0,
         },
     })
 }
