@@ -8,6 +8,7 @@
 //! | [`receipts`] | the receipts and reports that senders are owed |
 //! | [`relay`] | letters on their way out |
 //! | [`stamp`] | time-stamps of others over the log's checkpoints |
+//! | [`usage`] | senders told how much of what they may use is used |
 
 pub mod erase;
 pub mod index;
@@ -15,6 +16,7 @@ pub mod publish;
 pub mod receipts;
 pub mod relay;
 pub mod stamp;
+pub mod usage;
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`init`] | a new post: configuration, keys, authority, anchors |
 //! | [`contract`] | senders under contract |
+//! | [`papers`] | the text of a contract, the documents it needs, who is entitled |
+//! | [`statement`] | what a month costs, and that computed again |
 //! | [`account`] | holders' accounts |
 //! | [`enrol`] | a device certificate for a holder |
 //! | [`evidence`] | evidence listed and shown |
@@ -39,9 +41,11 @@ pub mod log;
 pub mod monitor;
 pub mod operator;
 pub mod page;
+pub mod papers;
 pub mod queue;
 pub mod restore;
 pub mod resume;
 pub mod stamped;
+pub mod statement;
 pub mod store;
 pub mod verify;

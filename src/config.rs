@@ -77,6 +77,8 @@ pub struct Config {
     pub content: Content,
     /// Whom outbound mail is handed to; `None`: it waits.
     pub relay: Option<Destination>,
+    /// The folder with kinds of sender, the contract's text and price lists; `None`: the built-in sample.
+    pub billing: Option<PathBuf>,
     /// How long each kind is kept.
     pub retention: Retention,
     /// What peers may use up.
@@ -227,6 +229,7 @@ impl Config {
             ),
             ("content", self.content != running.content),
             ("relay", self.relay != running.relay),
+            ("billing", self.billing != running.billing),
         ];
         differs
             .iter()

@@ -7,6 +7,7 @@
 //! | [`commands`] | what can be asked, one file per command |
 //! | [`serve`] | the running post: listeners, reload, shutdown |
 //! | [`chores`] | what the post does by itself |
+//! | [`billing`] | prices, statements, and the papers of contracts |
 //! | [`demo`] | the whole journey of one letter |
 //! | [`bench`] | what the post does, beside what the machine can do |
 //! | [`signer`] | the keys of log and seal, in this process or in another |
@@ -16,6 +17,7 @@
 //! | [`failure`] | exit codes, and the one line on standard error |
 
 mod bench;
+mod billing;
 mod chores;
 mod cli;
 mod commands;
@@ -73,6 +75,7 @@ fn run(cli: Cli, out: &mut Output) -> Outcome {
         Command::Log(command) => commands::log::run(&config()?, &command, out),
         Command::Queue(command) => commands::queue::run(&config()?, &command, out),
         Command::Monitor(monitor) => commands::monitor::run(&monitor, out),
+        Command::Statement(command) => commands::statement::check(&command, out),
         Command::Verify(verify) => commands::verify::run(&verify, out),
         Command::Erase(erase) => commands::erase::run(&config()?, &erase, out),
         Command::Hold(command) => commands::hold::run(&config()?, &command, out),

@@ -43,6 +43,9 @@ pub enum Contract {
         #[arg(long, value_name = "TEXT")]
         why: String,
     },
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    Papers(super::Papers),
 }
 
 /// `contract add`.

@@ -11,7 +11,7 @@ use store::contracts::{Contract, NewContract, Terms};
 use store::{EvidenceId, Store};
 
 use super::dates::Day;
-use super::operator;
+use super::{operator, papers};
 use crate::cli::{self, ContractAdd};
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
@@ -44,6 +44,7 @@ pub fn run(config: &Config, command: cli::Contract, out: &mut Output) -> Outcome
             let evidence = store.resume_contract(operator::actor(), id).wait()?;
             show(&store, id, Some(evidence), out)
         }
+        cli::Contract::Papers(papers) => papers::run(config, &store, papers, out),
         cli::Contract::End { id, why } => {
             let evidence = store.end_contract(operator::actor(), id, why).wait()?;
             show(&store, id, Some(evidence), out)

@@ -47,6 +47,7 @@ tables! {
         imap: ImapTable,
         timestamp: TimestampTable,
         relay: RelayTable,
+        billing: BillingTable,
         store: StoreTable,
         content: ContentTable,
         retention: RetentionTable,
@@ -61,6 +62,7 @@ tables! {
     ImapTable { append: Option<Spanned<bool>>, }
     TimestampTable { urls: Vec<Spanned<String>>, anchors: Text, interval: Text, }
     RelayTable { smarthost: Text, }
+    BillingTable { data: Text, }
     StoreTable { engine: Text, dir: Text, connection: Text, connection_file: Text, anchors: Text, }
     ContentTable {
         kind: Text,
@@ -138,6 +140,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         rows: database::read(&place, &file.store)?,
         content: content::read(&place, &file.content)?,
         relay: relay(&place, &file.relay)?,
+        billing: place.folder(&file.billing.data),
         retention: retention::read(&place, &file.retention)?,
         limits: limits(&place, &file.limits)?,
         trust: trusts(&place, &file.trust)?,
@@ -298,6 +301,12 @@ impl Place<'_> {
     /// A path relative to the file.
     pub(super) fn file(&self, value: &Text, default: &str) -> PathBuf {
         self.beside(&text_or(value, default))
+    }
+
+    /// A folder relative to the file; empty: none.
+    fn folder(&self, value: &Text) -> Option<PathBuf> {
+        let name = text_or(value, "");
+        (!name.is_empty()).then(|| self.beside(&name))
     }
 
     pub(super) fn beside(&self, name: &str) -> PathBuf {

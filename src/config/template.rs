@@ -125,6 +125,7 @@ mod tests {
             "anchors",
             "interval",
             "smarthost",
+            "data",
             "engine",
             "connection",
             "connection_file",

@@ -38,6 +38,7 @@
 //! | [`placements`] | copy, move, expunge |
 //! | [`agenda`] | what is owed to senders |
 //! | [`outbound`] | letters on their way out |
+//! | [`billing`] | what was accepted of senders, as it is billed |
 //! | [`stamps`] | checkpoints that an outside clock has dated |
 //! | [`evidence`] | evidence looked up |
 //! | [`log`] | pending → integrated → published |
@@ -54,6 +55,7 @@ pub mod agenda;
 pub mod amend;
 pub mod audit;
 pub mod backup;
+pub mod billing;
 pub mod clock;
 pub mod commit;
 pub mod content;

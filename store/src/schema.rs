@@ -14,6 +14,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (7, include_str!("schema/0007_commit.sql")),
     (8, include_str!("schema/0008_held.sql")),
     (9, include_str!("schema/0009_contracts.sql")),
+    (10, include_str!("schema/0010_billing.sql")),
 ];
 
 /// Brings the database to the newest schema.
