@@ -2,6 +2,7 @@
 
 mod backup;
 mod balancer;
+mod billing;
 mod clients;
 mod clock;
 mod crash;

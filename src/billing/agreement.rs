@@ -42,7 +42,10 @@ pub fn sections(
     library: &Library,
     langs: &[Lang],
 ) -> Outcome<Vec<Section>> {
-    langs.iter().map(|lang| section(contract, operator, library, *lang)).collect()
+    langs
+        .iter()
+        .map(|lang| section(contract, operator, library, *lang))
+        .collect()
 }
 
 fn section(
@@ -55,9 +58,8 @@ fn section(
     let wording = template.of(lang);
     let values = values(contract, operator, library, (lang, &wording.words));
     let filled = |text: &str| {
-        fill(text, &values).map_err(|what| {
-            Failure::could_not(format!("contract {}: {lang}: {what}", contract.id))
-        })
+        fill(text, &values)
+            .map_err(|what| Failure::could_not(format!("contract {}: {lang}: {what}", contract.id)))
     };
     let mut blocks = vec![Block::Title(filled(&wording.title)?)];
     for clause in &wording.clause {
@@ -84,7 +86,10 @@ fn values(
     (lang, said): (Lang, &Said),
 ) -> BTreeMap<&'static str, Value> {
     let terms = &contract.terms;
-    let kind = terms.sender_kind.as_deref().and_then(|word| library.kind(word));
+    let kind = terms
+        .sender_kind
+        .as_deref()
+        .and_then(|word| library.kind(word));
     let of_kind = |text: Option<String>| {
         text.ok_or(match terms.sender_kind {
             None => "the contract has no kind of sender; give it one with --kind",
@@ -95,7 +100,9 @@ fn values(
     let yes_no = |yes: bool| if yes { &said.yes } else { &said.no };
     let addresses: Vec<String> = contract.addresses.iter().map(ToString::to_string).collect();
     let documents = kind.map(|kind| {
-        let titles = library.documents(kind).map(|one| format!("– {}", one.title.of(lang)));
+        let titles = library
+            .documents(kind)
+            .map(|one| format!("– {}", one.title.of(lang)));
         titles.collect::<Vec<_>>().join("\n")
     });
     // An applicant may have neither yet.
@@ -103,26 +110,43 @@ fn values(
         true => Err("the contract has none yet"),
         false => Ok(list.join(", ")),
     };
-    let size = terms.size_bytes_max.map(|size| format!("{size} {}", said.octets));
+    let size = terms
+        .size_bytes_max
+        .map(|size| format!("{size} {}", said.octets));
     BTreeMap::from([
         ("contract", Ok(contract.id.to_string())),
         ("operator", Ok(operator.name.to_owned())),
         ("domain", Ok(operator.domain.to_owned())),
         ("sender", Ok(contract.name.clone())),
-        ("kind", of_kind(kind.map(|kind| kind.title.of(lang).to_owned()))),
-        ("legal_basis", of_kind(kind.map(|kind| kind.legal_basis.of(lang).to_owned()))),
+        (
+            "kind",
+            of_kind(kind.map(|kind| kind.title.of(lang).to_owned())),
+        ),
+        (
+            "legal_basis",
+            of_kind(kind.map(|kind| kind.legal_basis.of(lang).to_owned())),
+        ),
         ("documents", of_kind(documents)),
         ("addresses", listed(addresses)),
         ("domains", listed(contract.domains.clone())),
         ("profile", Ok(contract.profile.to_string())),
         (
             "receipts_to",
-            Ok(contract.receipts_to.as_ref().map_or(said.envelope.clone(), ToString::to_string)),
+            Ok(contract
+                .receipts_to
+                .as_ref()
+                .map_or(said.envelope.clone(), ToString::to_string)),
         ),
         ("tls", Ok(yes_no(terms.require_tls).clone())),
         ("max_size", Ok(size.unwrap_or_else(none))),
-        ("from", Ok(terms.valid_from.and_then(first_day).unwrap_or_else(none))),
-        ("until", Ok(terms.valid_until.and_then(last_day).unwrap_or_else(none))),
+        (
+            "from",
+            Ok(terms.valid_from.and_then(first_day).unwrap_or_else(none)),
+        ),
+        (
+            "until",
+            Ok(terms.valid_until.and_then(last_day).unwrap_or_else(none)),
+        ),
         ("prices", prices(contract, library, lang)),
     ])
 }
@@ -131,9 +155,15 @@ fn prices(contract: &Contract, library: &Library, lang: Lang) -> Value {
     let terms = &contract.terms;
     let id = library.tariff(terms.tariff.as_deref(), terms.sender_kind.as_deref());
     let begins = terms.valid_from.unwrap_or_else(|| made(contract.id));
-    let month = Month::of(begins).ok_or("the contract begins outside the years that can be written")?;
+    let month =
+        Month::of(begins).ok_or("the contract begins outside the years that can be written")?;
     match library.prices(id, month) {
-        Ok(list) => Ok(format!("{} ({}, {})", list.title.of(lang), list.id, list.version)),
+        Ok(list) => Ok(format!(
+            "{} ({}, {})",
+            list.title.of(lang),
+            list.id,
+            list.version
+        )),
         Err(_) => Err("the contract's price list has no version for the month it begins in"),
     }
 }
@@ -161,8 +191,12 @@ fn fill(text: &str, values: &BTreeMap<&'static str, Value>) -> Result<String, St
     while let Some((before, after)) = rest.split_once('{') {
         let unclosed = || "a brace in the text is not closed".to_owned();
         let (word, after) = after.split_once('}').ok_or_else(unclosed)?;
-        let value = values.get(word).ok_or_else(|| format!("{{{word}}} is no word that can be filled in"))?;
-        let value = value.as_ref().map_err(|why| format!("{{{word}}} cannot be filled in: {why}"))?;
+        let value = values
+            .get(word)
+            .ok_or_else(|| format!("{{{word}}} is no word that can be filled in"))?;
+        let value = value
+            .as_ref()
+            .map_err(|why| format!("{{{word}}} cannot be filled in: {why}"))?;
         filled.push_str(before);
         filled.push_str(value);
         rest = after;
@@ -235,11 +269,22 @@ mod tests {
         let mut nowhere = contract(Some("court"));
         nowhere.addresses.clear();
         for (contract, fault) in [
-            (contract(None), "{kind} cannot be filled in: the contract has no kind"),
-            (contract(Some("guild")), "{kind} cannot be filled in: the contract's kind"),
-            (nowhere, "{addresses} cannot be filled in: the contract has none"),
+            (
+                contract(None),
+                "{kind} cannot be filled in: the contract has no kind",
+            ),
+            (
+                contract(Some("guild")),
+                "{kind} cannot be filled in: the contract's kind",
+            ),
+            (
+                nowhere,
+                "{addresses} cannot be filled in: the contract has none",
+            ),
         ] {
-            let found = sections(&contract, &OPERATOR, &library, &LANGS).unwrap_err().to_string();
+            let found = sections(&contract, &OPERATOR, &library, &LANGS)
+                .unwrap_err()
+                .to_string();
             assert!(found.contains(fault), "{found}");
         }
         let values = BTreeMap::from([("a", Ok("{b}".to_owned()))]);
@@ -248,7 +293,10 @@ mod tests {
             ("", Ok("")),
             ("{b}", Err("{b} is no word that can be filled in")),
             ("{a", Err("a brace in the text is not closed")),
-            ("a}", Err("a brace in the text is closed and was not opened")),
+            (
+                "a}",
+                Err("a brace in the text is closed and was not opened"),
+            ),
         ] {
             let found = fill(text, &values);
             assert_eq!(found.as_deref().map_err(String::as_str), filled, "{text}");

@@ -1,6 +1,8 @@
 //! The arithmetic of a month. Pure, and in whole numbers: what is rounded is rounded where the price list says, once for tax
 //! and once for the amount payable, and the difference is a line of its own.
 
+use std::fmt;
+
 use serde::Deserialize;
 
 use super::prices::{Alert, PriceList, Unit, Watched};
@@ -9,9 +11,19 @@ use super::prices::{Alert, PriceList, Unit, Watched};
 pub const TOTAL_MAX: u64 = (1 << 53) - 1;
 
 /// A month costs more than can be written down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a month with more than {TOTAL_MAX} of something cannot be billed")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Excess;
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a month with more than {TOTAL_MAX} of something cannot be billed"
+        )
+    }
+}
+
+impl std::error::Error for Excess {}
 
 /// How what does not come out even is rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

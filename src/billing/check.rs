@@ -79,7 +79,9 @@ impl<'a> Check<'a> {
         let wrong = |what: String| Failure::is_false(format!("line {}: {what}", line.line));
         let id: EvidenceId = line.id.parse().map_err(|e| wrong(format!("id: {e}")))?;
         if self.last.is_some_and(|last| id <= last) {
-            return Err(wrong(format!("id: {id} is not after that of the line before")));
+            return Err(wrong(format!(
+                "id: {id} is not after that of the line before"
+            )));
         }
         self.last = Some(id);
         let within = self.head.as_ref().is_some_and(|head| {
@@ -89,7 +91,10 @@ impl<'a> Check<'a> {
         let time: Result<mail::Timestamp, _> = line.time.parse();
         match time.is_ok() && within {
             true => Ok(()),
-            false => Err(wrong(format!("time: {} is not within the month", line.time))),
+            false => Err(wrong(format!(
+                "time: {} is not within the month",
+                line.time
+            ))),
         }
     }
 
@@ -99,11 +104,18 @@ impl<'a> Check<'a> {
         };
         let contract = self.head.as_ref().map(|head| head.contract.clone());
         let differs = |what: &str, said: &dyn std::fmt::Display, is: &dyn std::fmt::Display| {
-            Failure::is_false(format!("line {}: {what} is {said}, and {is} in the evidence", line.line))
+            Failure::is_false(format!(
+                "line {}: {what} is {said}, and {is} in the evidence",
+                line.line
+            ))
         };
         if let Some(event) = &proven.shown {
             if event.event != EventName::SubmissionAccepted {
-                return Err(differs("the event", &EventName::SubmissionAccepted, &event.event));
+                return Err(differs(
+                    "the event",
+                    &EventName::SubmissionAccepted,
+                    &event.event,
+                ));
             }
             let is = event.subject.contract.map(|id| id.to_string());
             if is != contract {
@@ -114,13 +126,20 @@ impl<'a> Check<'a> {
             if size != line.size {
                 return Err(differs("size", &line.size, &size));
             }
-            let recipients = event.details.get("recipients").and_then(|list| list.as_array());
+            let recipients = event
+                .details
+                .get("recipients")
+                .and_then(|list| list.as_array());
             let recipients = recipients.map_or(0, |list| list.len() as u64);
             if recipients != line.recipients {
                 return Err(differs("recipients", &line.recipients, &recipients));
             }
         } else if !is_acceptance(&proven.event) {
-            return Err(differs("the event", &EventName::SubmissionAccepted, &proven.event));
+            return Err(differs(
+                "the event",
+                &EventName::SubmissionAccepted,
+                &proven.event,
+            ));
         }
         if proven.time != line.time {
             return Err(differs("time", &line.time, &proven.time));
@@ -150,7 +169,9 @@ impl Sink for Check<'_> {
                 used.id, used.version, used.digest, is.0, is.1, is.2
             ));
         }
-        if (head.currency.as_str(), head.minor_digits) != (list.currency.as_str(), list.minor_digits) {
+        if (head.currency.as_str(), head.minor_digits)
+            != (list.currency.as_str(), list.minor_digits)
+        {
             return wrong("currency: is not that of the price list".into());
         }
         let month: Month = match head.month.parse() {
@@ -160,8 +181,13 @@ impl Sink for Check<'_> {
         if !list.applies_to(month) {
             return wrong(format!("prices: this version does not apply to {month}"));
         }
-        let bounds = (month.begin().map(|t| t.to_string()), month.end().map(|t| t.to_string()));
-        if head.zone != ZONE || (Some(&head.from), Some(&head.until)) != (bounds.0.as_ref(), bounds.1.as_ref()) {
+        let bounds = (
+            month.begin().map(|t| t.to_string()),
+            month.end().map(|t| t.to_string()),
+        );
+        if head.zone != ZONE
+            || (Some(&head.from), Some(&head.until)) != (bounds.0.as_ref(), bounds.1.as_ref())
+        {
             return wrong(format!("from, until: are not those of {month} in {ZONE}"));
         }
         self.head = Some(head.clone());
@@ -205,7 +231,10 @@ impl Sink for Check<'_> {
                 .filter(|(key, is)| said.get(key.as_str()) != Some(is))
                 .map(|(key, is)| format!("{key} is {}, and {is} by the lines", said[key]))
                 .next();
-            return Err(Failure::is_false(format!("the sums: {}", what.unwrap_or_default())));
+            return Err(Failure::is_false(format!(
+                "the sums: {}",
+                what.unwrap_or_default()
+            )));
         }
         self.sums = Some(own);
         Ok(())

@@ -30,14 +30,21 @@ pub struct Body {
 /// When the store cannot be read.
 pub fn bodies(store: &Store) -> Result<Vec<Body>, StoreError> {
     let now = store.now();
-    let open = store.contracts()?.into_iter().filter(|contract| contract.is_open(now));
+    let open = store
+        .contracts()?
+        .into_iter()
+        .filter(|contract| contract.is_open(now));
     let mut bodies: Vec<Body> = open.map(|contract| body(contract, now)).collect();
     bodies.sort_by(|a, b| (&a.name, &a.since).cmp(&(&b.name, &b.since)));
     Ok(bodies)
 }
 
 fn body(contract: Contract, now: Timestamp) -> Body {
-    let since = contract.terms.valid_from.unwrap_or_else(|| made(contract.id)).min(now);
+    let since = contract
+        .terms
+        .valid_from
+        .unwrap_or_else(|| made(contract.id))
+        .min(now);
     Body {
         name: contract.name,
         kind: contract.terms.sender_kind,
@@ -48,10 +55,14 @@ fn body(contract: Contract, now: Timestamp) -> Body {
 
 /// One body as JSON.
 pub fn to_json(body: &Body, library: &Library) -> Value {
-    let basis = body.kind.as_deref().and_then(|word| library.kind(word)).map(|kind| {
-        let all = LANGS.map(|lang| (lang.to_string(), json!(kind.legal_basis.of(lang))));
-        Value::Object(all.into_iter().collect())
-    });
+    let basis = body
+        .kind
+        .as_deref()
+        .and_then(|word| library.kind(word))
+        .map(|kind| {
+            let all = LANGS.map(|lang| (lang.to_string(), json!(kind.legal_basis.of(lang))));
+            Value::Object(all.into_iter().collect())
+        });
     json!({
         "name": body.name,
         "kind": body.kind,
@@ -71,10 +82,17 @@ pub fn sections(bodies: &[Body], library: &Library) -> Vec<Section> {
         for body in bodies {
             let kind = body.kind.as_deref().and_then(|word| library.kind(word));
             let unstated = || words::UNSTATED.of(lang).to_owned();
-            let row = |label: &words::Label, value: String| Block::Row(label.of(lang).to_owned(), value);
+            let row =
+                |label: &words::Label, value: String| Block::Row(label.of(lang).to_owned(), value);
             blocks.push(Block::Heading(body.name.clone()));
-            blocks.push(row(&words::KIND, kind.map_or_else(unstated, |kind| kind.title.of(lang).to_owned())));
-            blocks.push(row(&words::BASIS, kind.map_or_else(unstated, |kind| kind.legal_basis.of(lang).to_owned())));
+            blocks.push(row(
+                &words::KIND,
+                kind.map_or_else(unstated, |kind| kind.title.of(lang).to_owned()),
+            ));
+            blocks.push(row(
+                &words::BASIS,
+                kind.map_or_else(unstated, |kind| kind.legal_basis.of(lang).to_owned()),
+            ));
             blocks.push(row(&words::DOMAINS, body.domains.join(", ")));
             blocks.push(row(&words::SINCE, body.since.clone()));
         }

@@ -11,7 +11,7 @@ use store::register::Lang;
 
 use super::month::Month;
 use super::prices::{PriceList, is_word};
-use super::words::{LANGS, Text};
+use super::words::Text;
 use crate::failure::{Failure, Outcome};
 
 /// Octets of one file: each is written by hand.
@@ -212,13 +212,17 @@ impl Library {
     /// # Errors
     /// Names the list that is not there, or has no version for that month.
     pub fn prices(&self, id: &str, month: Month) -> Outcome<&PriceList> {
-        let mut versions = self.prices.iter().filter(|list| list.id == id).peekable();
-        if versions.peek().is_none() {
+        let versions = self.prices.iter().filter(|list| list.id == id);
+        if versions.clone().next().is_none() {
             return Err(Failure::could_not(format!("there is no price list {id:?}")));
         }
-        versions
-            .find(|list| list.applies_to(month))
-            .ok_or_else(|| Failure::could_not(format!("no version of the price list {id:?} applies to {month}")))
+        // The next version ends the one before, so that no file has to be edited when prices change.
+        let begun = versions.filter(|list| list.valid_from <= month).next_back();
+        begun.filter(|list| list.applies_to(month)).ok_or_else(|| {
+            Failure::could_not(format!(
+                "no version of the price list {id:?} applies to {month}"
+            ))
+        })
     }
 
     fn of(files: &BTreeMap<PathBuf, String>, folder: &Path) -> Outcome<Self> {
@@ -226,7 +230,9 @@ impl Library {
         let template: (Template, Digest) = parse(files, folder, CONTRACT)?;
         let mut prices: Vec<PriceList> = Vec::new();
         for (path, text) in files.iter().filter(|(path, _)| path.starts_with(PRICES)) {
-            let at = |what: String| Failure::could_not(format!("{}: {what}", folder.join(path).display()));
+            let at = |what: String| {
+                Failure::could_not(format!("{}: {what}", folder.join(path).display()))
+            };
             let list = PriceList::parse(text).map_err(at)?;
             let name = format!("{}-{}.toml", list.id, list.version);
             if path.file_name().is_none_or(|file| *file != *name) {
@@ -236,13 +242,17 @@ impl Library {
         }
         prices.sort_by(|a, b| (&a.id, a.version).cmp(&(&b.id, b.version)));
         for pair in prices.windows(2).filter(|pair| pair[0].id == pair[1].id) {
-            if pair[0].valid_until.is_none_or(|until| until > pair[1].valid_from) {
+            let (before, after) = (&pair[0], &pair[1]);
+            let overlaps = before
+                .valid_until
+                .is_some_and(|until| until > after.valid_from);
+            if overlaps || before.valid_from >= after.valid_from {
                 return Err(Failure::could_not(format!(
-                    "{}: valid_until: version {} of {:?} has not ended when version {} begins",
+                    "{}: valid_from: version {} of {:?} begins while version {} is to hold",
                     folder.join(PRICES).display(),
-                    pair[0].version,
-                    pair[0].id,
-                    pair[1].version
+                    after.version,
+                    before.id,
+                    before.version
                 )));
             }
         }
@@ -266,7 +276,10 @@ fn check_kinds(kinds: &Kinds, prices: &[PriceList]) -> Result<(), String> {
     for document in &kinds.document {
         is_word("document.word", &document.word)?;
         if !document.title.is_whole() {
-            return Err(format!("document.title: {:?} lacks a language", document.word));
+            return Err(format!(
+                "document.title: {:?} lacks a language",
+                document.word
+            ));
         }
     }
     for kind in &kinds.kind {
@@ -293,8 +306,14 @@ fn parse<T: DeserializeOwned>(
         .get(Path::new(name))
         .ok_or_else(|| Failure::could_not(format!("{}: is missing", path.display())))?;
     let read = toml::from_str(text).map_err(|e| {
-        let line = 1 + e.span().map_or(0, |span| text[..span.start].matches('\n').count());
-        Failure::could_not(format!("{}:{line}: {}", path.display(), e.message().replace('\n', " ")))
+        let line = 1 + e
+            .span()
+            .map_or(0, |span| text[..span.start].matches('\n').count());
+        Failure::could_not(format!(
+            "{}:{line}: {}",
+            path.display(),
+            e.message().replace('\n', " ")
+        ))
     })?;
     Ok((read, Digest::of(text.as_bytes())))
 }
@@ -309,7 +328,10 @@ fn read(folder: &Path) -> Outcome<BTreeMap<PathBuf, String>> {
     let entries = std::fs::read_dir(&prices).map_err(|e| Failure::file(&prices, &e))?;
     for entry in entries {
         let path = entry.map_err(|e| Failure::file(&prices, &e))?.path();
-        let (Some(name), true) = (path.file_name(), path.extension().is_some_and(|e| e == "toml")) else {
+        let (Some(name), true) = (
+            path.file_name(),
+            path.extension().is_some_and(|e| e == "toml"),
+        ) else {
             continue;
         };
         if files.len() > PRICE_LISTS_MAX {
@@ -328,7 +350,9 @@ fn read(folder: &Path) -> Outcome<BTreeMap<PathBuf, String>> {
 /// # Errors
 /// Names the file.
 pub fn read_file(path: &Path) -> Outcome<String> {
-    let size = std::fs::metadata(path).map_err(|e| Failure::file(path, &e))?.len();
+    let size = std::fs::metadata(path)
+        .map_err(|e| Failure::file(path, &e))?
+        .len();
     if size > DATA_BYTES_MAX {
         return Err(Failure::could_not(format!(
             "{}: larger than {DATA_BYTES_MAX} octets",
@@ -341,9 +365,13 @@ pub fn read_file(path: &Path) -> Outcome<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::billing::words::LANGS;
 
     fn sample() -> BTreeMap<PathBuf, String> {
-        SAMPLE.iter().map(|(name, text)| (PathBuf::from(name), (*text).to_owned())).collect()
+        SAMPLE
+            .iter()
+            .map(|(name, text)| (PathBuf::from(name), (*text).to_owned()))
+            .collect()
     }
 
     #[test]
@@ -367,8 +395,18 @@ mod tests {
             (None, None, "2027-01", Some(("am-sample", 2))),
             (None, None, "2019-12", None),
             (None, Some("court"), "2027-01", Some(("am-public", 1))),
-            (Some("am-sample"), Some("court"), "2030-01", Some(("am-sample", 2))),
-            (None, Some("no-such-kind"), "2026-12", Some(("am-sample", 1))),
+            (
+                Some("am-sample"),
+                Some("court"),
+                "2030-01",
+                Some(("am-sample", 2)),
+            ),
+            (
+                None,
+                Some("no-such-kind"),
+                "2026-12",
+                Some(("am-sample", 1)),
+            ),
             (Some("no-such-list"), None, "2026-12", None),
         ] {
             let id = library.tariff(tariff, kind);
@@ -381,14 +419,39 @@ mod tests {
     #[test]
     fn data_that_does_not_fit_together_is_refused_by_file_and_key() {
         for (file, old, new, fault) in [
-            (KINDS, "tariff = \"am-public\"", "tariff = \"none\"", "d/kinds.toml: tariff: "),
-            (KINDS, "\"authority\", ", "\"autority\", ", "d/kinds.toml: kind.documents: "),
+            (
+                KINDS,
+                "tariff = \"am-public\"",
+                "tariff = \"none\"",
+                "d/kinds.toml: tariff: ",
+            ),
+            (
+                KINDS,
+                "\"authority\", ",
+                "\"autority\", ",
+                "d/kinds.toml: kind.documents: ",
+            ),
             (KINDS, "ru = \"Суд\"", "ru = \"\"", "d/kinds.toml: kind: "),
             (KINDS, "note = ", "nota = ", "d/kinds.toml:6: "),
             (CONTRACT, "none = ", "non = ", "d/contract.toml:"),
-            ("prices/am-sample-1.toml", "version = 1", "version = 3", "d/prices/am-sample-1.toml: id: "),
-            ("prices/am-sample-1.toml", "round_to = 100", "round_to = 0", "d/prices/am-sample-1.toml: round_to: "),
-            ("prices/am-sample-1.toml", "\"2027-01-01\"", "\"\"", "d/prices: valid_until: "),
+            (
+                "prices/am-sample-1.toml",
+                "version = 1",
+                "version = 3",
+                "d/prices/am-sample-1.toml: id: ",
+            ),
+            (
+                "prices/am-sample-1.toml",
+                "round_to = 100",
+                "round_to = 0",
+                "d/prices/am-sample-1.toml: round_to: ",
+            ),
+            (
+                "prices/am-sample-1.toml",
+                "\"2027-01-01\"",
+                "\"2028-01-01\"",
+                "d/prices: valid_from: ",
+            ),
         ] {
             let mut files = sample();
             let text = files.get_mut(Path::new(file)).unwrap();

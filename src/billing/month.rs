@@ -28,11 +28,6 @@ impl Month {
         Self(day.first_of_month())
     }
 
-    /// Its first day.
-    pub fn first_day(self) -> Date {
-        self.0
-    }
-
     /// Its first instant; `None` outside the years that can be written.
     pub fn begin(self) -> Option<Timestamp> {
         let begin = self.0.to_zoned(TimeZone::get(ZONE).ok()?).ok()?;
@@ -68,11 +63,27 @@ mod tests {
     #[test]
     fn months_begin_and_end_in_yerevan() {
         for (month, begin, end) in [
-            ("2026-11", "2026-10-31T20:00:00.000Z", "2026-11-30T20:00:00.000Z"),
-            ("2026-12", "2026-11-30T20:00:00.000Z", "2026-12-31T20:00:00.000Z"),
-            ("2028-02", "2028-01-31T20:00:00.000Z", "2028-02-29T20:00:00.000Z"),
+            (
+                "2026-11",
+                "2026-10-31T20:00:00.000Z",
+                "2026-11-30T20:00:00.000Z",
+            ),
+            (
+                "2026-12",
+                "2026-11-30T20:00:00.000Z",
+                "2026-12-31T20:00:00.000Z",
+            ),
+            (
+                "2028-02",
+                "2028-01-31T20:00:00.000Z",
+                "2028-02-29T20:00:00.000Z",
+            ),
             // Summer time until 2012: the zone is a place, not an offset.
-            ("2011-07", "2011-06-30T19:00:00.000Z", "2011-07-31T19:00:00.000Z"),
+            (
+                "2011-07",
+                "2011-06-30T19:00:00.000Z",
+                "2011-07-31T19:00:00.000Z",
+            ),
         ] {
             let parsed: Month = month.parse().unwrap();
             assert_eq!(parsed.to_string(), month);

@@ -31,11 +31,17 @@ pub struct Section {
 /// A page with all sections, one after another. Made twice, it has the same octets twice.
 pub fn render(sections: &[Section]) -> String {
     let lang = |section: &Section| section.lang.unwrap_or(LANGS[0]);
-    let title = sections.iter().flat_map(|section| &section.blocks).find_map(|block| match block {
-        Block::Title(title) => Some(escape(title)),
-        _ => None,
-    });
-    let body: String = sections.iter().map(|section| self::section(section, lang(section))).collect();
+    let title = sections
+        .iter()
+        .flat_map(|section| &section.blocks)
+        .find_map(|block| match block {
+            Block::Title(title) => Some(escape(title)),
+            _ => None,
+        });
+    let body: String = sections
+        .iter()
+        .map(|section| self::section(section, lang(section)))
+        .collect();
     let first = sections.first().map_or(LANGS[0], lang);
     format!(
         "<!DOCTYPE html>\n<html lang=\"{first}\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -109,11 +115,18 @@ mod tests {
             lang: Some(Lang::Ru),
             blocks,
         }]);
-        assert!(!html.contains("<script") && html.contains("&lt;script&gt;&quot;a&quot;&amp;&#39;b&#39;"));
+        assert!(
+            !html.contains("<script")
+                && html.contains("&lt;script&gt;&quot;a&quot;&amp;&#39;b&#39;")
+        );
         assert!(html.contains("<html lang=\"ru\">") && html.contains("<section lang=\"ru\">"));
         for tag in ["dl", "ul", "section", "main"] {
             let count = |text: &str| html.matches(text).count();
-            assert_eq!(count(&format!("<{tag}")), count(&format!("</{tag}>")), "{tag}");
+            assert_eq!(
+                count(&format!("<{tag}")),
+                count(&format!("</{tag}>")),
+                "{tag}"
+            );
         }
         assert_eq!(html.matches("<dl>").count(), 1);
     }

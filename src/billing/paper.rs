@@ -59,17 +59,28 @@ pub fn render(sections: &[Section], date: Timestamp) -> Outcome<Vec<u8>> {
             let mut surface = page.surface();
             for Set { text, size, at } in lines {
                 let at = Point::from_xy(at.0, at.1);
-                surface.draw_text(at, font.clone(), size, &text, false, TextDirection::LeftToRight);
+                surface.draw_text(
+                    at,
+                    font.clone(),
+                    size,
+                    &text,
+                    false,
+                    TextDirection::LeftToRight,
+                );
             }
             surface.finish();
             page.finish();
         }
     }
-    document.finish().map_err(|e| Failure::could_not(format!("the PDF: {e:?}")))
+    document
+        .finish()
+        .map_err(|e| Failure::could_not(format!("the PDF: {e:?}")))
 }
 
 fn settings() -> Outcome<SerializeSettings> {
-    let configuration = ConfigurationBuilder::new().with_archival_validator(Archival::A3_B).finish();
+    let configuration = ConfigurationBuilder::new()
+        .with_archival_validator(Archival::A3_B)
+        .finish();
     Ok(SerializeSettings {
         configuration: configuration.map_err(|e| Failure::could_not(format!("PDF/A: {e:?}")))?,
         ..SerializeSettings::default()
@@ -89,11 +100,17 @@ fn metadata(sections: &[Section], date: Timestamp) -> Outcome<Metadata> {
         .second(number(date.second()))
         .utc_offset_hour(0)
         .utc_offset_minute(0);
-    let title = sections.iter().flat_map(|section| &section.blocks).find_map(|block| match block {
-        Block::Title(title) => Some(title.clone()),
-        _ => None,
-    });
-    let lang = sections.first().and_then(|section| section.lang).unwrap_or(LANGS[0]);
+    let title = sections
+        .iter()
+        .flat_map(|section| &section.blocks)
+        .find_map(|block| match block {
+            Block::Title(title) => Some(title.clone()),
+            _ => None,
+        });
+    let lang = sections
+        .first()
+        .and_then(|section| section.lang)
+        .unwrap_or(LANGS[0]);
     Ok(Metadata::new()
         .title(title.unwrap_or_default())
         .language(lang.to_string())
@@ -169,7 +186,10 @@ fn measure(text: &str, size: f32, face: &Face<'_>) -> Outcome<f32> {
     let mut units = 0.0;
     for c in text.chars() {
         let glyph = face.glyph_index(c).ok_or_else(|| {
-            Failure::could_not(format!("the built-in font has no character U+{:04X}", u32::from(c)))
+            Failure::could_not(format!(
+                "the built-in font has no character U+{:04X}",
+                u32::from(c)
+            ))
         })?;
         units += f32::from(face.glyph_hor_advance(glyph).unwrap_or(0));
     }
@@ -186,7 +206,10 @@ mod tests {
 
     #[test]
     fn the_same_text_gives_the_same_octets() {
-        let text = section(vec![Block::Title("Պայմանագիր / Договор".into()), Block::Text("Մեկ և երկու".into())]);
+        let text = section(vec![
+            Block::Title("Պայմանագիր / Договор".into()),
+            Block::Text("Մեկ և երկու".into()),
+        ]);
         let date = Timestamp::from_millis(1_795_000_000_000);
         let made = render(&text, date).unwrap();
         assert!(made.starts_with(b"%PDF-1."));
@@ -214,9 +237,16 @@ mod tests {
         let pages = pages(&section(blocks)[0], &face).unwrap();
         assert!(pages.len() > 5);
         assert_eq!(pages.iter().map(Vec::len).sum::<usize>(), 500);
-        let lowest = pages.iter().flatten().map(|set| set.at.1).fold(0.0, f32::max);
+        let lowest = pages
+            .iter()
+            .flatten()
+            .map(|set| set.at.1)
+            .fold(0.0, f32::max);
         assert!(lowest <= PAGE.1 - MARGIN, "{lowest}");
-        let unknown = render(&section(vec![Block::Text("\u{4e2d}".into())]), Timestamp::from_millis(0));
+        let unknown = render(
+            &section(vec![Block::Text("\u{4e2d}".into())]),
+            Timestamp::from_millis(0),
+        );
         assert!(unknown.unwrap_err().to_string().contains("U+4E2D"));
     }
 }

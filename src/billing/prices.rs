@@ -226,7 +226,11 @@ impl PriceList {
 
 impl File {
     fn check(&self) -> Result<(), String> {
-        for (key, text) in [("id", &self.id), ("source", &self.source), ("note", &self.note)] {
+        for (key, text) in [
+            ("id", &self.id),
+            ("source", &self.source),
+            ("note", &self.note),
+        ] {
             if text.is_empty() {
                 return Err(format!("{key}: is empty"));
             }
@@ -237,17 +241,28 @@ impl File {
             return Err("currency: must be a code of three capitals, such as AMD".into());
         }
         for (key, value, max) in [
-            ("minor_digits", u64::from(self.minor_digits), u64::from(MINOR_DIGITS_MAX)),
+            (
+                "minor_digits",
+                u64::from(self.minor_digits),
+                u64::from(MINOR_DIGITS_MAX),
+            ),
             ("free_units", self.free_units, UNITS_MAX),
             ("minimum_fee", self.minimum_fee, AMOUNT_MAX),
-            ("vat_basis_points", self.vat_basis_points, VAT_BASIS_POINTS_MAX),
+            (
+                "vat_basis_points",
+                self.vat_basis_points,
+                VAT_BASIS_POINTS_MAX,
+            ),
             ("round_to", self.round_to, AMOUNT_MAX),
         ] {
             if value > max {
                 return Err(format!("{key}: must be at most {max}"));
             }
         }
-        for (key, value) in [("version", u64::from(self.version)), ("round_to", self.round_to)] {
+        for (key, value) in [
+            ("version", u64::from(self.version)),
+            ("round_to", self.round_to),
+        ] {
             if value == 0 {
                 return Err(format!("{key}: must be at least 1"));
             }
@@ -273,7 +288,10 @@ impl File {
         let mut before = None;
         for (at, class) in self.class.iter().enumerate() {
             is_word("class.word", &class.word)?;
-            if self.class[..at].iter().any(|other| other.word == class.word) {
+            if self.class[..at]
+                .iter()
+                .any(|other| other.word == class.word)
+            {
                 return Err(format!("class.word: there are two {:?}", class.word));
             }
             let is_last = at + 1 == self.class.len();
@@ -311,7 +329,10 @@ fn tiers(tables: &[TierTable], classes: &[Class]) -> Result<Vec<Tier>, String> {
         let of = |class: &Class| {
             let price = table.price.get(&class.word).copied();
             price.filter(|price| *price <= AMOUNT_MAX).ok_or_else(|| {
-                format!("tier.price: that from {} has no price for {:?}, at most {AMOUNT_MAX}", table.from, class.word)
+                format!(
+                    "tier.price: that from {} has no price for {:?}, at most {AMOUNT_MAX}",
+                    table.from, class.word
+                )
             })
         };
         let prices = classes.iter().map(of).collect::<Result<Vec<u64>, _>>()?;
@@ -332,7 +353,9 @@ fn tiers(tables: &[TierTable], classes: &[Class]) -> Result<Vec<Tier>, String> {
 fn first_day(key: &str, text: &str) -> Result<Month, String> {
     let day: Option<Date> = text.parse().ok();
     let first = day.filter(|day| day.day() == 1).map(Month::with);
-    first.ok_or_else(|| format!("{key}: {text:?} is not the first day of a month, such as 2026-11-01"))
+    first.ok_or_else(|| {
+        format!("{key}: {text:?} is not the first day of a month, such as 2026-11-01")
+    })
 }
 
 /// Words stand in file names, statements and on the command line.
@@ -362,7 +385,11 @@ mod tests {
             ("\"2020-01-01\"", "\"2020-01-02\"", "valid_from: "),
             ("\"2027-01-01\"", "\"2019-01-01\"", "valid_until: "),
             ("round_to = 100", "round_to = 0", "round_to: "),
-            ("vat_basis_points = 2000", "vat_basis_points = 20000", "vat_basis_points: "),
+            (
+                "vat_basis_points = 2000",
+                "vat_basis_points = 20000",
+                "vat_basis_points: ",
+            ),
             ("free_units = 100", "free_units = 0", "alert.of: "),
             ("max_bytes = 10485760", "max_bytes = 1", "class.max_bytes: "),
             ("max_bytes = 10485760", "", "class.max_bytes: "),
@@ -370,7 +397,11 @@ mod tests {
             ("from = 1\n", "from = 2\n", "tier.from: "),
             ("from = 10001", "from = 1", "tier.from: "),
             ("letter = 3500, ", "", "tier.price: "),
-            ("letter = 3500, ", "letter = 3500, post = 1, ", "tier.price: "),
+            (
+                "letter = 3500, ",
+                "letter = 3500, post = 1, ",
+                "tier.price: ",
+            ),
             ("percent = 80", "percent = 0", "alert.percent: "),
         ] {
             assert!(SAMPLE.contains(old), "{old}");
@@ -384,7 +415,10 @@ mod tests {
             ("ceiling", "cieling"),
             ("rounding = \"half-up\"", "rounding = \"near\""),
         ] {
-            assert!(PriceList::parse(&SAMPLE.replacen(old, new, 1)).is_err(), "{new}");
+            assert!(
+                PriceList::parse(&SAMPLE.replacen(old, new, 1)).is_err(),
+                "{new}"
+            );
         }
     }
 
@@ -406,7 +440,14 @@ mod tests {
     #[test]
     fn a_size_has_one_class() {
         let list = PriceList::parse(SAMPLE).unwrap();
-        for (size, class) in [(0, 0), (1_048_576, 0), (1_048_577, 1), (10_485_760, 1), (10_485_761, 2), (u64::MAX, 2)] {
+        for (size, class) in [
+            (0, 0),
+            (1_048_576, 0),
+            (1_048_577, 1),
+            (10_485_760, 1),
+            (10_485_761, 2),
+            (u64::MAX, 2),
+        ] {
             assert_eq!(list.class_of(size), class, "{size}");
         }
     }

@@ -322,7 +322,10 @@ impl<'a> Tally<'a> {
     /// # Errors
     /// When the month cannot be billed.
     pub fn sums(self) -> Outcome<Sums> {
-        let totals = self.meter.totals().map_err(|e| Failure::doing("the totals", &e))?;
+        let totals = self
+            .meter
+            .totals()
+            .map_err(|e| Failure::doing("the totals", &e))?;
         Ok(sums(self.list, &totals, self.digest.finish().tagged()))
     }
 }
@@ -411,7 +414,9 @@ impl<W: Write> Csv<W> {
     }
 
     fn sum(&mut self, kind: &str, amount: &dyn std::fmt::Display) -> Outcome {
-        self.row(&[&kind, &"", &"", &"", &"", &"", &"", &"", &"", amount, &"", &""])
+        self.row(&[
+            &kind, &"", &"", &"", &"", &"", &"", &"", &"", amount, &"", &"",
+        ])
     }
 }
 
@@ -421,14 +426,35 @@ impl<W: Write> Sink for Csv<W> {
     }
 
     fn line(&mut self, line: &Line) -> Outcome {
-        let Line { line: number, id, time, size, recipients, class, units, free, amount, leaf, erased } = line;
-        self.row(&[&"line", number, id, time, size, recipients, class, units, free, amount, leaf, erased])
+        let Line {
+            line: number,
+            id,
+            time,
+            size,
+            recipients,
+            class,
+            units,
+            free,
+            amount,
+            leaf,
+            erased,
+        } = line;
+        self.row(&[
+            &"line", number, id, time, size, recipients, class, units, free, amount, leaf, erased,
+        ])
     }
 
     fn sums(&mut self, sums: &Sums) -> Outcome {
         for class in &sums.classes {
-            let ClassSum { class, messages, units, amount } = class;
-            self.row(&[&"class", messages, &"", &"", &"", &"", class, units, &"", amount, &"", &""])?;
+            let ClassSum {
+                class,
+                messages,
+                units,
+                amount,
+            } = class;
+            self.row(&[
+                &"class", messages, &"", &"", &"", &"", class, units, &"", amount, &"", &"",
+            ])?;
         }
         let amounts: [(&str, &dyn std::fmt::Display); 6] = [
             ("lines", &sums.lines),

@@ -86,7 +86,6 @@ labels! {
     LINES_ELSEWHERE = "Տողերը շատ են այս թղթի համար. դրանք CSV և JSON ձևերում են", "Строк слишком много для этой бумаги: они в формах CSV и JSON", "The lines are too many for this paper: they are in the CSV and JSON forms";
     COMPUTED = "Կազմված է միայն գրանցված ապացույցներից. ստուգվում է knik statement check հրամանով", "Составлено только по записанным доказательствам; проверяется командой knik statement check", "Made from recorded evidence alone; checked with knik statement check";
     ENTITLED = "Պաշտոնական հաղորդագրություններ ուղարկելու իրավունք ունեցող մարմիններ", "Органы, имеющие право отправлять официальные сообщения", "Bodies entitled to send official messages";
-    NAME = "Անվանումը", "Наименование", "Name";
     KIND = "Տեսակը", "Вид", "Kind";
     DOMAINS = "Տիրույթները", "Домены", "Domains";
     SINCE = "Սկսած", "С", "Since";
@@ -111,8 +110,18 @@ mod tests {
             ru: "AMD".into(),
             en: "AMD".into(),
         };
-        assert_eq!((text.of(Lang::Hy), text.joined().as_str()), ("ա", "ա / AMD"));
-        assert!(text.is_whole() && !Text { ru: " ".into(), ..text }.is_whole());
+        assert_eq!(
+            (text.of(Lang::Hy), text.joined().as_str()),
+            ("ա", "ա / AMD")
+        );
+        assert!(
+            text.is_whole()
+                && !Text {
+                    ru: " ".into(),
+                    ..text
+                }
+                .is_whole()
+        );
         assert_eq!(VAT.of(Lang::Ru), "НДС");
     }
 }

@@ -44,6 +44,8 @@ struct Running {
     contracts: BTreeMap<ContractId, Use>,
     /// What was told already.
     told: BTreeSet<(ContractId, String)>,
+    /// Contracts without a price list for this month.
+    unpriced: BTreeSet<ContractId>,
 }
 
 /// One contract's use of it.
@@ -108,7 +110,12 @@ impl Usage {
                 month: now,
                 after: None,
                 contracts: BTreeMap::new(),
-                told: self.store.usage_alerts(&now.to_string())?.into_iter().collect(),
+                unpriced: BTreeSet::new(),
+                told: self
+                    .store
+                    .usage_alerts(&now.to_string())?
+                    .into_iter()
+                    .collect(),
             },
         };
         let reached = self.look(&mut running, library)?;
@@ -152,9 +159,9 @@ impl Usage {
                 contract
             }
         };
-        let list = list(&contract, running.month, library)?;
-        let Some(used) = running.contracts.get_mut(&one.contract) else {
-            return Ok(());
+        let used = running.contracts.get_mut(&one.contract);
+        let (Ok(list), Some(used)) = (list(&contract, running.month, library), used) else {
+            return Ok(()); // It has no prices: that was said when it was first met.
         };
         let mut meter = Meter::go_on(list, std::mem::take(&mut used.counted));
         let before = meter.clone();
@@ -176,17 +183,35 @@ impl Usage {
     }
 
     /// A contract that has another price list than it was counted by is counted again from the month's beginning.
-    fn follow_terms(&self, running: &mut Running, contract: &Contract, library: &Library) -> Outcome {
-        let list = list(contract, running.month, library)?;
+    fn follow_terms(
+        &self,
+        running: &mut Running,
+        contract: &Contract,
+        library: &Library,
+    ) -> Outcome {
+        let list = match list(contract, running.month, library) {
+            Ok(list) => list,
+            Err(why) => {
+                if running.unpriced.insert(contract.id) {
+                    tracing::warn!(contract = %contract.id, %why, "what a sender uses cannot be priced");
+                }
+                running.contracts.remove(&contract.id);
+                return Ok(());
+            }
+        };
         let is = (list.id.clone(), list.version);
-        if running.contracts.get(&contract.id).is_some_and(|used| used.list == is) {
+        if running
+            .contracts
+            .get(&contract.id)
+            .is_some_and(|used| used.list == is)
+        {
             return Ok(());
         }
         let mut meter = Meter::new(list);
         let mut done = Ok(());
-        if running.contracts.contains_key(&contract.id)
-            && let Some(after) = running.after
-        {
+        let met =
+            running.unpriced.remove(&contract.id) || running.contracts.contains_key(&contract.id);
+        if let (true, Some(after)) = (met, running.after) {
             let span = span(running.month, Some(contract.id), None)?;
             self.store.billable(&span, &mut |one| {
                 if one.message > after {
@@ -198,7 +223,9 @@ impl Usage {
         }
         done.map_err(|e| Failure::doing(format!("contract {}", contract.id), &e))?;
         let counted = meter.counted();
-        running.contracts.insert(contract.id, Use { list: is, counted });
+        running
+            .contracts
+            .insert(contract.id, Use { list: is, counted });
         Ok(())
     }
 
@@ -210,7 +237,10 @@ impl Usage {
             None => None,
         };
         let is_sent = letter.is_some();
-        let told = self.store.tell_usage(contract, month, word(&one.alert), letter).wait()?;
+        let told = self
+            .store
+            .tell_usage(contract, month, word(&one.alert), letter)
+            .wait()?;
         if told && is_sent {
             self.told.fetch_add(1, Ordering::Relaxed);
             tracing::info!(%contract, alert = word(&one.alert), "a sender is told of its use");
@@ -226,12 +256,21 @@ impl Usage {
         if let Some(to) = &one.contract.receipts_to {
             return Ok(Some(to.clone()));
         }
-        let record = self.store.evidence_by_id(one.by.evidence)?.and_then(|entry| entry.whole());
+        let record = self
+            .store
+            .evidence_by_id(one.by.evidence)?
+            .and_then(|entry| entry.whole());
         let from = record.and_then(|record| record.event.subject.from);
         Ok(from.and_then(|from| Address::parse(&from).ok()))
     }
 
-    fn letter(&self, one: &Reached, month: &str, list: &PriceList, to: Address) -> Outcome<NewLetter> {
+    fn letter(
+        &self,
+        one: &Reached,
+        month: &str,
+        list: &PriceList,
+        to: Address,
+    ) -> Outcome<NewLetter> {
         let fault = |what: &str, error: &dyn std::error::Error| Failure::doing(what, error);
         let left = format!("usage.{}.{month}.{}", one.contract.id, word(&one.alert));
         let msg_id = MsgId::new(&left, &self.config.hostname).map_err(|e| fault("hostname", &e))?;
@@ -243,16 +282,23 @@ impl Usage {
             },
             sender: None,
             to: to.clone(),
-            subject: format!("{}: {month}, {} %", words::USAGE.joined(), one.alert.percent),
+            subject: format!(
+                "{}: {month}, {} %",
+                words::USAGE.joined(),
+                one.alert.percent
+            ),
             date: one.by.time,
             msg_id: msg_id.clone(),
             answers: None,
             auto_submitted: AutoSubmitted::Generated,
         };
         let mut octets = Vec::new();
-        heading.write(&mut octets).map_err(|e| fault("the usage notice", &e))?;
+        heading
+            .write(&mut octets)
+            .map_err(|e| fault("the usage notice", &e))?;
         octets.extend_from_slice(b"MIME-Version: 1.0\r\n");
-        octets.extend_from_slice(Part::text("plain", "hy, ru, en", &text(one, month, list)).octets());
+        octets
+            .extend_from_slice(Part::text("plain", "hy, ru, en", &text(one, month, list)).octets());
         Ok(NewLetter {
             letter: msg_id.inside().to_owned(),
             contract: one.contract.id,
@@ -277,8 +323,18 @@ fn text(one: &Reached, month: &str, list: &PriceList) -> String {
         [
             format!("{}: {}", words::CONTRACT.of(lang), one.contract.id),
             format!("{}: {month}", words::MONTH.of(lang)),
-            format!("{}: {} ({}, {})", words::PRICE_LIST.of(lang), list.title.of(lang), list.id, list.version),
-            format!("{}: {used} / {whole} ({} %)", label.of(lang), one.alert.percent),
+            format!(
+                "{}: {} ({}, {})",
+                words::PRICE_LIST.of(lang),
+                list.title.of(lang),
+                list.id,
+                list.version
+            ),
+            format!(
+                "{}: {used} / {whole} ({} %)",
+                label.of(lang),
+                one.alert.percent
+            ),
             words::USAGE_GOES_ON.of(lang).to_owned(),
         ]
         .join("\r\n")
@@ -293,7 +349,10 @@ fn word(alert: &Alert) -> String {
 
 fn list<'a>(contract: &Contract, month: Month, library: &'a Library) -> Outcome<&'a PriceList> {
     let terms = &contract.terms;
-    library.prices(library.tariff(terms.tariff.as_deref(), terms.sender_kind.as_deref()), month)
+    library.prices(
+        library.tariff(terms.tariff.as_deref(), terms.sender_kind.as_deref()),
+        month,
+    )
 }
 
 fn span(month: Month, contract: Option<ContractId>, after: Option<MessageId>) -> Outcome<Span> {

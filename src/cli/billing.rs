@@ -102,6 +102,9 @@ pub enum Statement {
 fn langs(text: &str) -> Result<Langs, String> {
     match text {
         "all" => Ok(Langs(None)),
-        lang => lang.parse().map(|lang| Langs(Some(lang))).map_err(|_| "hy, ru, en or all".to_owned()),
+        lang => lang
+            .parse()
+            .map(|lang| Langs(Some(lang)))
+            .map_err(|_| "hy, ru, en or all".to_owned()),
     }
 }

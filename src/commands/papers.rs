@@ -73,7 +73,13 @@ fn document(
         properties(&[
             ("file", Some(wanted.out.display().to_string())),
             ("digest", Some(Digest::of(&octets).tagged())),
-            ("template", Some(format!("{} {}: {}", template.id, template.version, template.note))),
+            (
+                "template",
+                Some(format!(
+                    "{} {}: {}",
+                    template.id, template.version, template.note
+                )),
+            ),
         ])
     })
 }
@@ -87,12 +93,22 @@ fn requirements(
     let kinds: Vec<&Kind> = match kind {
         None => library.kinds().iter().collect(),
         Some(word) => vec![library.kind(word).ok_or_else(|| {
-            let known: Vec<&str> = library.kinds().iter().map(|kind| kind.word.as_str()).collect();
-            Failure::is_false(format!("kind of sender {word:?} not found; there are {}", known.join(", ")))
+            let known: Vec<&str> = library
+                .kinds()
+                .iter()
+                .map(|kind| kind.word.as_str())
+                .collect();
+            Failure::is_false(format!(
+                "kind of sender {word:?} not found; there are {}",
+                known.join(", ")
+            ))
         })?],
     };
     let langs = lang.map_or(LANGS.to_vec(), |lang| vec![lang]);
-    let sections: Vec<Section> = langs.iter().map(|lang| of_kinds(library, &kinds, *lang)).collect();
+    let sections: Vec<Section> = langs
+        .iter()
+        .map(|lang| of_kinds(library, &kinds, *lang))
+        .collect();
     if let Some(path) = html {
         write(path, page::render(&sections).as_bytes())?;
     }
@@ -113,7 +129,11 @@ fn requirements(
 fn of_kinds(library: &Library, kinds: &[&Kind], lang: Lang) -> Section {
     let mut blocks = vec![Block::Title(words::REQUIREMENTS.of(lang).to_owned())];
     for kind in kinds {
-        blocks.push(Block::Heading(format!("{} ({})", kind.title.of(lang), kind.word)));
+        blocks.push(Block::Heading(format!(
+            "{} ({})",
+            kind.title.of(lang),
+            kind.word
+        )));
         let basis = kind.legal_basis.of(lang).to_owned();
         blocks.push(Block::Row(words::BASIS.of(lang).to_owned(), basis));
         let documents = library.documents(kind);
@@ -129,7 +149,9 @@ fn of_kinds(library: &Library, kinds: &[&Kind], lang: Lang) -> Section {
 
 fn to_json(library: &Library, kind: &Kind, langs: &[Lang]) -> Value {
     let said = |text: &words::Text| {
-        let all = langs.iter().map(|lang| (lang.to_string(), json!(text.of(*lang))));
+        let all = langs
+            .iter()
+            .map(|lang| (lang.to_string(), json!(text.of(*lang))));
         Value::Object(all.collect())
     };
     let documents: Vec<Value> = library
@@ -163,7 +185,10 @@ fn list_entitled(
 ) -> Outcome {
     let bodies = entitled::bodies(store)?;
     if let Some(path) = html {
-        write(path, page::render(&entitled::sections(&bodies, library)).as_bytes())?;
+        write(
+            path,
+            page::render(&entitled::sections(&bodies, library)).as_bytes(),
+        )?;
     }
     out.headings(&COLUMNS)?;
     for body in &bodies {

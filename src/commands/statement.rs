@@ -102,7 +102,8 @@ struct Table<'a> {
 impl Sink for Table<'_> {
     fn head(&mut self, head: &Head) -> Outcome {
         let rows = head_rows(head, self.list);
-        self.out.text(&properties(&rows.map(|(label, value)| (label.2, value))))?;
+        self.out
+            .text(&properties(&rows.map(|(label, value)| (label.2, value))))?;
         self.out.text("")?;
         self.out.headings(&COLUMNS)
     }
@@ -123,7 +124,10 @@ impl Sink for Table<'_> {
 
     fn sums(&mut self, sums: &Sums) -> Outcome {
         let rows = sum_rows(sums, self.list);
-        let rows: Vec<_> = rows.into_iter().map(|(label, value)| (label.2, Some(value))).collect();
+        let rows: Vec<_> = rows
+            .into_iter()
+            .map(|(label, value)| (label.2, Some(value)))
+            .collect();
         self.out.text("")?;
         self.out.text(&properties(&rows))
     }
@@ -161,7 +165,12 @@ impl Sink for Paper<'_> {
         if self.count <= PAPER_LINES_MAX {
             let text = format!(
                 "{} · {} · {} · {} · {} · {}",
-                line.id, line.time, line.size, line.recipients, line.class, self.list.money(line.amount)
+                line.id,
+                line.time,
+                line.size,
+                line.recipients,
+                line.class,
+                self.list.money(line.amount)
             );
             self.lines.push(Block::Row(line.line.to_string(), text));
         }
@@ -170,10 +179,12 @@ impl Sink for Paper<'_> {
 
     fn sums(&mut self, sums: &Sums) -> Outcome {
         let rows = sum_rows(sums, self.list).into_iter();
-        self.blocks.extend(rows.map(|(label, value)| Block::Row(label.joined(), value)));
+        self.blocks
+            .extend(rows.map(|(label, value)| Block::Row(label.joined(), value)));
         self.blocks.push(Block::Text(words::COMPUTED.joined()));
         if self.count > PAPER_LINES_MAX {
-            self.blocks.push(Block::Text(words::LINES_ELSEWHERE.joined()));
+            self.blocks
+                .push(Block::Text(words::LINES_ELSEWHERE.joined()));
         } else {
             self.blocks.push(Block::Heading(words::MESSAGES.joined()));
             self.blocks.append(&mut self.lines);
@@ -195,21 +206,43 @@ fn head_rows(head: &Head, list: &PriceList) -> [Row; 5] {
         (&words::CONTRACT, Some(head.contract.clone())),
         (&words::MONTH, Some(month)),
         (&words::PRICE_LIST, Some(list.title.joined())),
-        (&words::PRICE_LIST, Some(format!("{} {} {}", prices.id, prices.version, prices.digest))),
+        (
+            &words::PRICE_LIST,
+            Some(format!(
+                "{} {} {}",
+                prices.id, prices.version, prices.digest
+            )),
+        ),
     ]
 }
 
 fn sum_rows(sums: &Sums, list: &PriceList) -> Vec<(&'static Label, String)> {
-    let percent = format!("{}.{:02} %", sums.vat_basis_points / 100, sums.vat_basis_points % 100);
+    let percent = format!(
+        "{}.{:02} %",
+        sums.vat_basis_points / 100,
+        sums.vat_basis_points % 100
+    );
     let sign = if sums.rounding < 0 { "-" } else { "" };
     let mut rows = vec![
         (&words::MESSAGES, sums.messages.to_string()),
         (&words::UNITS, sums.units.to_string()),
-        (&words::FREE_UNITS, format!("{}/{}", sums.free_units, sums.free_quota)),
+        (
+            &words::FREE_UNITS,
+            format!("{}/{}", sums.free_units, sums.free_quota),
+        ),
     ];
-    let classes = list.classes.iter().zip(&sums.classes).filter(|(_, sum)| sum.messages > 0);
+    let classes = list
+        .classes
+        .iter()
+        .zip(&sums.classes)
+        .filter(|(_, sum)| sum.messages > 0);
     rows.extend(classes.map(|(class, sum)| {
-        let units = format!("{} ({}): {}", class.title.joined(), sum.messages, list.money(sum.amount));
+        let units = format!(
+            "{} ({}): {}",
+            class.title.joined(),
+            sum.messages,
+            list.money(sum.amount)
+        );
         (&words::MESSAGES, units)
     }));
     rows.extend([
@@ -217,7 +250,10 @@ fn sum_rows(sums: &Sums, list: &PriceList) -> Vec<(&'static Label, String)> {
         (&words::SUPPLEMENT, list.money(sums.supplement)),
         (&words::NET, list.money(sums.net)),
         (&words::VAT, format!("{} ({percent})", list.money(sums.vat))),
-        (&words::ROUNDING, format!("{sign}{}", list.money(sums.rounding.unsigned_abs()))),
+        (
+            &words::ROUNDING,
+            format!("{sign}{}", list.money(sums.rounding.unsigned_abs())),
+        ),
         (&words::PAYABLE, list.money(sums.payable)),
         (&words::LINES_DIGEST, sums.lines_digest.clone()),
     ]);
@@ -229,7 +265,12 @@ fn sum_rows(sums: &Sums, list: &PriceList) -> Vec<(&'static Label, String)> {
 /// # Errors
 /// The first line that differs, or what cannot be read.
 pub fn check(command: &cli::Statement, out: &mut Output) -> Outcome {
-    let cli::Statement::Check { file, prices, bundles, anchors } = command;
+    let cli::Statement::Check {
+        file,
+        prices,
+        bundles,
+        anchors,
+    } = command;
     let text = read_file(prices)?;
     let at = |what: String| Failure::could_not(format!("{}: {what}", prices.display()));
     let list = PriceList::parse(&text).map_err(at)?;
@@ -254,7 +295,10 @@ pub fn check(command: &cli::Statement, out: &mut Output) -> Outcome {
     });
     out.document(&json, || {
         properties(&[
-            ("statement", Some(format!("{} {}: verified", head.month, head.contract))),
+            (
+                "statement",
+                Some(format!("{} {}: verified", head.month, head.contract)),
+            ),
             ("lines", Some(sums.messages.to_string())),
             ("proved by evidence", Some(check.proved.to_string())),
             ("payable", Some(list.money(sums.payable))),
@@ -275,7 +319,10 @@ fn gather(named: &[PathBuf], anchors: Option<&Path>) -> Outcome<Proofs> {
                 Ok(report) => proofs.add(report.findings),
                 Err(refutation) => {
                     let why = crate::failure::chain(&refutation);
-                    return Err(Failure::is_false(format!("{}: refuted: {why}", file.display())));
+                    return Err(Failure::is_false(format!(
+                        "{}: refuted: {why}",
+                        file.display()
+                    )));
                 }
             }
         }

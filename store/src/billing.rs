@@ -173,7 +173,10 @@ fn page(sql: &mut dyn Sql, span: &Span) -> Result<Vec<Billable>, StoreError> {
         billable(
             sql,
             entry,
-            (MessageId::from_bytes(message), ContractId::from_bytes(contract)),
+            (
+                MessageId::from_bytes(message),
+                ContractId::from_bytes(contract),
+            ),
             size,
         )
     };
@@ -195,7 +198,11 @@ fn billable(
             let named = record.event.details.get("recipients");
             let named = named.and_then(|list| list.as_array());
             let count = named.ok_or_else(|| damaged("its acceptance names no recipients"))?;
-            (count.len() as u64, record.event.subject.size.unwrap_or(size), false)
+            (
+                count.len() as u64,
+                record.event.subject.size.unwrap_or(size),
+                false,
+            )
         }
         Entry::Erased(_) => (followed(sql, message)?, size, true),
     };

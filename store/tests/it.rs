@@ -4,6 +4,7 @@
 mod agenda;
 #[path = "it/backup.rs"]
 mod backup;
+mod billing;
 #[path = "it/bucket.rs"]
 mod bucket;
 #[path = "it/contracts.rs"]

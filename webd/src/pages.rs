@@ -13,6 +13,7 @@ use axum::routing::get;
 use mail::digest::Digest;
 use receipts::tiles::TilePath;
 
+use crate::entitled;
 use crate::figures::{self, Exposition};
 use crate::log::{self, FileError};
 use crate::serve::{Visitor, Webd};
@@ -27,7 +28,7 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const ASK_AGAIN: &str = "no-cache";
 
 /// Not kept at all: what is so only now, and every refusal.
-const NEVER: &str = "no-store";
+pub(crate) const NEVER: &str = "no-store";
 
 /// A year; for TLS only (RFC 6797 §7.2).
 const STRICT_TRANSPORT: &str = "max-age=31536000";
@@ -46,6 +47,7 @@ pub(crate) fn router(webd: Arc<Webd>) -> Router {
         .route("/log/tile/{*path}", get(tile))
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
+        .merge(entitled::routes())
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(Arc::clone(&webd), around))
         .with_state(webd)
@@ -201,7 +203,7 @@ fn is_known(asked: &HeaderMap, tag: &str) -> bool {
     })
 }
 
-fn answer(
+pub(crate) fn answer(
     status: StatusCode,
     body: impl Into<Body>,
     kind: &'static str,
@@ -215,7 +217,7 @@ fn answer(
     response
 }
 
-fn refusal(status: StatusCode, text: &'static str) -> Response {
+pub(crate) fn refusal(status: StatusCode, text: &'static str) -> Response {
     answer(status, text, PLAIN, NEVER)
 }
 
@@ -230,7 +232,7 @@ fn ours(error: &FileError) -> Response {
 }
 
 /// A blocking call that did not run: the process is ending.
-fn busy() -> Response {
+pub(crate) fn busy() -> Response {
     refusal(StatusCode::SERVICE_UNAVAILABLE, "not now\n")
 }
 

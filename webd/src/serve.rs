@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::entitled::Entitled;
 use crate::figures::Figures;
 use crate::health::Doctor;
 use crate::limits::{FINISH_TIMEOUT, READS_MAX};
@@ -48,6 +49,8 @@ pub struct Options {
     pub publish_lag_max: Duration,
     /// What `/metrics` shows beside our own figures.
     pub figures: Vec<Arc<dyn Figures>>,
+    /// Who makes the public list of bodies entitled to send; `None`: there is none here.
+    pub entitled: Option<Arc<dyn Entitled>>,
     /// For [`Webd::serve_tls`]. It may offer client authentication without judging it, as `identity::PossessionVerifier`
     /// does: what a certificate allows is for the page to say. Its ALPN protocols are replaced.
     pub tls: Option<Arc<ServerConfig>>,
@@ -80,6 +83,7 @@ pub struct Webd {
     log_dir: PathBuf,
     doctor: Arc<Doctor>,
     figures: Vec<Arc<dyn Figures>>,
+    entitled: Option<Arc<dyn Entitled>>,
     counters: Arc<Counters>,
     admission: Arc<Admission>,
     reads: Semaphore,
@@ -104,6 +108,7 @@ impl Webd {
             log_dir: LogFiles::of(store).dir().to_owned(),
             doctor,
             figures,
+            entitled: options.entitled,
             counters,
             admission,
             reads: Semaphore::new(READS_MAX),
@@ -216,6 +221,10 @@ impl Webd {
 
     pub(crate) fn doctor(&self) -> Arc<Doctor> {
         Arc::clone(&self.doctor)
+    }
+
+    pub(crate) fn entitled(&self) -> Option<Arc<dyn Entitled>> {
+        self.entitled.clone()
     }
 
     pub(crate) fn figures(&self) -> Vec<Arc<dyn Figures>> {

@@ -55,7 +55,10 @@ fn each_message_costs_what_its_units_do() {
     ];
     for (name, list, messages, wanted) in table {
         let (charges, totals) = month(list, messages);
-        let got: Vec<(u64, u64, u64)> = charges.iter().map(|c| (c.units, c.free, c.amount)).collect();
+        let got: Vec<(u64, u64, u64)> = charges
+            .iter()
+            .map(|c| (c.units, c.free, c.amount))
+            .collect();
         assert_eq!(got, *wanted, "{name}");
         assert_eq!(totals.messages, messages.len() as u64, "{name}");
     }
@@ -119,7 +122,10 @@ fn division_rounds_as_it_says() {
 fn alerts_are_reached_at_their_share_and_not_before() {
     let list = list(&[]);
     let (eighty, whole) = (list.alerts[0], list.alerts[1]);
-    assert_eq!((eighty.percent, whole.percent, eighty.of), (80, 100, Watched::FreeUnits));
+    assert_eq!(
+        (eighty.percent, whole.percent, eighty.of),
+        (80, 100, Watched::FreeUnits)
+    );
     let mut meter = Meter::new(&list);
     meter.add(KB, 79).unwrap();
     assert!(!meter.has_reached(&eighty));
@@ -152,18 +158,30 @@ fn messages() -> impl Strategy<Value = Vec<(u64, u64)>> {
 fn any_list() -> impl Strategy<Value = PriceList> {
     let rounding = prop::sample::select(vec!["half-up", "half-even", "up", "down"]);
     let unit = prop::sample::select(vec!["message", "recipient"]);
-    (rounding, unit, 0_u64..5_000, 0_u64..1_000_000, 0_u64..10_000, 1_u64..1_000).prop_map(
-        |(rounding, unit, free, fee, vat, step)| {
+    (
+        rounding,
+        unit,
+        0_u64..5_000,
+        0_u64..1_000_000,
+        0_u64..10_000,
+        1_u64..1_000,
+    )
+        .prop_map(|(rounding, unit, free, fee, vat, step)| {
             list(&[
-                ("rounding = \"half-up\"", &format!("rounding = \"{rounding}\"")),
+                (
+                    "rounding = \"half-up\"",
+                    &format!("rounding = \"{rounding}\""),
+                ),
                 ("unit = \"recipient\"", &format!("unit = \"{unit}\"")),
                 ("free_units = 100", &format!("free_units = {}", free + 1)),
                 ("minimum_fee = 0", &format!("minimum_fee = {fee}")),
-                ("vat_basis_points = 2000", &format!("vat_basis_points = {vat}")),
+                (
+                    "vat_basis_points = 2000",
+                    &format!("vat_basis_points = {vat}"),
+                ),
                 ("round_to = 100", &format!("round_to = {step}")),
             ])
-        },
-    )
+        })
 }
 
 proptest! {
