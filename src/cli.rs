@@ -7,6 +7,7 @@
 //! | [`billing`] | papers and prices of contracts |
 //! | [`contract`] | senders under contract |
 //! | [`evidence`] | what was observed |
+//! | [`key`] | the keys of seal and log |
 //! | [`removal`] | erasure and legal holds |
 //! | [`upkeep`] | backup, restore, migration, the log taken up again |
 
@@ -15,6 +16,7 @@ pub mod bench;
 pub mod billing;
 pub mod contract;
 pub mod evidence;
+pub mod key;
 pub mod removal;
 pub mod upkeep;
 
@@ -30,9 +32,10 @@ use receipts::event::EventName;
 use receipts::id::EvidenceId;
 use store::outbound::LetterState;
 
+use crate::commands::dates::Moment;
 use crate::serve::Role;
 pub use account::Account;
-pub use billing::{ContractDocument, ContractStatement, Papers, Statement};
+pub use billing::{Billing, ContractDocument, ContractStatement, Statement};
 pub use contract::{Contract, ContractAdd};
 pub use evidence::{Evidence, EvidenceExport, EvidenceList, Format};
 pub use removal::{Erase, Hold};
@@ -81,6 +84,9 @@ pub enum Command {
     /// The public log of all evidence
     #[command(subcommand)]
     Log(Log),
+    /// The keys of seal and log: list, make on a token, rotate, retire
+    #[command(subcommand)]
+    Key(key::Key),
     /// Receipts and reports on their way to senders
     #[command(subcommand)]
     Queue(Queue),
@@ -247,6 +253,12 @@ pub struct Verify {
     /// What to trust [default: ./anchors.toml]
     #[arg(long, value_name = "FILE")]
     pub anchors: Option<PathBuf>,
+    /// Also compute from the events of a contract in the bundle: was this address its at the instant --at? Exit 1 if not
+    #[arg(long, value_name = "ADDR", requires = "at")]
+    pub address: Option<std::net::IpAddr>,
+    /// Day (its beginning in Yerevan) or moment in UTC that --address asks about
+    #[arg(long, value_name = "T", requires = "address")]
+    pub at: Option<Moment>,
 }
 
 /// What is said to a command line that is not a command: help where it was asked for, else one line.

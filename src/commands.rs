@@ -4,13 +4,16 @@
 //! |---|---|
 //! | [`init`] | a new post: configuration, keys, authority, anchors |
 //! | [`contract`] | senders under contract |
-//! | [`papers`] | the text of a contract, the documents it needs, who is entitled |
+//! | [`agreement`] | the text of a contract, the documents it needs, who is entitled |
 //! | [`statement`] | what a month costs, and that computed again |
 //! | [`account`] | holders' accounts |
 //! | [`enrol`] | a device certificate for a holder |
+//! | [`enrol_link`] | a one-time link to a device certificate |
+//! | [`revoke`] | a device certificate revoked |
 //! | [`evidence`] | evidence listed and shown |
 //! | [`export`] | the bundle |
 //! | [`page`] | one event as a page to print |
+//! | [`key`] | the keys of seal and log |
 //! | [`log`] | the log: key, status, checkpoint, proofs |
 //! | [`erase`] | a letter destroyed with its evidence |
 //! | [`hold`] | legal holds |
@@ -27,24 +30,27 @@
 //! | [`dates`] | days and moments as operators write them |
 
 pub mod account;
+pub mod agreement;
 pub mod audit;
 pub mod backup;
 pub mod contract;
 pub mod dates;
 pub mod enrol;
+pub mod enrol_link;
 pub mod erase;
 pub mod evidence;
 pub mod export;
 pub mod hold;
 pub mod init;
+pub mod key;
 pub mod log;
 pub mod monitor;
 pub mod operator;
 pub mod page;
-pub mod papers;
 pub mod queue;
 pub mod restore;
 pub mod resume;
+pub mod revoke;
 pub mod stamped;
 pub mod statement;
 pub mod store;

@@ -6,6 +6,7 @@
 //! | [`config`] | `knik.toml` |
 //! | [`commands`] | what can be asked, one file per command |
 //! | [`serve`] | the running post: listeners, reload, shutdown |
+//! | [`authority`] | the operator's own authority: its list, its responder, one-time links |
 //! | [`chores`] | what the post does by itself |
 //! | [`billing`] | prices, statements, and the papers of contracts |
 //! | [`demo`] | the whole journey of one letter |
@@ -16,6 +17,7 @@
 //! | [`output`] | text tables and JSON |
 //! | [`failure`] | exit codes, and the one line on standard error |
 
+mod authority;
 mod bench;
 mod billing;
 mod chores;
@@ -27,6 +29,7 @@ mod failure;
 mod keys;
 mod output;
 mod psn;
+mod reverse_dns;
 mod serve;
 mod signer;
 
@@ -73,6 +76,7 @@ fn run(cli: Cli, out: &mut Output) -> Outcome {
         Command::Account(command) => commands::account::run(&config()?, command, out),
         Command::Evidence(command) => commands::evidence::run(&config()?, command, out),
         Command::Log(command) => commands::log::run(&config()?, &command, out),
+        Command::Key(command) => commands::key::run(&config()?, command, out),
         Command::Queue(command) => commands::queue::run(&config()?, &command, out),
         Command::Monitor(monitor) => commands::monitor::run(&monitor, out),
         Command::Statement(command) => commands::statement::check(&command, out),

@@ -8,6 +8,8 @@
 //! | [`material`] | what a configuration's files hold: TLS, trust, limits; read at start and on SIGHUP |
 //! | [`listeners`] | the sockets, bound before anything is promised |
 //! | [`proxy`] | the header that a balancer puts before a connection |
+//! | [`sources`] | whose certificates are believed: the configuration's files, and CRLs fetched since |
+//! | [`responders`] | OCSP responders asked, and their answers kept |
 //! | [`receiving`] | the lock by which one process receives into a data directory |
 //! | [`supervisor`] | what the supervisor sees: pid file, readiness |
 
@@ -18,6 +20,8 @@ pub mod listeners;
 pub mod material;
 pub mod proxy;
 pub mod receiving;
+pub mod responders;
+pub mod sources;
 pub mod supervisor;
 
 use std::path::PathBuf;
@@ -33,13 +37,16 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use webd::{Figures, Webd};
 
+use crate::authority;
 use crate::chores::{
     Chores,
     erase::Erase,
     index::Index,
+    lists::Lists,
     publish::{Follow, Publish},
     receipts::Receipts,
     relay::Outward,
+    revocations::Revocations,
     stamp::TimeStamp,
     usage::Usage,
 };
@@ -53,6 +60,8 @@ use figures::Stock;
 use listeners::{Bound, Listeners, Spoken};
 use material::Material;
 use receiving::Receiving;
+use responders::Desk;
+use sources::Sources;
 use supervisor::PidFile;
 
 /// SIGTERM to exit is promised within 10 s; the daemons cut their own connections a little earlier.
@@ -140,6 +149,7 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
         ));
     }
     let mut post = Post::start(store, &roles, &material);
+    post.know_revocations(&config, &material)?;
     let door = Door::new(&config.listen.balancers);
     let mut figures = post.figures();
     figures.push(figures::door(door.counters()));
@@ -150,6 +160,11 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
     } else if roles.has(Role::Webd) {
         let follow = Follow::new(&config, &post.store);
         chores = vec![Chores::start(vec![Box::new(follow)], &failed)?];
+    }
+    if let Some(sources) = &post.sources {
+        let lists = Lists::new(&config, &post.store, sources, &watching);
+        figures.push(figures::lists(lists.counters()));
+        chores.push(Chores::start(vec![Box::new(lists)], &failed)?);
     }
     if roles.has(Role::Webd) {
         post.open_web(&config, &material, figures);
@@ -211,6 +226,8 @@ fn start_chores(
     threads.push(Chores::start(vec![Box::new(usage)], failed)?);
     let index = Index::new(store, shutdown);
     threads.push(Chores::start(vec![Box::new(index)], failed)?);
+    let revocations = Revocations::new(config, store);
+    threads.push(Chores::start(vec![Box::new(revocations)], failed)?);
     let receipts = Receipts::new(config, store);
     threads.push(Chores::start(vec![Box::new(receipts)], failed)?);
     let publish = Publish::new(config, store, shutdown);
@@ -267,6 +284,9 @@ struct Post {
     smtpd: Option<Arc<Smtpd>>,
     imapd: Option<Arc<Imapd>>,
     webd: Option<Arc<Webd>>,
+    /// Where there is IMAP: whom it believes, and who asks responders for it.
+    sources: Option<Arc<Sources>>,
+    desk: Option<Arc<Desk>>,
 }
 
 impl Post {
@@ -280,14 +300,34 @@ impl Post {
         });
         let imapd = roles.has(Role::Imapd).then(|| {
             let (limits, tls) = (material.imap_limits.clone(), Arc::clone(&material.imap_tls));
-            Imapd::new(store.clone(), limits, tls, material.trust.take())
+            Imapd::new(store.clone(), limits, tls, Vec::new())
         });
         Self {
             store,
             smtpd,
             imapd,
             webd: None,
+            sources: None,
+            desk: None,
         }
+    }
+
+    /// Whom the IMAP server believes, before anybody can show it a certificate.
+    fn know_revocations(&mut self, config: &Config, material: &Material) -> Outcome {
+        let Some(imapd) = &self.imapd else {
+            return Ok(());
+        };
+        self.sources = Some(Sources::open(&config.data, imapd, material.trust.take()));
+        let sessions = Arc::downgrade(imapd);
+        let revoked = move || {
+            if let Some(imapd) = sessions.upgrade() {
+                imapd.look_again();
+            }
+        };
+        let desk = Desk::open(&self.store, &config.revocation.private_hosts, revoked)?;
+        imapd.ask(Arc::clone(&desk) as Arc<dyn imapd::responders::Responders>);
+        self.desk = Some(desk);
+        Ok(())
     }
 
     /// What can be counted here.
@@ -299,6 +339,9 @@ impl Post {
         if let Some(imapd) = &self.imapd {
             figures.push(figures::imap(imapd.counters()));
         }
+        if let Some(desk) = &self.desk {
+            figures.push(figures::responders(desk.counters()));
+        }
         figures
     }
 
@@ -308,6 +351,8 @@ impl Post {
             figures,
             entitled: Some(Arc::new(EntitledList::new(config, &self.store))),
             tls: Some(Arc::clone(&material.imap_tls)),
+            office: Some(authority::desk::Desk::new(config, &self.store)),
+            mail: Some(mail_servers(config)),
         };
         self.webd = Some(Webd::new(&self.store, options));
     }
@@ -385,7 +430,13 @@ impl Post {
         }
         if let Some(imapd) = &self.imapd {
             imapd.reload_limits(material.imap_limits.clone());
-            imapd.reload(Arc::clone(&material.imap_tls), material.trust.take());
+            imapd.reload_tls(Arc::clone(&material.imap_tls));
+        }
+        if let Some(sources) = &self.sources {
+            sources.reload(material.trust.take());
+        }
+        if let Some(desk) = &self.desk {
+            desk.reload(&new.revocation.private_hosts);
         }
         if let Some(webd) = &self.webd {
             webd.reload(Some(Arc::clone(&material.imap_tls)));
@@ -401,6 +452,18 @@ impl Post {
             );
         }
         *config = new;
+    }
+}
+
+/// Where holders' mail programs find their mail.
+fn mail_servers(config: &Config) -> webd::MailServers {
+    let port = |address: Option<std::net::SocketAddr>| address.map(|address| address.port());
+    webd::MailServers {
+        domain: config.domain.clone(),
+        name: config.seal.issuer.clone(),
+        host: config.hostname.clone(),
+        imaps: port(config.listen.imaps),
+        imap: port(config.listen.imap),
     }
 }
 

@@ -1,10 +1,12 @@
 //! The tests of the whole: the house's own rules, and the program from outside.
 
+mod authority;
 mod backup;
 mod balancer;
 mod billing;
 mod clients;
 mod clock;
+mod contracts;
 mod crash;
 mod dialogues;
 mod disk;
@@ -13,11 +15,13 @@ mod harness;
 mod hostile;
 mod http;
 mod interfaces;
+mod keys;
 mod mail_clients;
 mod migrate;
 mod nodes;
 mod postgres;
 mod receipts;
+mod revocation;
 mod signer;
 mod smoke;
 mod stamps;

@@ -257,6 +257,17 @@ impl Session {
         }
     }
 
+    /// When the contract's hold on the peer's address ends by itself; `None`: not before something changes.
+    pub fn open_until(&self) -> Option<mail::Timestamp> {
+        match &self.state {
+            State::Greeted(contract) => contract.open_until,
+            State::Ready(client) | State::Mailing(client, _) | State::Receiving(client, _, _) => {
+                client.contract.open_until
+            }
+            State::Connecting | State::Barred | State::Closed => None,
+        }
+    }
+
     /// The driver's end of the session: 421, and what was coming in is dropped.
     pub fn evict(&mut self, why: Eviction) {
         if self.is_receiving() {

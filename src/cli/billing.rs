@@ -10,7 +10,7 @@ use crate::billing::month::Month;
 
 /// `contract document …`, `requirements`, `entitled`, `statement`.
 #[derive(Debug, Subcommand)]
-pub enum Papers {
+pub enum Billing {
     /// Write the text of a contract, filled in from the contract; the same contract gives the same octets
     Document(ContractDocument),
     /// The documents that a contract needs, by kind of sender

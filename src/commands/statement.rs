@@ -9,7 +9,7 @@ use receipts::verify::Kind;
 use serde_json::json;
 use store::Store;
 
-use super::papers::write;
+use super::agreement::write;
 use super::verify;
 use crate::billing::check::{Check, Proofs};
 use crate::billing::library::{Library, read_file};

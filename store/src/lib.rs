@@ -21,6 +21,8 @@
 //! | [`commit`] | group commit: the writer thread and [`Ticket`] |
 //! | [`mint`] | the only place where events are made |
 //! | [`contracts`] | senders under contract |
+//! | [`authority`] | certificates issued and revoked, and the list of these |
+//! | [`links`] | one-time links with which a holder gets a certificate |
 //! | [`register`] | holders' accounts and enrolled certificates |
 //! | `placing` | letters' octets made durable ahead of the act that refers to them |
 //! | `squeeze` | small octets kept small |
@@ -36,9 +38,11 @@
 //! | `originals` | the accepted octets of letters |
 //! | [`amend`] | flags |
 //! | [`placements`] | copy, move, expunge |
+//! | `placement_row` | a placement's row, with its check value |
 //! | [`agenda`] | what is owed to senders |
 //! | [`outbound`] | letters on their way out |
 //! | [`billing`] | what was accepted of senders, as it is billed |
+//! | [`signing_keys`] | which keys of seal and log came into use when |
 //! | [`stamps`] | checkpoints that an outside clock has dated |
 //! | [`evidence`] | evidence looked up |
 //! | [`log`] | pending → integrated → published |
@@ -54,6 +58,7 @@
 pub mod agenda;
 pub mod amend;
 pub mod audit;
+pub mod authority;
 pub mod backup;
 pub mod billing;
 pub mod clock;
@@ -67,6 +72,7 @@ pub mod evidence;
 pub mod head;
 pub mod held;
 pub mod lease;
+pub mod links;
 pub mod log;
 pub mod mailboxes;
 pub mod migrate;
@@ -84,6 +90,7 @@ pub mod resume;
 pub mod schema;
 pub mod search;
 pub mod segments;
+pub mod signing_keys;
 pub mod sql;
 pub mod sqlite;
 pub mod staging;
@@ -94,6 +101,7 @@ pub mod watch;
 mod error;
 mod house;
 mod originals;
+mod placement_row;
 mod placing;
 mod squeeze;
 mod trusted;

@@ -2,6 +2,8 @@
 
 #[path = "it/agenda.rs"]
 mod agenda;
+#[path = "it/authority.rs"]
+mod authority;
 #[path = "it/backup.rs"]
 mod backup;
 mod billing;
@@ -15,6 +17,8 @@ mod deposit;
 mod erasure;
 #[path = "it/full.rs"]
 mod full;
+#[path = "it/life.rs"]
+mod life;
 #[path = "it/log.rs"]
 mod log;
 #[path = "it/mailboxes.rs"]
@@ -53,3 +57,7 @@ mod samples;
 mod search;
 #[path = "it/server.rs"]
 mod server;
+#[path = "it/signing_keys.rs"]
+mod signing_keys;
+#[path = "it/whose.rs"]
+mod whose;

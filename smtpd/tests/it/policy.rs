@@ -48,6 +48,7 @@ fn contract(name: &str) -> Contract {
             client_certs: (name == "pinned").then(|| vec![certificate("office")]),
             ..Terms::default()
         },
+        open_until: None,
     }
 }
 

@@ -150,6 +150,8 @@ impl Served {
             figures,
             entitled: None,
             tls,
+            office: None,
+            mail: None,
         };
         let webd = Webd::new(&house.store, options);
         let runtime = Runtime::new().unwrap();

@@ -15,7 +15,7 @@ use crate::billing::page::{self, Block, Section};
 use crate::billing::paper;
 use crate::billing::words::{self, LANGS};
 use crate::cli::billing::PaperFormat;
-use crate::cli::{ContractDocument, Papers};
+use crate::cli::{Billing, ContractDocument};
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Column, Output, properties};
@@ -31,15 +31,15 @@ const COLUMNS: [Column; 4] = [
 ///
 /// # Errors
 /// Names what is wrong.
-pub fn run(config: &Config, store: &Store, command: Papers, out: &mut Output) -> Outcome {
+pub fn run(config: &Config, store: &Store, command: Billing, out: &mut Output) -> Outcome {
     let library = Library::load(config.billing.as_deref())?;
     match command {
-        Papers::Document(wanted) => document(config, store, &wanted, (&library, out)),
-        Papers::Requirements { kind, lang, html } => {
+        Billing::Document(wanted) => document(config, store, &wanted, (&library, out)),
+        Billing::Requirements { kind, lang, html } => {
             requirements(&library, (kind.as_deref(), lang), html.as_deref(), out)
         }
-        Papers::Entitled { html } => list_entitled(store, &library, html.as_deref(), out),
-        Papers::Statement(wanted) => statement::make(store, &wanted, &library, out),
+        Billing::Entitled { html } => list_entitled(store, &library, html.as_deref(), out),
+        Billing::Statement(wanted) => statement::make(store, &wanted, &library, out),
     }
 }
 
