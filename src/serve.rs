@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`door`] | connections, with the address of who speaks on them, also behind a balancer |
+//! | [`entitled`] | the public list of bodies entitled to send |
 //! | [`figures`] | what `/metrics` shows of the daemons and the store |
 //! | [`material`] | what a configuration's files hold: TLS, trust, limits; read at start and on SIGHUP |
 //! | [`listeners`] | the sockets, bound before anything is promised |
@@ -13,6 +14,7 @@
 //! | [`supervisor`] | what the supervisor sees: pid file, readiness |
 
 pub mod door;
+pub mod entitled;
 pub mod figures;
 pub mod listeners;
 pub mod material;
@@ -47,12 +49,14 @@ use crate::chores::{
     relay::Outward,
     revocations::Revocations,
     stamp::TimeStamp,
+    usage::Usage,
 };
 use crate::cli;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::signer;
 use door::Door;
+use entitled::EntitledList;
 use figures::Stock;
 use listeners::{Bound, Listeners, Spoken};
 use material::Material;
@@ -220,6 +224,10 @@ fn start_chores(
     threads.push(Chores::start(vec![Box::new(time_stamp)], failed)?);
     let erase = Erase::new(config.retention.rules, store);
     threads.push(Chores::start(vec![Box::new(erase)], failed)?);
+    let told = Arc::default();
+    figures.push(figures::usage(Arc::clone(&told)));
+    let usage = Usage::new(config, store, &told);
+    threads.push(Chores::start(vec![Box::new(usage)], failed)?);
     let index = Index::new(store, shutdown);
     threads.push(Chores::start(vec![Box::new(index)], failed)?);
     let revocations = Revocations::new(config, store);
@@ -362,6 +370,7 @@ impl Post {
         let options = webd::Options {
             publish_lag_max: PUBLISH_LAG_MIN.max(config.log.merge_delay * 10),
             figures,
+            entitled: Some(Arc::new(EntitledList::new(config, &self.store))),
             tls: Some(Arc::clone(&material.imap_tls)),
             office: Some(authority::desk::Desk::new(config, &self.store)),
             mail: Some(mail_servers(config)),

@@ -3,6 +3,7 @@
 mod authority;
 mod backup;
 mod balancer;
+mod billing;
 mod certificates;
 mod clients;
 mod clock;

@@ -15,8 +15,8 @@ use super::key_place::KeyPlace;
 use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
-    Config, KeyPair, Limits, Log, Seal, authority, content, database, dns, listen, retention,
-    signer, timestamps,
+    Config, KeyPair, Limits, Log, Seal, authority, billing, content, database, dns, listen,
+    retention, signer, timestamps,
 };
 use crate::notices;
 
@@ -50,6 +50,7 @@ tables! {
         imap: ImapTable,
         timestamp: TimestampTable,
         relay: RelayTable,
+        billing: BillingTable,
         dns: DnsTable,
         store: StoreTable,
         content: ContentTable,
@@ -75,6 +76,7 @@ tables! {
     ImapTable { append: Option<Spanned<bool>>, }
     TimestampTable { urls: Vec<Spanned<String>>, anchors: Text, interval: Text, }
     RelayTable { smarthost: Text, }
+    BillingTable { data: Text, }
     DnsTable { servers: Vec<Spanned<String>>, }
     StoreTable { engine: Text, dir: Text, connection: Text, connection_file: Text, anchors: Text, }
     ContentTable {
@@ -156,6 +158,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         rows: database::read(&place, &file.store)?,
         content: content::read(&place, &file.content)?,
         relay: relay(&place, &file.relay)?,
+        billing: billing::read(&place, &file.billing),
         dns: dns::read(&place, &file.dns)?,
         retention: retention::read(&place, &file.retention)?,
         first_notice: first_notice(&place, &file.notices)?,
