@@ -2,22 +2,26 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`authority`] | the `[authority]` table |
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
 //! | [`dns`] | the `[dns]` table |
 //! | [`file`] | the file as it is written, and reading values with their place |
+//! | [`key_place`] | where a private key is: a file, or a token |
 //! | [`listen`] | the `[listen]` table |
 //! | [`retention`] | the `[retention]` table |
 //! | [`secret`] | files that hold one secret |
 //! | [`signer`] | the `[signer]` table |
 //! | [`template`] | the file as `init` writes it |
 //! | [`timestamps`] | the `[timestamp]` table |
-//! | [`trust`] | the `[[trust]]` tables with the files they name |
+//! | [`trust`] | the `[[trust]]` tables with the files they name, the `[revocation]` table |
 
+pub mod authority;
 pub mod content;
 pub mod database;
 pub mod dns;
 pub mod file;
+pub mod key_place;
 pub mod listen;
 pub mod retention;
 pub mod secret;
@@ -35,8 +39,11 @@ use smtpd::relay::Destination;
 use store::{Options, Store, StoreError};
 
 use crate::failure::{Failure, Outcome};
+use crate::notices;
+use authority::Authority;
 use content::Content;
 use database::Rows;
+use key_place::KeyPlace;
 use retention::Retention;
 use signer::Signer;
 use timestamps::Timestamps;
@@ -44,6 +51,9 @@ use trust::TrustTable;
 
 /// Where the configuration is looked for when neither `--config` nor `KNIK_CONFIG` says.
 const PLACES: [&str; 2] = ["knik.toml", "/etc/knik/knik.toml"];
+
+/// The path of the explanations.
+pub const HELP: &str = "/help";
 
 /// Octets of a configuration file: it is written by hand.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -68,7 +78,7 @@ pub struct Config {
     /// Who holds the keys of log and seal.
     pub signer: Signer,
     /// The operator's own authority, for device certificates.
-    pub authority: KeyPair,
+    pub authority: Authority,
     /// Who dates the log's checkpoints, and how often.
     pub timestamp: Timestamps,
     /// The data directory: this node's own.
@@ -83,8 +93,12 @@ pub struct Config {
     pub dns: Vec<SocketAddr>,
     /// How long each kind is kept.
     pub retention: Retention,
+    /// What every new mailbox begins with; `None`: nothing.
+    pub first_notice: Option<notices::Text>,
     /// What peers may use up.
     pub limits: Limits,
+    /// How news of revocations are had.
+    pub revocation: trust::News,
     /// Sources of holders' certificates.
     pub trust: Vec<TrustTable>,
 }
@@ -120,8 +134,10 @@ pub struct KeyPair {
 /// What evidence is sealed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seal {
-    /// The seal's certificate and key.
-    pub pair: KeyPair,
+    /// The seal's certificate, or the chain with it first.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: KeyPlace,
     /// The operator's name, as evidence XML states it.
     pub issuer: String,
     /// What strangers need to trust; `evidence export` checks what it hands out against it.
@@ -133,8 +149,8 @@ pub struct Seal {
 pub struct Log {
     /// The log's name: its origin line, and its key's name. Never to be changed.
     pub origin: String,
-    /// Its Ed25519 key, PKCS #8 PEM.
-    pub key: PathBuf,
+    /// Its Ed25519 key: PKCS #8 PEM, or on a token.
+    pub key: KeyPlace,
     /// The last checkpoint that was signed: kept with the key, never in backups.
     pub state: PathBuf,
     /// The longest time from an event to the signed checkpoint that covers it.
@@ -215,6 +231,15 @@ impl Config {
         })
     }
 
+    /// Where people read what a message of this post means; `None`: there is no https listener.
+    pub fn help_url(&self) -> Option<String> {
+        let port = match self.listen.https?.port() {
+            443 => String::new(),
+            port => format!(":{port}"),
+        };
+        Some(format!("https://{}{port}{HELP}", self.hostname))
+    }
+
     /// What differs from `running` and is read at the start only, by its key.
     pub fn restart_needed(&self, running: &Self) -> Vec<&'static str> {
         let differs = [
@@ -223,6 +248,7 @@ impl Config {
             ("listen", self.listen != running.listen),
             ("log", self.log != running.log),
             ("signer", self.signer != running.signer),
+            ("authority", self.authority != running.authority),
             ("timestamp", self.timestamp != running.timestamp),
             ("retention", self.retention != running.retention),
             (
@@ -231,6 +257,11 @@ impl Config {
             ),
             ("content", self.content != running.content),
             ("relay", self.relay != running.relay),
+            ("notices", self.first_notice != running.first_notice),
+            (
+                "revocation.crl_interval",
+                self.revocation.crl_interval != running.revocation.crl_interval,
+            ),
         ];
         differs
             .iter()

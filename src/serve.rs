@@ -7,6 +7,8 @@
 //! | [`material`] | what a configuration's files hold: TLS, trust, limits; read at start and on SIGHUP |
 //! | [`listeners`] | the sockets, bound before anything is promised |
 //! | [`proxy`] | the header that a balancer puts before a connection |
+//! | [`sources`] | whose certificates are believed: the configuration's files, and CRLs fetched since |
+//! | [`responders`] | OCSP responders asked, and their answers kept |
 //! | [`receiving`] | the lock by which one process receives into a data directory |
 //! | [`supervisor`] | what the supervisor sees: pid file, readiness |
 
@@ -16,6 +18,8 @@ pub mod listeners;
 pub mod material;
 pub mod proxy;
 pub mod receiving;
+pub mod responders;
+pub mod sources;
 pub mod supervisor;
 
 use std::path::PathBuf;
@@ -31,13 +35,17 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use webd::{Figures, Webd};
 
+use crate::authority;
 use crate::chores::{
-    Chores,
+    Chore, Chores,
     erase::Erase,
     index::Index,
+    lists::Lists,
+    notices::Notices,
     publish::{Follow, Publish},
     receipts::Receipts,
     relay::Outward,
+    revocations::Revocations,
     stamp::TimeStamp,
 };
 use crate::cli;
@@ -49,6 +57,8 @@ use figures::Stock;
 use listeners::{Bound, Listeners, Spoken};
 use material::Material;
 use receiving::Receiving;
+use responders::Desk;
+use sources::Sources;
 use supervisor::PidFile;
 
 /// SIGTERM to exit is promised within 10 s; the daemons cut their own connections a little earlier.
@@ -136,6 +146,7 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
         ));
     }
     let mut post = Post::start(store, &roles, &material);
+    post.know_revocations(&config, &material)?;
     let door = Door::new(&config.listen.balancers);
     let mut figures = post.figures();
     figures.push(figures::door(door.counters()));
@@ -147,8 +158,16 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
         let follow = Follow::new(&config, &post.store);
         chores = vec![Chores::start(vec![Box::new(follow)], &failed)?];
     }
+    if let Some(sources) = &post.sources {
+        let lists = Lists::new(&config, &post.store, sources, &watching);
+        figures.push(figures::lists(lists.counters()));
+        chores.push(Chores::start(vec![Box::new(lists)], &failed)?);
+    }
     if roles.has(Role::Webd) {
         post.open_web(&config, &material, figures);
+    }
+    if roles.has(Role::Smtpd) {
+        chores.extend(start_notices(&config, &post.store, &failed, &watching)?);
     }
     let ready = format!("ready {}", listeners.describe());
     let mut tasks = JoinSet::new();
@@ -203,11 +222,30 @@ fn start_chores(
     threads.push(Chores::start(vec![Box::new(erase)], failed)?);
     let index = Index::new(store, shutdown);
     threads.push(Chores::start(vec![Box::new(index)], failed)?);
+    let revocations = Revocations::new(config, store);
+    threads.push(Chores::start(vec![Box::new(revocations)], failed)?);
     let receipts = Receipts::new(config, store);
     threads.push(Chores::start(vec![Box::new(receipts)], failed)?);
     let publish = Publish::new(config, store, shutdown);
     threads.push(Chores::start(vec![Box::new(publish)], failed)?);
     Ok(threads)
+}
+
+/// The first letters in mailboxes: by the process that receives, since a notice's octets are placed like any letter's. Those
+/// that are owed now go before what anybody sends, as far as they do not keep the post from beginning.
+fn start_notices(
+    config: &Config,
+    store: &Store,
+    failed: &Arc<Notify>,
+    shutdown: &watch::Receiver<bool>,
+) -> Outcome<Option<Chores>> {
+    let Some(mut notices) = Notices::new(config, store, shutdown) else {
+        return Ok(None);
+    };
+    if let Err(why) = notices.run() {
+        tracing::warn!(%why, "first notices cannot be deposited now; it is tried again");
+    }
+    Chores::start(vec![Box::new(notices)], failed).map(Some)
 }
 
 /// Takes the right to receive, and clears away what a crash left.
@@ -259,6 +297,9 @@ struct Post {
     smtpd: Option<Arc<Smtpd>>,
     imapd: Option<Arc<Imapd>>,
     webd: Option<Arc<Webd>>,
+    /// Where there is IMAP: whom it believes, and who asks responders for it.
+    sources: Option<Arc<Sources>>,
+    desk: Option<Arc<Desk>>,
 }
 
 impl Post {
@@ -272,14 +313,34 @@ impl Post {
         });
         let imapd = roles.has(Role::Imapd).then(|| {
             let (limits, tls) = (material.imap_limits.clone(), Arc::clone(&material.imap_tls));
-            Imapd::new(store.clone(), limits, tls, material.trust.take())
+            Imapd::new(store.clone(), limits, tls, Vec::new())
         });
         Self {
             store,
             smtpd,
             imapd,
             webd: None,
+            sources: None,
+            desk: None,
         }
+    }
+
+    /// Whom the IMAP server believes, before anybody can show it a certificate.
+    fn know_revocations(&mut self, config: &Config, material: &Material) -> Outcome {
+        let Some(imapd) = &self.imapd else {
+            return Ok(());
+        };
+        self.sources = Some(Sources::open(&config.data, imapd, material.trust.take()));
+        let sessions = Arc::downgrade(imapd);
+        let revoked = move || {
+            if let Some(imapd) = sessions.upgrade() {
+                imapd.look_again();
+            }
+        };
+        let desk = Desk::open(&self.store, &config.revocation.private_hosts, revoked)?;
+        imapd.ask(Arc::clone(&desk) as Arc<dyn imapd::responders::Responders>);
+        self.desk = Some(desk);
+        Ok(())
     }
 
     /// What can be counted here.
@@ -291,6 +352,9 @@ impl Post {
         if let Some(imapd) = &self.imapd {
             figures.push(figures::imap(imapd.counters()));
         }
+        if let Some(desk) = &self.desk {
+            figures.push(figures::responders(desk.counters()));
+        }
         figures
     }
 
@@ -299,6 +363,8 @@ impl Post {
             publish_lag_max: PUBLISH_LAG_MIN.max(config.log.merge_delay * 10),
             figures,
             tls: Some(Arc::clone(&material.imap_tls)),
+            office: Some(authority::desk::Desk::new(config, &self.store)),
+            mail: Some(mail_servers(config)),
         };
         self.webd = Some(Webd::new(&self.store, options));
     }
@@ -376,7 +442,13 @@ impl Post {
         }
         if let Some(imapd) = &self.imapd {
             imapd.reload_limits(material.imap_limits.clone());
-            imapd.reload(Arc::clone(&material.imap_tls), material.trust.take());
+            imapd.reload_tls(Arc::clone(&material.imap_tls));
+        }
+        if let Some(sources) = &self.sources {
+            sources.reload(material.trust.take());
+        }
+        if let Some(desk) = &self.desk {
+            desk.reload(&new.revocation.private_hosts);
         }
         if let Some(webd) = &self.webd {
             webd.reload(Some(Arc::clone(&material.imap_tls)));
@@ -392,6 +464,18 @@ impl Post {
             );
         }
         *config = new;
+    }
+}
+
+/// Where holders' mail programs find their mail.
+fn mail_servers(config: &Config) -> webd::MailServers {
+    let port = |address: Option<std::net::SocketAddr>| address.map(|address| address.port());
+    webd::MailServers {
+        domain: config.domain.clone(),
+        name: config.seal.issuer.clone(),
+        host: config.hostname.clone(),
+        imaps: port(config.listen.imaps),
+        imap: port(config.listen.imap),
     }
 }
 

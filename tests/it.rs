@@ -1,7 +1,9 @@
 //! The tests of the whole: the house's own rules, and the program from outside.
 
+mod authority;
 mod backup;
 mod balancer;
+mod certificates;
 mod clients;
 mod clock;
 mod contracts;
@@ -13,11 +15,14 @@ mod harness;
 mod hostile;
 mod http;
 mod interfaces;
+mod keys;
 mod mail_clients;
 mod migrate;
 mod nodes;
+mod notices;
 mod postgres;
 mod receipts;
+mod revocation;
 mod signer;
 mod smoke;
 mod stamps;

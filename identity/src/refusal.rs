@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use mail::refusal::Code;
+
 use crate::mapping::MappingError;
+use crate::ocsp::Question;
 
 /// A verdict against a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,10 +16,12 @@ pub struct Refusal {
     pub trust: Option<String>,
     /// What the log adds: which rule, which limit, which library verdict. Never a value from the certificate.
     pub detail: String,
+    /// What responders can be asked, so that another verdict may be had: see [`Claim::questions`](crate::Claim::questions).
+    pub questions: Vec<Question>,
 }
 
 /// The causes of a [`Refusal`]. All are the peer's fault or the operator's policy, except
-/// [`Cause::RevocationUnknown`], which a missing or stale CRL of ours brings about.
+/// [`Cause::RevocationUnknown`], which a source of ours that is missing, stale or silent brings about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
     /// The peer showed no certificate.
@@ -39,14 +44,16 @@ pub enum Cause {
     Expired,
     /// A critical extension that is not understood (RFC 5280 §4.2).
     CriticalExtension,
+    /// None of the certificate policies that the table demands.
+    WrongPolicy,
     /// A name outside the constraints of its authority (RFC 5280 §4.2.1.10).
     NameConstraint,
     /// No path to a configured anchor: another authority, self-signed, or an authority of the same name with another
     /// key.
     UnknownIssuer,
-    /// A CRL lists the certificate or one of its issuers.
+    /// A CRL lists the certificate or one of its issuers, or a responder says so.
     Revoked,
-    /// `revocation = "hard"` and no fresh CRL covers the certificate.
+    /// `revocation = "hard"` and neither a fresh CRL nor a fresh answer speaks for the certificate.
     RevocationUnknown,
     /// A mapping rule meets several values.
     Ambiguous,
@@ -57,9 +64,54 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// A short English sentence for the peer, as the text of an IMAP `NO` (RFC 9051 §7.1.2): what a holder can act on,
+    /// All of them, for who counts.
+    pub const ALL: [Self; 18] = [
+        Self::NoCertificate,
+        Self::Malformed,
+        Self::TooLarge,
+        Self::WeakKey,
+        Self::WeakSignature,
+        Self::WrongPurpose,
+        Self::AuthorityMisuse,
+        Self::NotYetValid,
+        Self::Expired,
+        Self::CriticalExtension,
+        Self::WrongPolicy,
+        Self::NameConstraint,
+        Self::UnknownIssuer,
+        Self::Revoked,
+        Self::RevocationUnknown,
+        Self::Ambiguous,
+        Self::BadName,
+        Self::NoName,
+    ];
+
+    /// A short English sentence for the peer with its code, as the text of an IMAP `NO` (RFC 9051 §7.1.2): what a holder can act on,
     /// and nothing about which authorities, rules or accounts there are.
-    pub fn text(self) -> &'static str {
+    pub fn text(self) -> String {
+        format!("{} ({})", self.sentence(), self.code())
+    }
+
+    /// By which code it is explained to holders. Causes that would tell about our authorities, rules or accounts share one.
+    pub fn code(self) -> Code {
+        match self {
+            Self::NoCertificate => Code::CertNone,
+            Self::Malformed | Self::TooLarge => Code::CertUnreadable,
+            Self::WeakKey | Self::WeakSignature => Code::CertWeak,
+            Self::WrongPurpose | Self::AuthorityMisuse => Code::CertPurpose,
+            Self::NotYetValid => Code::CertNotYetValid,
+            Self::Expired => Code::CertExpired,
+            Self::Revoked => Code::CertRevoked,
+            Self::RevocationUnknown => Code::CertUnchecked,
+            Self::CriticalExtension
+            | Self::WrongPolicy
+            | Self::NameConstraint
+            | Self::UnknownIssuer => Code::CertNotAccepted,
+            Self::Ambiguous | Self::BadName | Self::NoName => Code::CertNoMailbox,
+        }
+    }
+
+    fn sentence(self) -> &'static str {
         match self {
             Self::NoCertificate => "A client certificate is needed",
             Self::Malformed => "Your certificate cannot be read",
@@ -72,9 +124,10 @@ impl Cause {
             Self::Expired => "Your certificate has expired",
             Self::Revoked => "Your certificate has been revoked",
             Self::RevocationUnknown => "Your certificate cannot be checked at the moment",
-            Self::CriticalExtension | Self::NameConstraint | Self::UnknownIssuer => {
-                "Your certificate is not accepted here"
-            }
+            Self::CriticalExtension
+            | Self::WrongPolicy
+            | Self::NameConstraint
+            | Self::UnknownIssuer => "Your certificate is not accepted here",
             Self::Ambiguous | Self::BadName | Self::NoName => "Your certificate names no mailbox",
         }
     }
@@ -92,6 +145,7 @@ impl Cause {
             Self::NotYetValid => "not-yet-valid",
             Self::Expired => "expired",
             Self::CriticalExtension => "critical-extension",
+            Self::WrongPolicy => "wrong-policy",
             Self::NameConstraint => "name-constraint",
             Self::UnknownIssuer => "unknown-issuer",
             Self::Revoked => "revoked",
@@ -105,7 +159,7 @@ impl Cause {
 
 impl Refusal {
     /// The sentence for the peer; see [`Cause::text`].
-    pub fn text(&self) -> &'static str {
+    pub fn text(&self) -> String {
         self.cause.text()
     }
 
@@ -114,6 +168,7 @@ impl Refusal {
             cause,
             trust: None,
             detail: detail.into(),
+            questions: Vec::new(),
         }
     }
 

@@ -7,6 +7,7 @@
 //! | [`event`] | one observed fact, its ETSI name and its canonical octets (RFC 8785) |
 //! | [`actor`] | who did it and how they were recognised |
 //! | [`leaf`] | the salted commitment to an event: the log's entry |
+//! | [`collection`] | all of one holder's bundles, with pages that list them |
 //! | [`coverage`] | which octets of a message were acknowledged, and when that is all of them |
 //! | [`merkle`] | RFC 6962 trees: roots, inclusion and consistency, proved and verified |
 //! | [`tiles`] | the tree as C2SP tlog-tiles: static files of 256 hashes |
@@ -15,6 +16,7 @@
 //! | [`proof`] | C2SP tlog-proof: one event's inclusion, checked offline |
 //! | [`monitor`] | a log watched from outside: grown, never rewritten |
 //! | [`seal`] | the operator's sealing key and certificate |
+//! | [`token_uri`] | where a key on a token is (RFC 7512) |
 //! | [`signing`] | what is asked of a signer in another process, as octets |
 //! | [`evidence_xml`] | the event as ETSI evidence XML (EN 319 522-3) |
 //! | [`xades`] | the enveloped XAdES signature of the evidence XML |
@@ -35,6 +37,7 @@ pub mod anchors;
 pub mod bundle;
 pub mod checkpoint;
 pub mod cms;
+pub mod collection;
 pub mod coverage;
 pub mod event;
 pub mod evidence_xml;
@@ -52,5 +55,6 @@ pub mod tenure;
 pub mod texts;
 pub mod tiles;
 pub mod timestamp;
+pub mod token_uri;
 pub mod verify;
 pub mod xades;

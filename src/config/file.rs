@@ -11,12 +11,14 @@ use serde::Deserialize;
 use smtpd::relay::Destination;
 use toml::Spanned;
 
+use super::key_place::KeyPlace;
 use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
-    Config, KeyPair, Limits, Log, Seal, content, database, dns, listen, retention, signer,
-    timestamps,
+    Config, KeyPair, Limits, Log, Seal, authority, content, database, dns, listen, retention,
+    signer, timestamps,
 };
+use crate::notices;
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
 /// be called prompt.
@@ -44,7 +46,7 @@ tables! {
         seal: SealTable,
         log: LogTable,
         signer: SignerTable,
-        authority: PairTable,
+        authority: AuthorityTable,
         imap: ImapTable,
         timestamp: TimestampTable,
         relay: RelayTable,
@@ -52,11 +54,21 @@ tables! {
         store: StoreTable,
         content: ContentTable,
         retention: RetentionTable,
+        notices: NoticesTable,
         limits: LimitsTable,
+        revocation: RevocationTable,
         trust: Vec<Spanned<TrustFileTable>>,
     }
     ListenTable { smtp: Text, imap: Text, imaps: Text, imaps_preauth: Text, http: Text, https: Text, balancers: Vec<Spanned<String>>, }
     PairTable { certificate: Text, key: Text, }
+    AuthorityTable {
+        certificate: Text,
+        key: Text,
+        base_url: Text,
+        link_url: Text,
+        crl_lifetime: Text,
+        ocsp_lifetime: Text,
+    }
     SealTable { certificate: Text, key: Text, issuer: Text, anchors: Text, }
     LogTable { origin: Text, key: Text, state: Text, merge_delay: Text, }
     SignerTable { socket: Text, users: Vec<Spanned<String>>, }
@@ -83,6 +95,7 @@ tables! {
         receipts_days: Days,
         backup_days: Days,
     }
+    NoticesTable { first: Text, }
     LimitsTable {
         message_bytes_max: Number,
         recipients_max: Number,
@@ -90,6 +103,7 @@ tables! {
         unauthenticated_per_address_max: Number,
         handshakes_per_address_max: Number,
     }
+    RevocationTable { crl_interval: Text, private_hosts: Vec<Spanned<String>>, }
     TrustFileTable {
         name: Text,
         anchors: Text,
@@ -97,6 +111,7 @@ tables! {
         crl: Vec<Spanned<String>>,
         ocsp: Text,
         revocation: Text,
+        policies: Vec<Spanned<String>>,
         map: Option<Spanned<Vec<Spanned<String>>>>,
     }
 }
@@ -121,21 +136,21 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
     let hostname = text_or(&file.hostname, &format!("mx.{domain}"));
     mail::Address::parse(&format!("postmaster@{hostname}"))
         .map_err(|e| place.fault_at(&file.hostname, "hostname", e))?;
+    let listen = listen::read(&place, &file.listen)?;
+    let link_url = authority::usual_link_url(&hostname, listen.https);
     Ok(Config {
         file: path.to_owned(),
-        listen: listen::read(&place, &file.listen)?,
+        listen,
         tls: pair(&place, &file.tls, "pki/server"),
         seal: Seal {
-            pair: KeyPair {
-                certificate: place.file(&file.seal.certificate, "keys/seal.pem"),
-                key: place.file(&file.seal.key, "keys/seal.key"),
-            },
+            certificate: place.file(&file.seal.certificate, "keys/seal.pem"),
+            key: place.key("seal.key", &file.seal.key, "keys/seal.key")?,
             issuer: text_or(&file.seal.issuer, &super::template::issuer(&domain)),
             anchors: place.file(&file.seal.anchors, "anchors.toml"),
         },
         log: log(&place, &file.log, &domain)?,
         signer: signer::read(&place, &file.signer)?,
-        authority: pair(&place, &file.authority, "pki/ca"),
+        authority: authority::read(&place, &file.authority, link_url)?,
         timestamp: timestamps::read(&place, &file.timestamp)?,
         data: place.file(&file.store.dir, "data"),
         rows: database::read(&place, &file.store)?,
@@ -143,7 +158,9 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         relay: relay(&place, &file.relay)?,
         dns: dns::read(&place, &file.dns)?,
         retention: retention::read(&place, &file.retention)?,
+        first_notice: first_notice(&place, &file.notices)?,
         limits: limits(&place, &file.limits)?,
+        revocation: trust::news(&place, &file.revocation)?,
         trust: trusts(&place, &file.trust)?,
         domain,
         hostname,
@@ -177,7 +194,7 @@ fn log(place: &Place<'_>, table: &LogTable, domain: &str) -> Result<Log, String>
     }
     Ok(Log {
         origin: text_or(&table.origin, &super::template::origin(domain)),
-        key: place.file(&table.key, "keys/log.key"),
+        key: place.key("log.key", &table.key, "keys/log.key")?,
         state: place.file(&table.state, "keys/log.state"),
         merge_delay,
     })
@@ -192,6 +209,19 @@ fn relay(place: &Place<'_>, table: &RelayTable) -> Result<Option<Destination>, S
     let destination = Destination::parse(&smarthost)
         .map_err(|e| place.fault_at(&table.smarthost, "relay.smarthost", e.to_string()))?;
     Ok(Some(destination))
+}
+
+/// The text that every new mailbox begins with; empty: none.
+fn first_notice(place: &Place<'_>, table: &NoticesTable) -> Result<Option<notices::Text>, String> {
+    let name = text_or(&table.first, notices::FIRST);
+    if name.is_empty() {
+        return Ok(None);
+    }
+    notices::Text::named(&name).map(Some).ok_or_else(|| {
+        let known: Vec<&str> = notices::Text::names().collect();
+        let what = format!("\"{name}\" is no notice; there are: {}", known.join(", "));
+        place.fault_at(&table.first, "notices.first", what)
+    })
 }
 
 fn limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, String> {
@@ -302,6 +332,12 @@ impl Place<'_> {
     /// A path relative to the file.
     pub(super) fn file(&self, value: &Text, default: &str) -> PathBuf {
         self.beside(&text_or(value, default))
+    }
+
+    /// Where a private key is: a file's name, or a `pkcs11:` URI.
+    fn key(&self, key: &str, value: &Text, default: &str) -> Result<KeyPlace, String> {
+        KeyPlace::written_in(self.path, &text_or(value, default))
+            .map_err(|what| self.fault_at(value, key, what))
     }
 
     pub(super) fn beside(&self, name: &str) -> PathBuf {
@@ -462,6 +498,10 @@ mod tests {
                 "etc/knik.toml:3: relay.smarthost: \"mail\" has no port",
             ),
             (
+                "domain = 'a.test'\n[notices]\nfirst = 'first-0'\n",
+                "etc/knik.toml:3: notices.first: \"first-0\" is no notice; there are: first-1",
+            ),
+            (
                 "domain = 'a.test'\n[dns]\nservers = ['::1', 'ns1']\n",
                 "etc/knik.toml:3: dns.servers: \"ns1\" is no address, such as 192.0.2.53 or [2001:db8::53]:53",
             ),
@@ -491,12 +531,20 @@ mod tests {
                 "etc/knik.toml:6: trust.revocation: \"never\"",
             ),
             (
-                &format!("{trust}map = ['enrolment']\nocsp = 'http://o'"),
-                "etc/knik.toml:6: trust.ocsp: ",
+                &format!("{trust}map = ['enrolment']\nocsp = 'https://o'"),
+                "etc/knik.toml:6: trust.ocsp: \"https://o\" does not begin with http://",
             ),
             (
-                &format!("{trust}map = ['enrolment']\ncrl = ['a.crl', 'http://o']"),
-                "etc/knik.toml:6: trust.crl: \"http://o\"",
+                &format!("{trust}map = ['enrolment']\ncrl = ['a.crl', 'https://o']"),
+                "etc/knik.toml:6: trust.crl: \"https://o\" does not begin with http://",
+            ),
+            (
+                "domain = 'a.test'\n[revocation]\ncrl_interval = '25h'\n",
+                "etc/knik.toml:3: revocation.crl_interval: must be 1s to 24h",
+            ),
+            (
+                "domain = 'a.test'\n[revocation]\nprivate_hosts = ['http://x']\n",
+                "etc/knik.toml:3: revocation.private_hosts: \"http://x\" is no",
             ),
             (
                 &format!(
@@ -506,6 +554,28 @@ mod tests {
             ),
         ];
         faults_are(table);
+    }
+
+    #[test]
+    fn faults_of_the_authority_are_named_too() {
+        faults_are(&[
+            (
+                "domain = 'a.test'\n[authority]\nbase_url = 'https://a.test'\n",
+                "etc/knik.toml:3: authority.base_url: \"https://a.test\" is no http URL",
+            ),
+            (
+                "domain = 'a.test'\n[authority]\nlink_url = 'http://a.test'\n",
+                "etc/knik.toml:3: authority.link_url: \"http://a.test\" is no https URL",
+            ),
+            (
+                "domain = 'a.test'\n[authority]\ncrl_lifetime = '1s'\n",
+                "etc/knik.toml:3: authority.crl_lifetime: must be 1m to 2160h",
+            ),
+            (
+                "domain = 'a.test'\n[authority]\nocsp_lifetime = '100h'\n",
+                "etc/knik.toml:3: authority.ocsp_lifetime: must be 1m to 72h",
+            ),
+        ]);
     }
 
     fn faults_are(table: &[(&str, &str)]) {

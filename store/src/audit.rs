@@ -4,8 +4,10 @@
 //! | module | what |
 //! |---|---|
 //! | `ahead` | pages read ahead on another core |
+//! | `places` | where letters lie, and the counters of mailboxes |
 
 mod ahead;
+mod places;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,6 +18,8 @@ use receipts::event::{Event, EventName};
 use receipts::id::{ContractId, MessageId};
 use receipts::leaf::LeafData;
 use receipts::merkle::{Hash, RightEdge};
+
+use serde_json::Value;
 
 use crate::Store;
 use crate::content::Place;
@@ -69,6 +73,14 @@ pub enum AuditFinding {
     Message {
         /// The message.
         message: MessageId,
+        /// What is wrong.
+        what: String,
+    },
+    /// A mailbox contradicts what lies in it.
+    #[error("mailbox {mailbox}: {what}")]
+    Mailbox {
+        /// Its number in the store.
+        mailbox: i64,
         /// What is wrong.
         what: String,
     },
@@ -133,6 +145,8 @@ impl Store {
         self.audit_messages(&mut report, &mut chains)?;
         chains.all_have_messages()?;
         self.audit_erasures(erased_events)?;
+        self.audit_places()?;
+        self.audit_credentials()?;
         Ok(report)
     }
 
@@ -583,6 +597,9 @@ fn event_key(event: &Event) -> String {
         (Some(message), None, _, _) => submission_key(message),
         (None, _, Some(contract), _) => format!("c/{contract}"),
         (None, _, None, Some(account)) => format!("a/{account}"),
-        (None, _, None, None) => "system".to_owned(),
+        (None, _, None, None) => match event.details.get("purpose").and_then(Value::as_str) {
+            Some(purpose) => format!("k/{purpose}"),
+            None => "system".to_owned(),
+        },
     }
 }

@@ -18,13 +18,15 @@ use serde_json::json;
 use crate::amend::Change;
 use crate::commit::{Act, Ticket};
 use crate::content::Place;
+use crate::credentials::Credential;
 use crate::mailboxes::MailboxId;
 use crate::mint::{MessageFacts, RecipientFacts};
 use crate::originals::Source;
+use crate::placement_row::{COLUMNS, COLUMNS_COUNT, PlacementRow};
 use crate::register::AccountId;
 use crate::sql::{Row, Sql};
 use crate::squeeze::restore;
-use crate::view::{Entry, Flags, Keywords, flags};
+use crate::view::{Entry, Flags, Keywords};
 use crate::{Store, StoreError};
 
 /// Once-only facts of a recipient, as bits of `recipient.facts`. Stored: never renumbered.
@@ -91,11 +93,17 @@ pub(crate) struct Placed {
 }
 
 impl Store {
-    /// An authentication completed. Mints `logged-in` if letters were deposited since the last one that counted.
-    pub fn log_in(&self, by: Actor, account: AccountId) -> Ticket<Option<EvidenceId>> {
+    /// An authentication completed. Mints `logged-in` if letters were deposited since the last one that counted, and keeps
+    /// what it leans on.
+    pub fn log_in(
+        &self,
+        by: Actor,
+        account: AccountId,
+        credential: Arc<Credential>,
+    ) -> Ticket<Option<EvidenceId>> {
         match self.read(|sql| newest_unanswered(sql, account)) {
             Ok(None) => Ticket::ready(Ok(None)),
-            Ok(Some(_)) => self.act(move |act| act.log_in(&by, account)),
+            Ok(Some(_)) => self.act(move |act| act.log_in(&by, account, &credential)),
             Err(error) => Ticket::ready(Err(error)),
         }
     }
@@ -314,11 +322,17 @@ impl Disclosure {
 }
 
 impl Act<'_> {
-    fn log_in(&mut self, by: &Actor, account: AccountId) -> Result<Option<EvidenceId>, StoreError> {
+    fn log_in(
+        &mut self,
+        by: &Actor,
+        account: AccountId,
+        credential: &Credential,
+    ) -> Result<Option<EvidenceId>, StoreError> {
         let Some((newest, address)) = newest_unanswered(self.sql, account)? else {
             return Ok(None);
         };
-        let minted = self.logged_in(by, account, &address)?;
+        let minted = self.logged_in(by, account, &address, credential)?;
+        self.keep_credential(account, credential)?;
         self.sql.put(
             "UPDATE account SET login_mark = $2 WHERE id = $1",
             &[account.0.into(), newest.into()],
@@ -473,23 +487,19 @@ pub(crate) fn placed(
 ) -> Result<Option<Placed>, StoreError> {
     sql.first(
         &format!(
-            "SELECT placement.uid, placement.modseq, placement.flags, placement.keywords, placement.recipient, \
-             placement.message, {WHO} FROM placement \
+            "SELECT {COLUMNS}, {WHO} FROM placement \
              JOIN recipient ON recipient.id = placement.recipient JOIN account ON account.id = recipient.account \
              JOIN message ON message.id = placement.message WHERE placement.mailbox = $1 AND placement.uid = $2"
         ),
         &[mailbox.0.into(), uid.into()],
         |row| {
+            let found = PlacementRow::read(row, &mut Keywords::default())?;
             Ok(Placed {
-                entry: Entry {
-                    uid: row.number(0)?,
-                    modseq: row.number(1)?,
-                    flags: flags(row, 2, &mut Keywords::default())?,
-                },
-                recipient: row.int(4)?,
-                message: row.int(5)?,
-                facts: row.int(6)?,
-                who: who(row, 7)?,
+                recipient: found.recipient,
+                message: found.message,
+                facts: row.int(COLUMNS_COUNT)?,
+                who: who(row, COLUMNS_COUNT + 1)?,
+                entry: found.into(),
             })
         },
     )

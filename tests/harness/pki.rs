@@ -9,7 +9,7 @@ use mail::Timestamp;
 use rcgen::string::PrintableString;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
-    DnValue, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
     RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use rustls::pki_types::pem::PemObject;
@@ -69,6 +69,11 @@ impl Outside {
 
     /// A revocation list, PEM, that holds from now on for ten days and names certificates by their numbers.
     pub fn revocation_list(&self, revoked: &[u64]) -> String {
+        self.revocation_list_numbered(1, revoked)
+    }
+
+    /// The same with a number of its own, by which a later one is known.
+    pub fn revocation_list_numbered(&self, number: u64, revoked: &[u64]) -> String {
         let revoked = revoked.iter().map(|number| RevokedCertParams {
             serial_number: SerialNumber::from(*number),
             revocation_time: date_time_ymd(1970, 1, 1) + until(0),
@@ -78,7 +83,7 @@ impl Outside {
         let list = CertificateRevocationListParams {
             this_update: date_time_ymd(1970, 1, 1) + until(0),
             next_update: date_time_ymd(1970, 1, 1) + until(10),
-            crl_number: SerialNumber::from(1),
+            crl_number: SerialNumber::from(number),
             issuing_distribution_point: None,
             revoked_certs: revoked.collect(),
             key_identifier_method: KeyIdMethod::Sha256,
@@ -90,6 +95,10 @@ impl Outside {
         self.issuer.pem()
     }
 
+    pub fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
     /// A certificate of this authority; `days` may be negative: it is over already.
     pub fn issue(
         &self,
@@ -98,9 +107,34 @@ impl Outside {
         serial: Option<&str>,
         days: i64,
     ) -> Credential {
+        self.issue_with(directory, name, serial, |params| last_days(params, days))
+    }
+
+    /// A certificate that one of this authority's holders issued, who may not.
+    pub fn issue_below_a_holder(&self, directory: &Path, serial: &str) -> Credential {
+        let (own, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let above = holder("ABOVE", Some(serial), 30);
+        let first = above.signed_by(&own, &self.issuer).unwrap();
+        let issuer = Issuer::new(above, own);
+        let second = holder("BELOW", Some(serial), 30)
+            .signed_by(&key, &issuer)
+            .unwrap();
+        let chain = second.pem() + &first.pem();
+        Credential::write(directory, &chain, &key.serialize_pem())
+    }
+
+    /// A certificate of this authority, with a change to what it would be.
+    pub fn issue_with(
+        &self,
+        directory: &Path,
+        name: &str,
+        serial: Option<&str>,
+        change: impl Fn(&mut CertificateParams),
+    ) -> Credential {
         let key = KeyPair::generate().unwrap();
         self.issued.set(self.issued.get() + 1);
-        let mut params = holder(name, serial, days);
+        let mut params = holder(name, serial, 30);
+        change(&mut params);
         params.serial_number = Some(SerialNumber::from(self.issued.get()));
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Credential::write(directory, &certificate.pem(), &key.serialize_pem())
@@ -163,6 +197,12 @@ fn holder(name: &str, serial: Option<&str>, days: i64) -> CertificateParams {
 fn last_days(params: &mut CertificateParams, days: i64) {
     params.not_before = date_time_ymd(1970, 1, 1) + until(-30);
     params.not_after = date_time_ymd(1970, 1, 1) + until(days);
+}
+
+/// Sets validity in days from now.
+pub fn valid(params: &mut CertificateParams, from: i64, to: i64) {
+    params.not_before = date_time_ymd(1970, 1, 1) + until(from);
+    params.not_after = date_time_ymd(1970, 1, 1) + until(to);
 }
 
 /// From 1970 until so many days from now.
