@@ -81,7 +81,7 @@ pub fn note_own(config: &Config, store: &Store) -> Outcome {
     let mut own = Vec::new();
     for (path, purpose) in [
         (&config.tls.certificate, "server"),
-        (&config.seal.pair.certificate, "seal"),
+        (&config.seal.certificate, "seal"),
         (&config.timestamp.test_authority.certificate, "timestamp"),
     ] {
         // A post may hold its seal elsewhere, or need no test authority.

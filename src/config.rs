@@ -5,7 +5,9 @@
 //! | [`authority`] | the `[authority]` table |
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
+//! | [`dns`] | the `[dns]` table |
 //! | [`file`] | the file as it is written, and reading values with their place |
+//! | [`key_place`] | where a private key is: a file, or a token |
 //! | [`listen`] | the `[listen]` table |
 //! | [`retention`] | the `[retention]` table |
 //! | [`secret`] | files that hold one secret |
@@ -17,7 +19,9 @@
 pub mod authority;
 pub mod content;
 pub mod database;
+pub mod dns;
 pub mod file;
+pub mod key_place;
 pub mod listen;
 pub mod retention;
 pub mod secret;
@@ -38,6 +42,7 @@ use crate::failure::{Failure, Outcome};
 use authority::Authority;
 use content::Content;
 use database::Rows;
+use key_place::KeyPlace;
 use retention::Retention;
 use signer::Signer;
 use timestamps::Timestamps;
@@ -80,6 +85,8 @@ pub struct Config {
     pub content: Content,
     /// Whom outbound mail is handed to; `None`: it waits.
     pub relay: Option<Destination>,
+    /// Who is asked about names; none: the system's servers.
+    pub dns: Vec<SocketAddr>,
     /// How long each kind is kept.
     pub retention: Retention,
     /// What peers may use up.
@@ -121,8 +128,10 @@ pub struct KeyPair {
 /// What evidence is sealed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seal {
-    /// The seal's certificate and key.
-    pub pair: KeyPair,
+    /// The seal's certificate, or the chain with it first.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: KeyPlace,
     /// The operator's name, as evidence XML states it.
     pub issuer: String,
     /// What strangers need to trust; `evidence export` checks what it hands out against it.
@@ -134,8 +143,8 @@ pub struct Seal {
 pub struct Log {
     /// The log's name: its origin line, and its key's name. Never to be changed.
     pub origin: String,
-    /// Its Ed25519 key, PKCS #8 PEM.
-    pub key: PathBuf,
+    /// Its Ed25519 key: PKCS #8 PEM, or on a token.
+    pub key: KeyPlace,
     /// The last checkpoint that was signed: kept with the key, never in backups.
     pub state: PathBuf,
     /// The longest time from an event to the signed checkpoint that covers it.

@@ -11,11 +11,12 @@ use serde::Deserialize;
 use smtpd::relay::Destination;
 use toml::Spanned;
 
+use super::key_place::KeyPlace;
 use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
-    Config, KeyPair, Limits, Log, Seal, authority, content, database, listen, retention, signer,
-    timestamps,
+    Config, KeyPair, Limits, Log, Seal, authority, content, database, dns, listen, retention,
+    signer, timestamps,
 };
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
@@ -48,6 +49,7 @@ tables! {
         imap: ImapTable,
         timestamp: TimestampTable,
         relay: RelayTable,
+        dns: DnsTable,
         store: StoreTable,
         content: ContentTable,
         retention: RetentionTable,
@@ -71,6 +73,7 @@ tables! {
     ImapTable { append: Option<Spanned<bool>>, }
     TimestampTable { urls: Vec<Spanned<String>>, anchors: Text, interval: Text, }
     RelayTable { smarthost: Text, }
+    DnsTable { servers: Vec<Spanned<String>>, }
     StoreTable { engine: Text, dir: Text, connection: Text, connection_file: Text, anchors: Text, }
     ContentTable {
         kind: Text,
@@ -137,10 +140,8 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         listen,
         tls: pair(&place, &file.tls, "pki/server"),
         seal: Seal {
-            pair: KeyPair {
-                certificate: place.file(&file.seal.certificate, "keys/seal.pem"),
-                key: place.file(&file.seal.key, "keys/seal.key"),
-            },
+            certificate: place.file(&file.seal.certificate, "keys/seal.pem"),
+            key: place.key("seal.key", &file.seal.key, "keys/seal.key")?,
             issuer: text_or(&file.seal.issuer, &super::template::issuer(&domain)),
             anchors: place.file(&file.seal.anchors, "anchors.toml"),
         },
@@ -152,6 +153,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         rows: database::read(&place, &file.store)?,
         content: content::read(&place, &file.content)?,
         relay: relay(&place, &file.relay)?,
+        dns: dns::read(&place, &file.dns)?,
         retention: retention::read(&place, &file.retention)?,
         limits: limits(&place, &file.limits)?,
         revocation: trust::news(&place, &file.revocation)?,
@@ -188,7 +190,7 @@ fn log(place: &Place<'_>, table: &LogTable, domain: &str) -> Result<Log, String>
     }
     Ok(Log {
         origin: text_or(&table.origin, &super::template::origin(domain)),
-        key: place.file(&table.key, "keys/log.key"),
+        key: place.key("log.key", &table.key, "keys/log.key")?,
         state: place.file(&table.state, "keys/log.state"),
         merge_delay,
     })
@@ -313,6 +315,12 @@ impl Place<'_> {
     /// A path relative to the file.
     pub(super) fn file(&self, value: &Text, default: &str) -> PathBuf {
         self.beside(&text_or(value, default))
+    }
+
+    /// Where a private key is: a file's name, or a `pkcs11:` URI.
+    fn key(&self, key: &str, value: &Text, default: &str) -> Result<KeyPlace, String> {
+        KeyPlace::written_in(self.path, &text_or(value, default))
+            .map_err(|what| self.fault_at(value, key, what))
     }
 
     pub(super) fn beside(&self, name: &str) -> PathBuf {
@@ -471,6 +479,10 @@ mod tests {
             (
                 "domain = 'a.test'\n[relay]\nsmarthost = 'mail'\n",
                 "etc/knik.toml:3: relay.smarthost: \"mail\" has no port",
+            ),
+            (
+                "domain = 'a.test'\n[dns]\nservers = ['::1', 'ns1']\n",
+                "etc/knik.toml:3: dns.servers: \"ns1\" is no address, such as 192.0.2.53 or [2001:db8::53]:53",
             ),
             (
                 "domain = 'a.test'\n[limits]\nrecipients_max = 0\n",

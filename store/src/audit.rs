@@ -15,9 +15,11 @@ use ahead::each_page;
 use mail::digest::Digest;
 use mail::structure::Structure;
 use receipts::event::{Event, EventName};
-use receipts::id::MessageId;
+use receipts::id::{ContractId, MessageId};
 use receipts::leaf::LeafData;
 use receipts::merkle::{Hash, RightEdge};
+
+use serde_json::Value;
 
 use crate::Store;
 use crate::content::Place;
@@ -42,6 +44,8 @@ pub struct AuditReport {
     pub chains: u64,
     /// Events under the published checkpoint, whose root is the root of their leaves.
     pub published: u64,
+    /// Contracts that are, and were open and held, what their events say.
+    pub contracts: u64,
     /// Messages whose content has its digest and whose recipients have their evidence.
     pub messages: u64,
     /// Those of them whose content was erased.
@@ -77,6 +81,14 @@ pub enum AuditFinding {
     Mailbox {
         /// Its number in the store.
         mailbox: i64,
+        /// What is wrong.
+        what: String,
+    },
+    /// A contract is not what its evidence says.
+    #[error("contract {contract}: {what}")]
+    Contract {
+        /// The contract.
+        contract: ContractId,
         /// What is wrong.
         what: String,
     },
@@ -129,6 +141,7 @@ impl Store {
             published: tree.published.map_or(0, |(size, _)| size),
             ..AuditReport::default()
         };
+        report.contracts = self.audit_contracts()?;
         self.audit_messages(&mut report, &mut chains)?;
         chains.all_have_messages()?;
         self.audit_erasures(erased_events)?;
@@ -583,6 +596,9 @@ fn event_key(event: &Event) -> String {
         (Some(message), None, _, _) => submission_key(message),
         (None, _, Some(contract), _) => format!("c/{contract}"),
         (None, _, None, Some(account)) => format!("a/{account}"),
-        (None, _, None, None) => "system".to_owned(),
+        (None, _, None, None) => match event.details.get("purpose").and_then(Value::as_str) {
+            Some(purpose) => format!("k/{purpose}"),
+            None => "system".to_owned(),
+        },
     }
 }

@@ -13,6 +13,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (6, include_str!("schema/0006_economy.sql")),
     (7, include_str!("schema/0007_commit.sql")),
     (8, include_str!("schema/0008_held.sql")),
+    (9, include_str!("schema/0009_contracts.sql")),
     (13, include_str!("schema/0013_authority.sql")),
     (17, include_str!("schema/0017_checked_placements.sql")),
 ];

@@ -16,6 +16,8 @@ mod deposit;
 mod erasure;
 #[path = "it/full.rs"]
 mod full;
+#[path = "it/life.rs"]
+mod life;
 #[path = "it/log.rs"]
 mod log;
 #[path = "it/mailboxes.rs"]
@@ -54,3 +56,7 @@ mod samples;
 mod search;
 #[path = "it/server.rs"]
 mod server;
+#[path = "it/signing_keys.rs"]
+mod signing_keys;
+#[path = "it/whose.rs"]
+mod whose;
