@@ -9,6 +9,7 @@ mod dialogues;
 mod disk;
 mod erasure;
 mod harness;
+mod holder;
 mod hostile;
 mod http;
 mod interfaces;
