@@ -9,6 +9,7 @@
 //! | [`publish`] | pending evidence under signed checkpoints |
 //! | [`receipts`] | the receipts and reports that senders are owed |
 //! | [`relay`] | letters on their way out |
+//! | [`revocations`] | the authority's list of what is revoked |
 //! | [`stamp`] | time-stamps of others over the log's checkpoints |
 
 pub mod erase;
@@ -18,6 +19,7 @@ pub mod notices;
 pub mod publish;
 pub mod receipts;
 pub mod relay;
+pub mod revocations;
 pub mod stamp;
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

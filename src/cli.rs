@@ -6,14 +6,18 @@
 //! | [`bench`] | what is measured |
 //! | [`contract`] | senders under contract |
 //! | [`evidence`] | what was observed |
+//! | [`key`] | the keys of seal and log |
 //! | [`removal`] | erasure and legal holds |
+//! | [`trust`] | sources of holders' certificates |
 //! | [`upkeep`] | backup, restore, migration, the log taken up again |
 
 pub mod account;
 pub mod bench;
 pub mod contract;
 pub mod evidence;
+pub mod key;
 pub mod removal;
+pub mod trust;
 pub mod upkeep;
 
 use std::net::SocketAddr;
@@ -34,6 +38,7 @@ pub use account::Account;
 pub use contract::{Contract, ContractAdd};
 pub use evidence::{Evidence, EvidenceExport, EvidenceList, Format};
 pub use removal::{Erase, Hold};
+pub use trust::{Trust, TrustCheck};
 pub use upkeep::{Backup, Migrate, Restore, Resume, Store};
 
 /// Official electronic post: certified mail with receipts that a stranger can check.
@@ -79,6 +84,9 @@ pub enum Command {
     /// The public log of all evidence
     #[command(subcommand)]
     Log(Log),
+    /// The keys of seal and log: list, make on a token, rotate, retire
+    #[command(subcommand)]
+    Key(key::Key),
     /// Receipts and reports on their way to senders
     #[command(subcommand)]
     Queue(Queue),
@@ -91,6 +99,9 @@ pub enum Command {
     /// Legal holds: nothing of a message under one is erased
     #[command(subcommand)]
     Hold(Hold),
+    /// Sources of holders' certificates
+    #[command(subcommand)]
+    Trust(Trust),
     /// Re-verify the whole store against its log; names the first thing that does not hold
     Audit,
     /// Copy the whole store into DIR while it serves; what an earlier backup there has is not copied again. Keys are not in it

@@ -6,9 +6,12 @@
 //! | [`contract`] | senders under contract |
 //! | [`account`] | holders' accounts |
 //! | [`enrol`] | a device certificate for a holder |
+//! | [`enrol_link`] | a one-time link to a device certificate |
+//! | [`revoke`] | a device certificate revoked |
 //! | [`evidence`] | evidence listed and shown |
 //! | [`export`] | the bundle |
 //! | [`page`] | one event as a page to print |
+//! | [`key`] | the keys of seal and log |
 //! | [`log`] | the log: key, status, checkpoint, proofs |
 //! | [`erase`] | a letter destroyed with its evidence |
 //! | [`hold`] | legal holds |
@@ -30,11 +33,13 @@ pub mod backup;
 pub mod contract;
 pub mod dates;
 pub mod enrol;
+pub mod enrol_link;
 pub mod erase;
 pub mod evidence;
 pub mod export;
 pub mod hold;
 pub mod init;
+pub mod key;
 pub mod log;
 pub mod monitor;
 pub mod operator;
@@ -42,6 +47,8 @@ pub mod page;
 pub mod queue;
 pub mod restore;
 pub mod resume;
+pub mod revoke;
 pub mod stamped;
 pub mod store;
+pub mod trust;
 pub mod verify;

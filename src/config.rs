@@ -2,10 +2,12 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`authority`] | the `[authority]` table |
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
 //! | [`dns`] | the `[dns]` table |
 //! | [`file`] | the file as it is written, and reading values with their place |
+//! | [`key_place`] | where a private key is: a file, or a token |
 //! | [`listen`] | the `[listen]` table |
 //! | [`retention`] | the `[retention]` table |
 //! | [`secret`] | files that hold one secret |
@@ -14,10 +16,12 @@
 //! | [`timestamps`] | the `[timestamp]` table |
 //! | [`trust`] | the `[[trust]]` tables with the files they name, the `[revocation]` table |
 
+pub mod authority;
 pub mod content;
 pub mod database;
 pub mod dns;
 pub mod file;
+pub mod key_place;
 pub mod listen;
 pub mod retention;
 pub mod secret;
@@ -36,8 +40,10 @@ use store::{Options, Store, StoreError};
 
 use crate::failure::{Failure, Outcome};
 use crate::notices;
+use authority::Authority;
 use content::Content;
 use database::Rows;
+use key_place::KeyPlace;
 use retention::Retention;
 use signer::Signer;
 use timestamps::Timestamps;
@@ -72,7 +78,7 @@ pub struct Config {
     /// Who holds the keys of log and seal.
     pub signer: Signer,
     /// The operator's own authority, for device certificates.
-    pub authority: KeyPair,
+    pub authority: Authority,
     /// Who dates the log's checkpoints, and how often.
     pub timestamp: Timestamps,
     /// The data directory: this node's own.
@@ -128,8 +134,10 @@ pub struct KeyPair {
 /// What evidence is sealed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seal {
-    /// The seal's certificate and key.
-    pub pair: KeyPair,
+    /// The seal's certificate, or the chain with it first.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: KeyPlace,
     /// The operator's name, as evidence XML states it.
     pub issuer: String,
     /// What strangers need to trust; `evidence export` checks what it hands out against it.
@@ -141,8 +149,8 @@ pub struct Seal {
 pub struct Log {
     /// The log's name: its origin line, and its key's name. Never to be changed.
     pub origin: String,
-    /// Its Ed25519 key, PKCS #8 PEM.
-    pub key: PathBuf,
+    /// Its Ed25519 key: PKCS #8 PEM, or on a token.
+    pub key: KeyPlace,
     /// The last checkpoint that was signed: kept with the key, never in backups.
     pub state: PathBuf,
     /// The longest time from an event to the signed checkpoint that covers it.
@@ -240,6 +248,7 @@ impl Config {
             ("listen", self.listen != running.listen),
             ("log", self.log != running.log),
             ("signer", self.signer != running.signer),
+            ("authority", self.authority != running.authority),
             ("timestamp", self.timestamp != running.timestamp),
             ("retention", self.retention != running.retention),
             (

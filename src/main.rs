@@ -6,6 +6,7 @@
 //! | [`config`] | `knik.toml` |
 //! | [`commands`] | what can be asked, one file per command |
 //! | [`serve`] | the running post: listeners, reload, shutdown |
+//! | [`authority`] | the operator's own authority: its list, its responder, one-time links |
 //! | [`chores`] | what the post does by itself |
 //! | [`demo`] | the whole journey of one letter |
 //! | [`bench`] | what the post does, beside what the machine can do |
@@ -16,6 +17,7 @@
 //! | [`output`] | text tables and JSON |
 //! | [`failure`] | exit codes, and the one line on standard error |
 
+mod authority;
 mod bench;
 mod chores;
 mod cli;
@@ -74,11 +76,13 @@ fn run(cli: Cli, out: &mut Output) -> Outcome {
         Command::Account(command) => commands::account::run(&config()?, command, out),
         Command::Evidence(command) => commands::evidence::run(&config()?, command, out),
         Command::Log(command) => commands::log::run(&config()?, &command, out),
+        Command::Key(command) => commands::key::run(&config()?, command, out),
         Command::Queue(command) => commands::queue::run(&config()?, &command, out),
         Command::Monitor(monitor) => commands::monitor::run(&monitor, out),
         Command::Verify(verify) => commands::verify::run(&verify, out),
         Command::Erase(erase) => commands::erase::run(&config()?, &erase, out),
         Command::Hold(command) => commands::hold::run(&config()?, &command, out),
+        Command::Trust(command) => commands::trust::run(&config()?, &command, out),
         Command::Audit => commands::audit::run(&config()?, out),
         Command::Backup(wanted) => commands::backup::run(&config()?, &wanted, out),
         Command::Restore(wanted) => commands::restore::run(&config()?, &wanted, out),

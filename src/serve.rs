@@ -35,6 +35,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use webd::{Figures, Webd};
 
+use crate::authority;
 use crate::chores::{
     Chore, Chores,
     erase::Erase,
@@ -44,6 +45,7 @@ use crate::chores::{
     publish::{Follow, Publish},
     receipts::Receipts,
     relay::Outward,
+    revocations::Revocations,
     stamp::TimeStamp,
 };
 use crate::cli;
@@ -164,9 +166,12 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
     if roles.has(Role::Webd) {
         post.open_web(&config, &material, figures);
     }
-    if roles.has(Role::Smtpd) {
-        chores.extend(start_notices(&config, &post.store, &failed, &watching)?);
-    }
+    chores.extend(start_notices(
+        (&config, &roles),
+        &post.store,
+        &failed,
+        &watching,
+    )?);
     let ready = format!("ready {}", listeners.describe());
     let mut tasks = JoinSet::new();
     for bound in listeners.into_bound() {
@@ -220,6 +225,8 @@ fn start_chores(
     threads.push(Chores::start(vec![Box::new(erase)], failed)?);
     let index = Index::new(store, shutdown);
     threads.push(Chores::start(vec![Box::new(index)], failed)?);
+    let revocations = Revocations::new(config, store);
+    threads.push(Chores::start(vec![Box::new(revocations)], failed)?);
     let receipts = Receipts::new(config, store);
     threads.push(Chores::start(vec![Box::new(receipts)], failed)?);
     let publish = Publish::new(config, store, shutdown);
@@ -230,12 +237,13 @@ fn start_chores(
 /// The first letters in mailboxes: by the process that receives, since a notice's octets are placed like any letter's. Those
 /// that are owed now go before what anybody sends, as far as they do not keep the post from beginning.
 fn start_notices(
-    config: &Config,
+    (config, roles): (&Config, &Roles),
     store: &Store,
     failed: &Arc<Notify>,
     shutdown: &watch::Receiver<bool>,
 ) -> Outcome<Option<Chores>> {
-    let Some(mut notices) = Notices::new(config, store, shutdown) else {
+    let wanted = Notices::new(config, store, shutdown).filter(|_| roles.has(Role::Smtpd));
+    let Some(mut notices) = wanted else {
         return Ok(None);
     };
     if let Err(why) = notices.run() {
@@ -359,6 +367,8 @@ impl Post {
             publish_lag_max: PUBLISH_LAG_MIN.max(config.log.merge_delay * 10),
             figures,
             tls: Some(Arc::clone(&material.imap_tls)),
+            office: Some(authority::desk::Desk::new(config, &self.store)),
+            mail: Some(mail_servers(config)),
         };
         self.webd = Some(Webd::new(&self.store, options));
     }
@@ -458,6 +468,18 @@ impl Post {
             );
         }
         *config = new;
+    }
+}
+
+/// Where holders' mail programs find their mail.
+fn mail_servers(config: &Config) -> webd::MailServers {
+    let port = |address: Option<std::net::SocketAddr>| address.map(|address| address.port());
+    webd::MailServers {
+        domain: config.domain.clone(),
+        name: config.seal.issuer.clone(),
+        host: config.hostname.clone(),
+        imaps: port(config.listen.imaps),
+        imap: port(config.listen.imap),
     }
 }
 

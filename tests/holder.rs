@@ -12,7 +12,7 @@ use receipts::bundle::container;
 use serde_json::Value;
 
 use crate::harness::letters::letter;
-use crate::harness::post::{KNIK, path_text, text};
+use crate::harness::post::{Ended, KNIK, path_text, text};
 use crate::harness::{Post, eventually};
 
 const HOLDER: &str = "2503851234";
@@ -27,6 +27,17 @@ fn send(post: &Post, id: &str, to: &[&str]) {
     let mut smtp = post.smtp().unwrap();
     smtp.send("office@ministry.example", &addresses, &octets)
         .unwrap();
+}
+
+fn verify(post: &Post, file: &Path) -> Ended {
+    let anchors = post.anchors();
+    post.knik(&[
+        "verify",
+        path_text(file),
+        "--anchors",
+        path_text(&anchors),
+        "--json",
+    ])
 }
 
 fn ids(events: &[Value]) -> BTreeSet<String> {
@@ -77,74 +88,18 @@ fn a_holder_has_everything_about_their_own_mail_and_nothing_of_anybody_else() {
         (&3.into(), &1.into()),
         "{made:?}"
     );
-    let anchors = post.anchors();
-    let verify = |file: &Path| {
-        post.knik(&[
-            "verify",
-            path_text(file),
-            "--anchors",
-            path_text(&anchors),
-            "--json",
-        ])
-    };
-    let verified = verify(&file);
+    let verified = verify(&post, &file);
     assert_eq!(verified.code, 0, "{verified:?}");
     let verified: Value = serde_json::from_str(&verified.out).unwrap();
     assert_eq!(verified["events"], listed.len());
     assert_eq!(verified["originals"], 3);
 
-    let mut exported = BTreeSet::new();
     let outer = entries(&file);
-    for (name, octets) in outer.iter().filter(|(name, _)| name.ends_with(".zip")) {
-        for (inner, content) in container::read(octets).unwrap() {
-            let told = String::from_utf8_lossy(&content);
-            assert!(!told.contains(OTHER), "{name} {inner}");
-            if let Some(id) = inner.strip_prefix("events/") {
-                exported.insert(id.trim_end_matches(".json").to_owned());
-            }
-        }
-    }
-    assert_eq!(exported, listed, "the list and the export");
-    let page = String::from_utf8(outer["pages/000001.html"].clone()).unwrap();
-    for said in [
-        "&lt;one@ministry.example&gt;",
-        "&lt;two@ministry.example&gt;",
-        "<code>handed-over</code>",
-    ] {
-        assert!(page.contains(said), "{said} in {page}");
-    }
-    let index = String::from_utf8(outer["index.html"].clone()).unwrap();
-    for lang in ["hy", "ru", "en"] {
-        assert!(index.contains(&format!("<p lang=\"{lang}\">")));
-    }
-    assert!(
-        !index.contains("<script") && !index.contains("http"),
-        "{index}"
-    );
+    assert_eq!(events_of(&outer), listed, "the list and the export");
+    pages_tell(&outer);
+    nothing_is_altered_unseen(&post, &file);
 
-    // A page, a name, an octet at the end: nothing can be altered unseen.
     let octets = std::fs::read(&file).unwrap();
-    let at = |what: &[u8]| {
-        octets
-            .windows(what.len())
-            .rposition(|found| found == what)
-            .unwrap()
-    };
-    let table: [(usize, &str); 3] = [
-        (at(b"The evidence about your mail"), "index.html"),
-        (at(b"<code>handed-over</code>"), ""),
-        (octets.len() - 3, ""),
-    ];
-    for (offset, named) in table {
-        let mut altered = octets.clone();
-        altered[offset] ^= 1;
-        let bad = post.scratch().join("bad.zip");
-        std::fs::write(&bad, &altered).unwrap();
-        let refuted = verify(&bad);
-        assert_eq!(refuted.code, 1, "{offset}: {refuted:?}");
-        assert!(refuted.err.contains(named), "{refuted:?}");
-    }
-
     let none = post.knik(&[
         "evidence",
         "export",
@@ -162,6 +117,65 @@ fn a_holder_has_everything_about_their_own_mail_and_nothing_of_anybody_else() {
         "what was there is left alone"
     );
     assert!(!post.scratch().join("mine.zip.part").exists());
+}
+
+/// The ids of all events in all bundles; none names anybody else.
+fn events_of(outer: &container::Files) -> BTreeSet<String> {
+    let mut exported = BTreeSet::new();
+    for (name, octets) in outer.iter().filter(|(name, _)| name.ends_with(".zip")) {
+        for (inner, content) in container::read(octets).unwrap() {
+            let told = String::from_utf8_lossy(&content);
+            assert!(!told.contains(OTHER), "{name} {inner}");
+            if let Some(id) = inner.strip_prefix("events/") {
+                exported.insert(id.trim_end_matches(".json").to_owned());
+            }
+        }
+    }
+    exported
+}
+
+fn pages_tell(outer: &container::Files) {
+    let page = String::from_utf8(outer["pages/000001.html"].clone()).unwrap();
+    for said in [
+        "&lt;one@ministry.example&gt;",
+        "&lt;two@ministry.example&gt;",
+        "<code>handed-over</code>",
+    ] {
+        assert!(page.contains(said), "{said} in {page}");
+    }
+    let index = String::from_utf8(outer["index.html"].clone()).unwrap();
+    for lang in ["hy", "ru", "en"] {
+        assert!(index.contains(&format!("<p lang=\"{lang}\">")));
+    }
+    assert!(
+        !index.contains("<script") && !index.contains("http"),
+        "{index}"
+    );
+}
+
+/// A page, a name, an octet at the end.
+fn nothing_is_altered_unseen(post: &Post, file: &Path) {
+    let octets = std::fs::read(file).unwrap();
+    let at = |what: &[u8]| {
+        octets
+            .windows(what.len())
+            .rposition(|found| found == what)
+            .unwrap()
+    };
+    let table: [(usize, &str); 3] = [
+        (at(b"The evidence about your mail"), "index.html"),
+        (at(b"<code>handed-over</code>"), ""),
+        (octets.len() - 3, ""),
+    ];
+    for (offset, named) in table {
+        let mut altered = octets.clone();
+        altered[offset] ^= 1;
+        let bad = post.scratch().join("bad.zip");
+        std::fs::write(&bad, &altered).unwrap();
+        let refuted = verify(post, &bad);
+        assert_eq!(refuted.code, 1, "{offset}: {refuted:?}");
+        assert!(refuted.err.contains(named), "{refuted:?}");
+    }
 }
 
 #[test]

@@ -139,7 +139,10 @@ fn killed_while_many_are_told_each_has_it_once() {
         std::thread::sleep(Duration::from_millis(90 + 130 * round));
         post.kill();
         // Sooner or later each round, so that some kill falls between two deposits and some into one.
-        eprintln!("round {round}: {:?} letters in a mailbox: mailboxes", store.counts());
+        eprintln!(
+            "round {round}: {:?} letters in a mailbox: mailboxes",
+            store.counts()
+        );
     }
     post.start();
     let began = Instant::now();

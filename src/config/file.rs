@@ -11,11 +11,12 @@ use serde::Deserialize;
 use smtpd::relay::Destination;
 use toml::Spanned;
 
+use super::key_place::KeyPlace;
 use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
-    Config, KeyPair, Limits, Log, Seal, content, database, dns, listen, retention, signer,
-    timestamps,
+    Config, KeyPair, Limits, Log, Seal, authority, content, database, dns, listen, retention,
+    signer, timestamps,
 };
 use crate::notices;
 
@@ -45,7 +46,7 @@ tables! {
         seal: SealTable,
         log: LogTable,
         signer: SignerTable,
-        authority: PairTable,
+        authority: AuthorityTable,
         imap: ImapTable,
         timestamp: TimestampTable,
         relay: RelayTable,
@@ -60,6 +61,14 @@ tables! {
     }
     ListenTable { smtp: Text, imap: Text, imaps: Text, imaps_preauth: Text, http: Text, https: Text, balancers: Vec<Spanned<String>>, }
     PairTable { certificate: Text, key: Text, }
+    AuthorityTable {
+        certificate: Text,
+        key: Text,
+        base_url: Text,
+        link_url: Text,
+        crl_lifetime: Text,
+        ocsp_lifetime: Text,
+    }
     SealTable { certificate: Text, key: Text, issuer: Text, anchors: Text, }
     LogTable { origin: Text, key: Text, state: Text, merge_delay: Text, }
     SignerTable { socket: Text, users: Vec<Spanned<String>>, }
@@ -127,21 +136,21 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
     let hostname = text_or(&file.hostname, &format!("mx.{domain}"));
     mail::Address::parse(&format!("postmaster@{hostname}"))
         .map_err(|e| place.fault_at(&file.hostname, "hostname", e))?;
+    let listen = listen::read(&place, &file.listen)?;
+    let link_url = authority::usual_link_url(&hostname, listen.https);
     Ok(Config {
         file: path.to_owned(),
-        listen: listen::read(&place, &file.listen)?,
+        listen,
         tls: pair(&place, &file.tls, "pki/server"),
         seal: Seal {
-            pair: KeyPair {
-                certificate: place.file(&file.seal.certificate, "keys/seal.pem"),
-                key: place.file(&file.seal.key, "keys/seal.key"),
-            },
+            certificate: place.file(&file.seal.certificate, "keys/seal.pem"),
+            key: place.key("seal.key", &file.seal.key, "keys/seal.key")?,
             issuer: text_or(&file.seal.issuer, &super::template::issuer(&domain)),
             anchors: place.file(&file.seal.anchors, "anchors.toml"),
         },
         log: log(&place, &file.log, &domain)?,
         signer: signer::read(&place, &file.signer)?,
-        authority: pair(&place, &file.authority, "pki/ca"),
+        authority: authority::read(&place, &file.authority, link_url)?,
         timestamp: timestamps::read(&place, &file.timestamp)?,
         data: place.file(&file.store.dir, "data"),
         rows: database::read(&place, &file.store)?,
@@ -185,7 +194,7 @@ fn log(place: &Place<'_>, table: &LogTable, domain: &str) -> Result<Log, String>
     }
     Ok(Log {
         origin: text_or(&table.origin, &super::template::origin(domain)),
-        key: place.file(&table.key, "keys/log.key"),
+        key: place.key("log.key", &table.key, "keys/log.key")?,
         state: place.file(&table.state, "keys/log.state"),
         merge_delay,
     })
@@ -323,6 +332,12 @@ impl Place<'_> {
     /// A path relative to the file.
     pub(super) fn file(&self, value: &Text, default: &str) -> PathBuf {
         self.beside(&text_or(value, default))
+    }
+
+    /// Where a private key is: a file's name, or a `pkcs11:` URI.
+    fn key(&self, key: &str, value: &Text, default: &str) -> Result<KeyPlace, String> {
+        KeyPlace::written_in(self.path, &text_or(value, default))
+            .map_err(|what| self.fault_at(value, key, what))
     }
 
     pub(super) fn beside(&self, name: &str) -> PathBuf {
@@ -539,6 +554,28 @@ mod tests {
             ),
         ];
         faults_are(table);
+    }
+
+    #[test]
+    fn faults_of_the_authority_are_named_too() {
+        faults_are(&[
+            (
+                "domain = 'a.test'\n[authority]\nbase_url = 'https://a.test'\n",
+                "etc/knik.toml:3: authority.base_url: \"https://a.test\" is no http URL",
+            ),
+            (
+                "domain = 'a.test'\n[authority]\nlink_url = 'http://a.test'\n",
+                "etc/knik.toml:3: authority.link_url: \"http://a.test\" is no https URL",
+            ),
+            (
+                "domain = 'a.test'\n[authority]\ncrl_lifetime = '1s'\n",
+                "etc/knik.toml:3: authority.crl_lifetime: must be 1m to 2160h",
+            ),
+            (
+                "domain = 'a.test'\n[authority]\nocsp_lifetime = '100h'\n",
+                "etc/knik.toml:3: authority.ocsp_lifetime: must be 1m to 72h",
+            ),
+        ]);
     }
 
     fn faults_are(table: &[(&str, &str)]) {

@@ -19,6 +19,8 @@ use receipts::id::{ContractId, MessageId};
 use receipts::leaf::LeafData;
 use receipts::merkle::{Hash, RightEdge};
 
+use serde_json::Value;
+
 use crate::Store;
 use crate::content::Place;
 use crate::evidence::{Entry, Record};
@@ -144,6 +146,7 @@ impl Store {
         chains.all_have_messages()?;
         self.audit_erasures(erased_events)?;
         self.audit_places()?;
+        self.audit_credentials()?;
         Ok(report)
     }
 
@@ -594,6 +597,9 @@ fn event_key(event: &Event) -> String {
         (Some(message), None, _, _) => submission_key(message),
         (None, _, Some(contract), _) => format!("c/{contract}"),
         (None, _, None, Some(account)) => format!("a/{account}"),
-        (None, _, None, None) => "system".to_owned(),
+        (None, _, None, None) => match event.details.get("purpose").and_then(Value::as_str) {
+            Some(purpose) => format!("k/{purpose}"),
+            None => "system".to_owned(),
+        },
     }
 }

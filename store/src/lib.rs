@@ -21,6 +21,8 @@
 //! | [`commit`] | group commit: the writer thread and [`Ticket`] |
 //! | [`mint`] | the only place where events are made |
 //! | [`contracts`] | senders under contract |
+//! | [`authority`] | certificates issued and revoked, and the list of these |
+//! | [`links`] | one-time links with which a holder gets a certificate |
 //! | [`register`] | holders' accounts and enrolled certificates |
 //! | `placing` | letters' octets made durable ahead of the act that refers to them |
 //! | `squeeze` | small octets kept small |
@@ -40,6 +42,7 @@
 //! | `placement_row` | a placement's row, with its check value |
 //! | [`agenda`] | what is owed to senders |
 //! | [`outbound`] | letters on their way out |
+//! | [`signing_keys`] | which keys of seal and log came into use when |
 //! | [`stamps`] | checkpoints that an outside clock has dated |
 //! | [`evidence`] | evidence looked up |
 //! | [`log`] | pending → integrated → published |
@@ -55,11 +58,13 @@
 pub mod agenda;
 pub mod amend;
 pub mod audit;
+pub mod authority;
 pub mod backup;
 pub mod clock;
 pub mod commit;
 pub mod content;
 pub mod contracts;
+pub mod credentials;
 pub mod deposit;
 pub mod disk;
 pub mod erasure;
@@ -67,6 +72,7 @@ pub mod evidence;
 pub mod head;
 pub mod held;
 pub mod lease;
+pub mod links;
 pub mod log;
 pub mod mailboxes;
 pub mod migrate;
@@ -85,6 +91,7 @@ pub mod resume;
 pub mod schema;
 pub mod search;
 pub mod segments;
+pub mod signing_keys;
 pub mod sql;
 pub mod sqlite;
 pub mod staging;

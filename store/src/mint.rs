@@ -24,8 +24,10 @@ use serde_json::{Value, json};
 use crate::StoreError;
 use crate::clock::{Clock, Reading};
 use crate::commit::Act;
+use crate::credentials::Credential;
 use crate::held::Held;
 use crate::register::{Account, AccountId};
+use crate::signing_keys::KeyPurpose;
 use crate::sql::{Param, Sql};
 use crate::squeeze::squeeze;
 
@@ -307,6 +309,7 @@ impl Act<'_> {
         by: &Actor,
         account: AccountId,
         address: &str,
+        credential: &Credential,
     ) -> Result<Minted, StoreError> {
         let subject = Subject {
             account: Some(address.to_owned()),
@@ -316,7 +319,7 @@ impl Act<'_> {
             event: EventName::LoggedIn,
             chain: Chain::account(account),
             subject,
-            details: BTreeMap::new(),
+            details: details(credential.details()),
         };
         self.mint(by, draft, Before::Last)
     }
@@ -450,6 +453,23 @@ impl Act<'_> {
         let draft = Draft {
             event,
             chain: Chain::store(),
+            subject: Subject::default(),
+            details: details(more),
+        };
+        self.mint(by, draft, Before::Last)
+    }
+
+    /// A key of the seal or of the log came into use, took the place of another, or was retired.
+    pub(crate) fn key_event(
+        &mut self,
+        by: &Actor,
+        event: EventName,
+        purpose: KeyPurpose,
+        more: Value,
+    ) -> Result<Minted, StoreError> {
+        let draft = Draft {
+            event,
+            chain: Chain::key(purpose),
             subject: Subject::default(),
             details: details(more),
         };

@@ -36,6 +36,7 @@ pub fn enter(session: &mut Session, names: &[&[u8]]) -> Reply {
     let act = Act::LogIn {
         by: holder.actor.clone(),
         account: holder.account,
+        credential: std::sync::Arc::clone(&holder.credential),
     };
     Reply::act(act, move |session, _| {
         session.enter(*holder);

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::id::EvidenceId;
+use crate::note::Note;
 use crate::proof::TlogProof;
 use crate::seal;
 use crate::xades::dom;
@@ -29,6 +30,7 @@ t=$(mktemp -d)
 pub(super) fn render(bundle: &Bundle) -> String {
     let mut text = String::from(INTRODUCTION);
     certificates(&mut text, bundle);
+    statements(&mut text, bundle);
     if bundle.original.is_some() {
         original(&mut text, bundle);
     }
@@ -64,13 +66,31 @@ pub(super) fn render(bundle: &Bundle) -> String {
 /// What to compare with the certificates one trusts; their files are named by their digests.
 fn certificates(text: &mut String, bundle: &Bundle) {
     if !bundle.certificates.is_empty() {
-        text.push_str("\n# ---- The certificates: those of seals and time-stamps, and what they lead to. Do you trust them?\n");
+        text.push_str("\n# ---- The certificates: those of seals, time-stamps and log-ins, and what they lead to. Do you trust them?\n");
     }
     for name in bundle.certificates.keys() {
         let _ = writeln!(
             text,
             "openssl x509 -noout -subject -issuer -dates -in {name}\n\
              test \"chain/$(openssl x509 -outform DER -in {name} | sha256sum | cut -c 1-16).pem\" = {name}"
+        );
+    }
+}
+
+/// What was known of revocation when a holder logged in: events name it by its digest.
+fn statements(text: &mut String, bundle: &Bundle) {
+    if !bundle.statements.is_empty() {
+        text.push_str("\n# ---- What sources of revocation said when a holder logged in; an event names each by its digest.\n");
+    }
+    for name in bundle.statements.keys() {
+        let show = if name.ends_with(".crl") {
+            format!("openssl crl -inform DER -noout -issuer -lastupdate -nextupdate -in {name}")
+        } else {
+            format!("openssl ocsp -noverify -text -respin {name} | grep -E 'Status|Update'")
+        };
+        let _ = writeln!(
+            text,
+            "{show}\ngrep -q \"sha256:$(sha256sum < {name} | cut -c 1-64)\" events/*.json"
         );
     }
 }
@@ -231,14 +251,46 @@ fn checkpoint(text: &mut String, bundle: &Bundle, size: u64) {
     let _ = writeln!(
         text,
         "\n# ---- The checkpoint of the log at {size} entries, signed by the log (C2SP signed-note, Ed25519).\n\
-         sed '/^$/,$d' {file} > \"$t/text\"\n\
-         tail -n 1 {file} | sed 's/.* //' | base64 -d | tail -c 64 > \"$t/signature\""
+         sed '/^$/,$d' {file} > \"$t/text\""
+    );
+    if own_lines(bundle, size) > 1 {
+        two_keys(text, bundle, &file);
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "tail -n 1 {file} | sed 's/.* //' | base64 -d | tail -c 64 > \"$t/signature\""
     );
     for key in bundle.log_keys.keys() {
-        let _ = writeln!(
-            text,
-            "if openssl pkeyutl -verify -rawin -pubin -inkey {key} -in \"$t/text\" -sigfile \"$t/signature\"; then echo '{file} is signed by {key}' > \"$t/signed\"; fi"
-        );
+        let _ = writeln!(text, "{}", signed_by(key, &file));
     }
     text.push_str("cat \"$t/signed\"\nrm \"$t/signed\"\n");
+}
+
+/// One key of the log takes the place of another, and both sign: one that you trust is enough.
+fn two_keys(text: &mut String, bundle: &Bundle, file: &str) {
+    let _ = writeln!(
+        text,
+        "# One key of the log takes the place of another here, and both have signed: one that you trust is enough.\n\
+         sed '1,/^$/d' {file} | sed 's/.* //' > \"$t/lines\"\n\
+         while read -r line; do\n\
+         printf '%s' \"$line\" | base64 -d | tail -c 64 > \"$t/signature\""
+    );
+    for key in bundle.log_keys.keys() {
+        let _ = writeln!(text, "{}", signed_by(key, file).replace("> \"", ">> \""));
+    }
+    text.push_str("done < \"$t/lines\"\ncat \"$t/signed\"\nrm \"$t/signed\"\n");
+}
+
+fn signed_by(key: &str, file: &str) -> String {
+    format!(
+        "if openssl pkeyutl -verify -rawin -pubin -inkey {key} -in \"$t/text\" -sigfile \"$t/signature\"; then echo '{file} is signed by {key}' > \"$t/signed\"; fi"
+    )
+}
+
+/// Signature lines in the file of a checkpoint.
+fn own_lines(bundle: &Bundle, size: u64) -> usize {
+    let file = bundle.checkpoints.get(&size);
+    file.and_then(|octets| Note::parse(octets).ok())
+        .map_or(0, |note| note.signatures().len())
 }

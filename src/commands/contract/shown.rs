@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use receipts::tenure::Interval;
 use serde_json::{Value, json};
 use store::contracts::Contract;
-use store::contracts::tenancy::Holdings;
+use store::contracts::whose::Holdings;
 use store::notices::OWN_CONTRACT;
 use store::{EvidenceId, Store};
 

@@ -6,6 +6,7 @@ use receipts::id::{ContractId, MessageId};
 use crate::StoreError;
 use crate::commit::Act;
 use crate::register::AccountId;
+use crate::signing_keys::KeyPurpose;
 use crate::sql::Param;
 
 /// Of what a chain of events speaks (evidence.md law 5).
@@ -30,14 +31,22 @@ pub enum ChainKind {
     Account = 3,
     /// The store itself.
     Store = 4,
+    /// The keys of the seal, or of the log.
+    Key = 5,
 }
 
 impl ChainKind {
     /// The kind with this stored number.
     pub(crate) fn from_number(number: i64) -> Option<Self> {
-        [Self::Message, Self::Contract, Self::Account, Self::Store]
-            .into_iter()
-            .find(|kind| *kind as i64 == number)
+        [
+            Self::Message,
+            Self::Contract,
+            Self::Account,
+            Self::Store,
+            Self::Key,
+        ]
+        .into_iter()
+        .find(|kind| *kind as i64 == number)
     }
 }
 
@@ -81,6 +90,17 @@ impl Chain {
         Self {
             kind: ChainKind::Store,
             subject: [0; 16],
+            ordinal: 0,
+        }
+    }
+
+    /// The chain of all keys of one purpose: each takes the place of the one before.
+    pub fn key(purpose: KeyPurpose) -> Self {
+        let mut subject = [0; 16];
+        subject[15] = purpose as u8;
+        Self {
+            kind: ChainKind::Key,
+            subject,
             ordinal: 0,
         }
     }
