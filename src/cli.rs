@@ -6,6 +6,7 @@
 //! | [`bench`] | what is measured |
 //! | [`contract`] | senders under contract |
 //! | [`evidence`] | what was observed |
+//! | [`operator`] | who runs the post, and what waits for a second of them |
 //! | [`removal`] | erasure and legal holds |
 //! | [`upkeep`] | backup, restore, migration, the log taken up again |
 
@@ -13,6 +14,7 @@ pub mod account;
 pub mod bench;
 pub mod contract;
 pub mod evidence;
+pub mod operator;
 pub mod removal;
 pub mod upkeep;
 
@@ -31,7 +33,8 @@ use store::outbound::LetterState;
 use crate::serve::Role;
 pub use account::Account;
 pub use contract::{Contract, ContractAdd};
-pub use evidence::{Evidence, EvidenceExport, EvidenceList, Format};
+pub use evidence::{Evidence, EvidenceAnnul, EvidenceExport, EvidenceList, Format};
+pub use operator::{Operator, Pending};
 pub use removal::{Erase, Hold};
 pub use upkeep::{Backup, Migrate, Restore, Resume, Store};
 
@@ -99,6 +102,12 @@ pub enum Command {
     /// The store as a whole
     #[command(subcommand)]
     Store(Store),
+    /// Who runs the post: operators, contract clerks, auditors
+    #[command(subcommand)]
+    Operator(Operator),
+    /// Acts that wait for a second person
+    #[command(subcommand)]
+    Pending(Pending),
 }
 
 /// `init`.
@@ -256,7 +265,7 @@ pub fn answer(error: &clap::Error) -> ExitCode {
 }
 
 /// The fault without the usage behind it, on one line.
-fn one_line(error: &str) -> String {
+pub fn one_line(error: &str) -> String {
     let fault = error.split("\n\nUsage:").next().unwrap_or(error);
     let fault = fault
         .split("\n\nFor more information")

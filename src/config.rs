@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
+//! | [`four_eyes`] | the `[four_eyes]` table |
 //! | [`file`] | the file as it is written, and reading values with their place |
 //! | [`listen`] | the `[listen]` table |
 //! | [`retention`] | the `[retention]` table |
@@ -16,6 +17,7 @@
 pub mod content;
 pub mod database;
 pub mod file;
+pub mod four_eyes;
 pub mod listen;
 pub mod retention;
 pub mod secret;
@@ -33,8 +35,10 @@ use smtpd::relay::Destination;
 use store::{Options, Store, StoreError};
 
 use crate::failure::{Failure, Outcome};
+use crate::roles::Caller;
 use content::Content;
 use database::Rows;
+use four_eyes::FourEyes;
 use retention::Retention;
 use signer::Signer;
 use timestamps::Timestamps;
@@ -79,6 +83,10 @@ pub struct Config {
     pub relay: Option<Destination>,
     /// How long each kind is kept.
     pub retention: Retention,
+    /// Which acts take two persons.
+    pub four_eyes: FourEyes,
+    /// Who gives the command that this was read for: no part of the file.
+    pub caller: Caller,
     /// What peers may use up.
     pub limits: Limits,
     /// Sources of holders' certificates.
@@ -179,11 +187,20 @@ impl Config {
         file::parse(path, &text).map_err(Failure::could_not)
     }
 
-    /// Opens the store this configuration names.
+    /// Opens the store this configuration names, for whoever gives the command.
     ///
     /// # Errors
-    /// As [`Store::open`], with the name of the directory, the database or the bucket.
+    /// As [`Store::open`], with the name of the directory, the database or the bucket; that the command is not for them.
     pub fn open_store(&self) -> Outcome<Store> {
+        let store = match self.caller.store() {
+            Some(store) => store.clone(),
+            None => self.open_its_store()?,
+        };
+        self.caller.admit(&store)?;
+        Ok(store)
+    }
+
+    fn open_its_store(&self) -> Outcome<Store> {
         let options = self.store_options()?;
         let has_server = self.rows != Rows::Sqlite || self.content != Content::Segments;
         Store::open(options).map_err(|error| match &error {

@@ -31,6 +31,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use webd::{Figures, Webd};
 
+use crate::api::Desk;
 use crate::chores::{
     Chores,
     erase::Erase,
@@ -259,6 +260,7 @@ struct Post {
     smtpd: Option<Arc<Smtpd>>,
     imapd: Option<Arc<Imapd>>,
     webd: Option<Arc<Webd>>,
+    desk: Option<Arc<Desk>>,
 }
 
 impl Post {
@@ -279,6 +281,7 @@ impl Post {
             smtpd,
             imapd,
             webd: None,
+            desk: None,
         }
     }
 
@@ -295,11 +298,15 @@ impl Post {
     }
 
     fn open_web(&mut self, config: &Config, material: &Material, figures: Vec<Arc<dyn Figures>>) {
+        let desk = Desk::new(config, &self.store);
         let options = webd::Options {
             publish_lag_max: PUBLISH_LAG_MIN.max(config.log.merge_delay * 10),
             figures,
-            tls: Some(Arc::clone(&material.imap_tls)),
+            // Whom an operator's certificate comes from is not asked: it is listed by its digest.
+            tls: Some(Arc::clone(&material.smtp_tls)),
+            api: Some(Arc::<Desk>::clone(&desk)),
         };
+        self.desk = Some(desk);
         self.webd = Some(Webd::new(&self.store, options));
     }
 
@@ -379,7 +386,10 @@ impl Post {
             imapd.reload(Arc::clone(&material.imap_tls), material.trust.take());
         }
         if let Some(webd) = &self.webd {
-            webd.reload(Some(Arc::clone(&material.imap_tls)));
+            webd.reload(Some(Arc::clone(&material.smtp_tls)));
+        }
+        if let Some(desk) = &self.desk {
+            desk.reload(&new);
         }
         let waits = new.restart_needed(config);
         if waits.is_empty() {

@@ -7,6 +7,7 @@ use mail::Digest;
 use receipts::id::ContractId;
 use serde_json::{Value, json};
 use store::contracts::{Contract, NewContract, Terms};
+use store::proposals::Proposed;
 use store::{EvidenceId, Store};
 
 use super::dates::Day;
@@ -16,6 +17,7 @@ use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::keys;
 use crate::output::{Column, Output, properties};
+use crate::roles::four_eyes;
 
 const COLUMNS: [Column; 5] = [
     Column("ID", 26),
@@ -44,6 +46,13 @@ pub fn run(config: &Config, command: cli::Contract, out: &mut Output) -> Outcome
             show(&store, id, Some(evidence), out)
         }
         cli::Contract::End { id, why } => {
+            let proposed = Proposed::ContractEnd {
+                contract: id,
+                why: why.clone(),
+            };
+            if four_eyes::held_back(config, &store, &proposed, out)? {
+                return Ok(());
+            }
             let evidence = store.end_contract(operator::actor(), id, why).wait()?;
             show(&store, id, Some(evidence), out)
         }

@@ -9,6 +9,7 @@ pub mod gather;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use mail::Digest;
 use receipts::id::{EvidenceId, MessageId};
 use receipts::verify::verify_bundle;
 use serde_json::json;
@@ -22,6 +23,7 @@ use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::keys::{self, Readers};
 use crate::output::{Output, properties};
+use crate::roles;
 use crate::signer;
 use gather::Gathered;
 
@@ -35,6 +37,23 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// # Errors
 /// Names what is not there, not published yet, or cannot be written.
 pub fn run(config: &Config, store: &Store, wanted: &EvidenceExport, out: &mut Output) -> Outcome {
+    let made = make(config, store, wanted)?;
+    keys::replace(&wanted.out, &made.octets, Readers::Owner)?;
+    say(config, wanted, &made.gathered, made.octets.len(), out)
+}
+
+/// A bundle that holds for a stranger, not written anywhere yet.
+pub struct Made {
+    /// The zip.
+    pub octets: Vec<u8>,
+    gathered: Gathered,
+}
+
+/// Makes the bundle; an auditor's is recorded.
+///
+/// # Errors
+/// Names what is not there, or not published yet.
+pub fn make(config: &Config, store: &Store, wanted: &EvidenceExport) -> Outcome<Made> {
     let entries = match (wanted.id, wanted.message) {
         (Some(id), _) => chain_up_to(store, id)?,
         (None, Some(message)) => chains_of(store, message)?,
@@ -63,8 +82,15 @@ pub fn run(config: &Config, store: &Store, wanted: &EvidenceExport, out: &mut Ou
     // What is handed out must hold for a stranger: it is checked as a stranger would.
     verify_bundle(&octets, &anchors, None)
         .map_err(|e| Failure::doing("the bundle would be refuted, so it was not written", &e))?;
-    keys::replace(&wanted.out, &octets, Readers::Owner)?;
-    say(config, wanted, &gathered, octets.len(), out)
+    let what = json!({
+        "asked": "evidence export",
+        "bundle": Digest::of(&octets).tagged(),
+        "events": records.len(),
+        "original": wanted.with_original,
+        "exported": wanted.id.map(|id| id.to_string()).or(wanted.message.map(|id| id.to_string())),
+    });
+    roles::exported(store, what)?;
+    Ok(Made { octets, gathered })
 }
 
 fn say(
@@ -112,9 +138,20 @@ fn say(
 
 /// The event's chain up to it: what proves it, and nothing about other recipients (evidence.md law 5).
 fn chain_up_to(store: &Store, id: EvidenceId) -> Outcome<Vec<Entry>> {
-    let last = record(store, id)?;
+    let last = record(store, id)?.event.seq;
     let mut chain = store.chain_of(id)?;
-    chain.retain(|entry| entry.seq() <= last.event.seq);
+    // Who is shown an event must see that it was annulled: the chain goes on to where that is said.
+    let annulments: Vec<EvidenceId> = chain
+        .iter()
+        .filter(|entry| entry.seq() <= last)
+        .filter_map(Entry::annulled)
+        .collect();
+    let said = chain
+        .iter()
+        .filter(|entry| annulments.contains(&entry.id()))
+        .map(Entry::seq)
+        .max();
+    chain.retain(|entry| entry.seq() <= last.max(said.unwrap_or(0)));
     Ok(chain)
 }
 

@@ -11,11 +11,13 @@ use serde::Deserialize;
 use smtpd::relay::Destination;
 use toml::Spanned;
 
+use super::four_eyes::{self, FourEyesTable};
 use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
     Config, KeyPair, Limits, Log, Seal, content, database, listen, retention, signer, timestamps,
 };
+use crate::roles::Caller;
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
 /// be called prompt.
@@ -50,6 +52,7 @@ tables! {
         store: StoreTable,
         content: ContentTable,
         retention: RetentionTable,
+        four_eyes: FourEyesTable,
         limits: LimitsTable,
         trust: Vec<Spanned<TrustFileTable>>,
     }
@@ -139,6 +142,8 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         content: content::read(&place, &file.content)?,
         relay: relay(&place, &file.relay)?,
         retention: retention::read(&place, &file.retention)?,
+        four_eyes: four_eyes::read(&place, &file.four_eyes)?,
+        caller: Caller::default(),
         limits: limits(&place, &file.limits)?,
         trust: trusts(&place, &file.trust)?,
         domain,

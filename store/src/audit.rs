@@ -122,6 +122,7 @@ impl Store {
         self.audit_messages(&mut report, &mut chains)?;
         chains.all_have_messages()?;
         self.audit_erasures(erased_events)?;
+        self.audit_annulments()?;
         Ok(report)
     }
 
@@ -560,6 +561,19 @@ fn chain_key(entry: &Entry) -> String {
     }
 }
 
+/// Those who run the post have chains of their own, and so has each of their proposals.
+fn operators_key(event: &Event) -> String {
+    let subject = event
+        .details
+        .get("proposal")
+        .or_else(|| event.details.get("operator"))
+        .and_then(|id| id.as_str());
+    match subject {
+        Some(id) if event.event.is_of_operators() => format!("o/{id}"),
+        _ => "system".to_owned(),
+    }
+}
+
 fn event_key(event: &Event) -> String {
     let subject = &event.subject;
     match (
@@ -572,6 +586,6 @@ fn event_key(event: &Event) -> String {
         (Some(message), None, _, _) => submission_key(message),
         (None, _, Some(contract), _) => format!("c/{contract}"),
         (None, _, None, Some(account)) => format!("a/{account}"),
-        (None, _, None, None) => "system".to_owned(),
+        (None, _, None, None) => operators_key(event),
     }
 }

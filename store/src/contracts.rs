@@ -305,7 +305,7 @@ impl Act<'_> {
         Ok(())
     }
 
-    fn turn(
+    pub(crate) fn turn(
         &mut self,
         by: &Actor,
         id: ContractId,

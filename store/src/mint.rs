@@ -6,8 +6,10 @@
 //! | module | what |
 //! |---|---|
 //! | `chain` | of what a chain of events speaks |
+//! | `operators` | events about those who run the post, and who they are |
 
 mod chain;
+mod operators;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -96,6 +98,7 @@ pub(crate) struct Minter {
     reading: Reading,
     position: Position,
     held: Option<Held>,
+    acting: operators::Acting,
 }
 
 /// Where the order of evidence stands.
@@ -137,6 +140,7 @@ impl Minter {
             reading,
             position: Position::default(),
             held: None,
+            acting: operators::Acting::default(),
         }
     }
 
@@ -154,6 +158,7 @@ impl Minter {
                 Ok((row.number::<u64>(0)?, row.array::<16>(1)?, held))
             },
         )?;
+        self.forget_actor();
         self.held = last.and_then(|(.., held)| Held::from_setting(held?));
         self.position = last.map_or_else(Position::default, |(ordinal, id, _)| Position {
             ordinal,
@@ -502,6 +507,7 @@ impl Act<'_> {
 
     /// Dates, chains, salts, commits and writes one event.
     fn mint(&mut self, by: &Actor, draft: Draft, before: Before) -> Result<Minted, StoreError> {
+        let actor = self.acting(by)?;
         let head = match before {
             Before::Nothing => None,
             Before::Head(head) => Some(head),
@@ -518,7 +524,7 @@ impl Act<'_> {
             policy: POLICY.to_owned(),
             seq: head.as_ref().map_or(0, |head| head.seq + 1),
             prev: head.map(|head| head.leaf),
-            actor: by.clone(),
+            actor,
             subject: draft.subject,
             details: draft.details,
         };

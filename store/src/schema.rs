@@ -13,6 +13,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (6, include_str!("schema/0006_economy.sql")),
     (7, include_str!("schema/0007_commit.sql")),
     (8, include_str!("schema/0008_held.sql")),
+    (15, include_str!("schema/0015_roles.sql")),
 ];
 
 /// Brings the database to the newest schema.

@@ -5,6 +5,7 @@
 //! | [`serve`] | the driver: accept loops (plain and TLS), connections, shutdown |
 //! | [`limits`] | how much a visitor may make us hold, and for how long |
 //! | [`pages`] | which path is answered by what, and the headers of every answer |
+//! | [`api`] | the interface for those who run the post |
 //! | [`log`] | the log's files found and cut to the width asked for |
 //! | [`health`] | whether the store is well and the log keeps its promise |
 //! | [`figures`] | metrics in Prometheus' text format |
@@ -12,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod fetch;
 pub mod figures;
 pub mod health;
@@ -20,5 +22,6 @@ pub mod log;
 pub mod pages;
 pub mod serve;
 
+pub use api::Api;
 pub use figures::{Exposition, Figures};
 pub use serve::{Options, Webd};

@@ -9,13 +9,13 @@ use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode, Uri, Version};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{any, get};
 use mail::digest::Digest;
 use receipts::tiles::TilePath;
 
 use crate::figures::{self, Exposition};
 use crate::log::{self, FileError};
-use crate::serve::{Visitor, Webd};
+use crate::serve::{Visitor, Webd, api};
 
 /// Where the log's files are: its prefix in the words of tlog-tiles.
 pub const LOG_PREFIX: &str = "/log/";
@@ -46,6 +46,7 @@ pub(crate) fn router(webd: Arc<Webd>) -> Router {
         .route("/log/tile/{*path}", get(tile))
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
+        .route("/api/{*path}", any(api::page))
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(Arc::clone(&webd), around))
         .with_state(webd)

@@ -3,14 +3,18 @@
 //! | module | what |
 //! |---|---|
 //! | [`admission`] | how many connections there may be, in all and from one address |
+//! | `api` | requests to the interface |
+//! | [`pace`] | how often one address may ask it |
 //! | [`connection`] | one connection from its handshake to its end |
 //! | [`counters`] | what is counted |
 
 pub mod admission;
+pub(crate) mod api;
 pub mod connection;
 pub mod counters;
+pub mod pace;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -24,12 +28,14 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::api::Api;
 use crate::figures::Figures;
 use crate::health::Doctor;
-use crate::limits::{FINISH_TIMEOUT, READS_MAX};
+use crate::limits::{API_CALLS_MAX, FINISH_TIMEOUT, READS_MAX};
 use crate::pages;
 use admission::Admission;
 use counters::{Counters, count};
+use pace::Pace;
 
 /// Connections, each with the address of who speaks on it.
 pub type Arrivals = mpsc::Receiver<(TcpStream, SocketAddr)>;
@@ -51,12 +57,15 @@ pub struct Options {
     /// For [`Webd::serve_tls`]. It may offer client authentication without judging it, as `identity::PossessionVerifier`
     /// does: what a certificate allows is for the page to say. Its ALPN protocols are replaced.
     pub tls: Option<Arc<ServerConfig>>,
+    /// What answers under [`API_PREFIX`](crate::api::API_PREFIX), over TLS.
+    pub api: Option<Arc<dyn Api>>,
 }
 
 /// Who sent a request, as far as the connection tells: in the extensions of every request.
 #[derive(Debug, Clone)]
 pub struct Visitor {
     secure: bool,
+    peer: IpAddr,
     certificates: Arc<[CertificateDer<'static>]>,
 }
 
@@ -65,6 +74,12 @@ impl Visitor {
     #[must_use]
     pub const fn is_secure(&self) -> bool {
         self.secure
+    }
+
+    /// The address of the socket's peer.
+    #[must_use]
+    pub const fn peer(&self) -> IpAddr {
+        self.peer
     }
 
     /// The certificates that the client showed, its own first, whose key it has; empty when it showed none. Nothing else
@@ -83,6 +98,9 @@ pub struct Webd {
     counters: Arc<Counters>,
     admission: Arc<Admission>,
     reads: Semaphore,
+    calls: Semaphore,
+    pace: Pace,
+    api: Option<Arc<dyn Api>>,
     tls: RwLock<Option<Arc<ServerConfig>>>,
 }
 
@@ -107,6 +125,9 @@ impl Webd {
             counters,
             admission,
             reads: Semaphore::new(READS_MAX),
+            calls: Semaphore::new(API_CALLS_MAX),
+            pace: Pace::default(),
+            api: options.api,
             tls: RwLock::new(options.tls.map(with_alpn)),
         })
     }
@@ -184,6 +205,7 @@ impl Webd {
         let tls = if secure { Some(self.tls()) } else { None };
         let (counters, router, shutdown) =
             (Arc::clone(&self.counters), router.clone(), shutdown.clone());
+        let socket = (socket, peer.ip().to_canonical());
         connections.spawn(async move {
             match tls {
                 None => connection::plain(socket, router, &counters, shutdown).await,
@@ -208,6 +230,18 @@ impl Webd {
     ) -> Option<T> {
         let _turn = self.reads.acquire().await.ok()?;
         tokio::task::spawn_blocking(act).await.ok()
+    }
+
+    pub(crate) fn api(&self) -> Option<Arc<dyn Api>> {
+        self.api.clone()
+    }
+
+    pub(crate) fn calls(&self) -> &Semaphore {
+        &self.calls
+    }
+
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     pub(crate) fn log_dir(&self) -> &Path {

@@ -27,14 +27,22 @@ pub enum ChainKind {
     Account = 3,
     /// The store itself.
     Store = 4,
+    /// A listed operator with their queries, or an act that was proposed.
+    Operator = 15,
 }
 
 impl ChainKind {
     /// The kind with this stored number.
     pub(crate) fn from_number(number: i64) -> Option<Self> {
-        [Self::Message, Self::Contract, Self::Account, Self::Store]
-            .into_iter()
-            .find(|kind| *kind as i64 == number)
+        [
+            Self::Message,
+            Self::Contract,
+            Self::Account,
+            Self::Store,
+            Self::Operator,
+        ]
+        .into_iter()
+        .find(|kind| *kind as i64 == number)
     }
 }
 
@@ -78,6 +86,15 @@ impl Chain {
         Self {
             kind: ChainKind::Store,
             subject: [0; 16],
+            ordinal: 0,
+        }
+    }
+
+    /// The chain of a listed operator or of a proposal: their ids come from one sequence, so no two are alike.
+    pub fn operator(subject: [u8; 16]) -> Self {
+        Self {
+            kind: ChainKind::Operator,
+            subject,
             ordinal: 0,
         }
     }

@@ -149,6 +149,7 @@ impl Served {
             publish_lag_max,
             figures,
             tls,
+            api: None,
         };
         let webd = Webd::new(&house.store, options);
         let runtime = Runtime::new().unwrap();
