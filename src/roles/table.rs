@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_clerk_sees_no_mail_and_an_auditor_changes_nothing() {
         let of = |role| {
-            let may = |row: &&Row| row.roles.is_some_and(|roles| roles.contains(&role));
+            let may = move |row: &&Row| row.roles.is_some_and(|roles| roles.contains(&role));
             TABLE.iter().filter(may).map(|row| row.command)
         };
         for command in of(Role::Clerk) {
