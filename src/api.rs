@@ -32,12 +32,12 @@ const JSON_LINES: &str = "application/jsonl";
 const ZIP: &str = "application/zip";
 
 /// Answers with what the commands say, for whoever's certificate is listed.
-pub struct Desk {
+pub struct Counter {
     config: RwLock<Arc<Config>>,
     store: Store,
 }
 
-impl Desk {
+impl Counter {
     /// For this store, under this configuration.
     pub fn new(config: &Config, store: &Store) -> Arc<Self> {
         Arc::new(Self {
@@ -102,7 +102,7 @@ impl Desk {
     }
 }
 
-impl webd::Api for Desk {
+impl webd::Api for Counter {
     fn answer(&self, asked: &Asked) -> Reply {
         self.try_answer(asked)
             .unwrap_or_else(|(status, why)| Reply {
@@ -116,14 +116,21 @@ impl webd::Api for Desk {
 
 fn run(config: Config, command: Command) -> Outcome<Vec<u8>> {
     let mut out = Output::kept();
-    crate::run(command, &|| Ok(config.clone()), &mut out)?;
-    Ok(out.into_kept())
+    let done = crate::run(command, &|| Ok(config.clone()), &mut out);
+    let kept = out.into_kept();
+    match done {
+        // What is asked can be false and have an answer that says why.
+        Err(Failure::False(_)) if !kept.is_empty() => Ok(kept),
+        done => done.map(|()| kept),
+    }
 }
 
 fn bundle(config: &Config, command: Command) -> Outcome<Vec<u8>> {
     match command {
         Command::Evidence(cli::Evidence::Export(wanted)) => {
-            Ok(export::make(config, &config.open_store()?, &wanted)?.octets)
+            let store = config.open_store()?;
+            let entries = export::asked_for(&store, &wanted)?;
+            Ok(export::make(config, &store, entries, wanted.with_original)?.octets)
         }
         // Invariant: the table of routes gives this answer to exports alone.
         _ => Err(Failure::could_not("this is no export")),

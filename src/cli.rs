@@ -30,6 +30,7 @@ use receipts::event::EventName;
 use receipts::id::EvidenceId;
 use store::outbound::LetterState;
 
+use crate::commands::dates::Moment;
 use crate::serve::Role;
 pub use account::Account;
 pub use contract::{Contract, ContractAdd};
@@ -250,6 +251,12 @@ pub struct Verify {
     /// What to trust [default: ./anchors.toml]
     #[arg(long, value_name = "FILE")]
     pub anchors: Option<PathBuf>,
+    /// Also compute from the events of a contract in the bundle: was this address its at the instant --at? Exit 1 if not
+    #[arg(long, value_name = "ADDR", requires = "at")]
+    pub address: Option<std::net::IpAddr>,
+    /// Day (its beginning in Yerevan) or moment in UTC that --address asks about
+    #[arg(long, value_name = "T", requires = "address")]
+    pub at: Option<Moment>,
 }
 
 /// What is said to a command line that is not a command: help where it was asked for, else one line.

@@ -5,6 +5,7 @@
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
 //! | [`four_eyes`] | the `[four_eyes]` table |
+//! | [`dns`] | the `[dns]` table |
 //! | [`file`] | the file as it is written, and reading values with their place |
 //! | [`listen`] | the `[listen]` table |
 //! | [`retention`] | the `[retention]` table |
@@ -12,10 +13,11 @@
 //! | [`signer`] | the `[signer]` table |
 //! | [`template`] | the file as `init` writes it |
 //! | [`timestamps`] | the `[timestamp]` table |
-//! | [`trust`] | the `[[trust]]` tables with the files they name |
+//! | [`trust`] | the `[[trust]]` tables with the files they name, the `[revocation]` table |
 
 pub mod content;
 pub mod database;
+pub mod dns;
 pub mod file;
 pub mod four_eyes;
 pub mod listen;
@@ -81,6 +83,8 @@ pub struct Config {
     pub content: Content,
     /// Whom outbound mail is handed to; `None`: it waits.
     pub relay: Option<Destination>,
+    /// Who is asked about names; none: the system's servers.
+    pub dns: Vec<SocketAddr>,
     /// How long each kind is kept.
     pub retention: Retention,
     /// Which acts take two persons.
@@ -89,6 +93,8 @@ pub struct Config {
     pub caller: Caller,
     /// What peers may use up.
     pub limits: Limits,
+    /// How news of revocations are had.
+    pub revocation: trust::News,
     /// Sources of holders' certificates.
     pub trust: Vec<TrustTable>,
 }
@@ -244,6 +250,10 @@ impl Config {
             ),
             ("content", self.content != running.content),
             ("relay", self.relay != running.relay),
+            (
+                "revocation.crl_interval",
+                self.revocation.crl_interval != running.revocation.crl_interval,
+            ),
         ];
         differs
             .iter()

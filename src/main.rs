@@ -28,6 +28,7 @@ mod failure;
 mod keys;
 mod output;
 mod psn;
+mod reverse_dns;
 mod roles;
 mod serve;
 mod signer;

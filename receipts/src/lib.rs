@@ -21,6 +21,7 @@
 //! | [`cms`] | detached CMS signatures (CAdES) of receipt mails |
 //! | [`smime`] | a receipt mail as multipart/signed: made, split, verified |
 //! | [`timestamp`] | RFC 3161: requests, tokens, a built-in test authority |
+//! | [`tenure`] | what a contract held at an instant, from its events alone |
 //! | [`texts`] | what a receipt says to people, in Armenian, Russian and English |
 //! | [`receipt_mail`] | the sealed receipt as mail (EN 319 532-3) |
 //! | [`anchors`] | what a verifier trusts: certificates and log keys |
@@ -47,6 +48,7 @@ pub mod receipt_mail;
 pub mod seal;
 pub mod signing;
 pub mod smime;
+pub mod tenure;
 pub mod texts;
 pub mod tiles;
 pub mod timestamp;

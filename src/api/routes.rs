@@ -100,6 +100,13 @@ const WHY: &[Field] = &[Value("why")];
 pub const ROUTES: &[Route] = &[
     get("v1/contracts", "contract list", &[], Lines),
     get("v1/contracts/{id}", "contract show", &[], Document),
+    get("v1/contracts/{id}/history", "contract history", &[], Lines),
+    get(
+        "v1/contracts/{id}/holds",
+        "contract holds",
+        &[Value("ip"), Value("at")],
+        Document,
+    ),
     post(
         "v1/contracts/{id}/suspend",
         "contract suspend",

@@ -31,6 +31,7 @@ pub fn run(config: &Config, out: &mut Output) -> Outcome {
         "chains": report.chains,
         "published": report.published,
         "pending": pending,
+        "contracts": report.contracts,
         "messages": report.messages,
         "erased_messages": report.erased_messages,
         "content_bytes": report.content_bytes,

@@ -6,6 +6,7 @@
 
 pub mod gather;
 
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -37,9 +38,44 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// # Errors
 /// Names what is not there, not published yet, or cannot be written.
 pub fn run(config: &Config, store: &Store, wanted: &EvidenceExport, out: &mut Output) -> Outcome {
-    let made = make(config, store, wanted)?;
+    let made = make(
+        config,
+        store,
+        asked_for(store, wanted)?,
+        wanted.with_original,
+    )?;
     keys::replace(&wanted.out, &made.octets, Readers::Owner)?;
     say(config, wanted, &made.gathered, made.octets.len(), out)
+}
+
+/// The events that a bundle is asked of.
+///
+/// # Errors
+/// Names what is not there.
+pub fn asked_for(store: &Store, wanted: &EvidenceExport) -> Outcome<Vec<Entry>> {
+    match (wanted.id, wanted.message) {
+        (Some(id), _) => chain_up_to(store, id),
+        (None, Some(message)) => chains_of(store, message),
+        (None, None) => Err(Failure::could_not(
+            "neither an evidence id nor --message was given",
+        )),
+    }
+}
+
+/// Writes a bundle of these events to `file`; what is in it, and how many octets it has.
+///
+/// # Errors
+/// As [`run`].
+pub fn write(
+    config: &Config,
+    store: &Store,
+    entries: Vec<Entry>,
+    with_original: bool,
+    file: &Path,
+) -> Outcome<(Gathered, usize)> {
+    let made = make(config, store, entries, with_original)?;
+    keys::replace(file, &made.octets, Readers::Owner)?;
+    Ok((made.gathered, made.octets.len()))
 }
 
 /// A bundle that holds for a stranger, not written anywhere yet.
@@ -49,24 +85,20 @@ pub struct Made {
     gathered: Gathered,
 }
 
-/// Makes the bundle; an auditor's is recorded.
+/// Makes a bundle of these events; an auditor's is recorded.
 ///
 /// # Errors
-/// Names what is not there, or not published yet.
-pub fn make(config: &Config, store: &Store, wanted: &EvidenceExport) -> Outcome<Made> {
-    let entries = match (wanted.id, wanted.message) {
-        (Some(id), _) => chain_up_to(store, id)?,
-        (None, Some(message)) => chains_of(store, message)?,
-        (None, None) => {
-            return Err(Failure::could_not(
-                "neither an evidence id nor --message was given",
-            ));
-        }
-    };
+/// As [`run`].
+pub fn make(
+    config: &Config,
+    store: &Store,
+    entries: Vec<Entry>,
+    with_original: bool,
+) -> Outcome<Made> {
     let (records, erased) = kept(entries)?;
     let newest = records.iter().map(Record::log_index).max().unwrap_or(0);
     wait_until_published(config, store, newest)?;
-    let original = if wanted.with_original {
+    let original = if with_original {
         Some(original(store, &records)?)
     } else {
         None
@@ -86,8 +118,8 @@ pub fn make(config: &Config, store: &Store, wanted: &EvidenceExport) -> Outcome<
         "asked": "evidence export",
         "bundle": Digest::of(&octets).tagged(),
         "events": records.len(),
-        "original": wanted.with_original,
-        "exported": wanted.id.map(|id| id.to_string()).or(wanted.message.map(|id| id.to_string())),
+        "last": records.iter().map(|record| record.event.id).max().map(|id| id.to_string()),
+        "original": with_original,
     });
     roles::exported(store, what)?;
     Ok(Made { octets, gathered })

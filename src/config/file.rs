@@ -15,7 +15,8 @@ use super::four_eyes::{self, FourEyesTable};
 use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
-    Config, KeyPair, Limits, Log, Seal, content, database, listen, retention, signer, timestamps,
+    Config, KeyPair, Limits, Log, Seal, content, database, dns, listen, retention, signer,
+    timestamps,
 };
 use crate::roles::Caller;
 
@@ -49,11 +50,13 @@ tables! {
         imap: ImapTable,
         timestamp: TimestampTable,
         relay: RelayTable,
+        dns: DnsTable,
         store: StoreTable,
         content: ContentTable,
         retention: RetentionTable,
         four_eyes: FourEyesTable,
         limits: LimitsTable,
+        revocation: RevocationTable,
         trust: Vec<Spanned<TrustFileTable>>,
     }
     ListenTable { smtp: Text, imap: Text, imaps: Text, imaps_preauth: Text, http: Text, https: Text, balancers: Vec<Spanned<String>>, }
@@ -64,6 +67,7 @@ tables! {
     ImapTable { append: Option<Spanned<bool>>, }
     TimestampTable { urls: Vec<Spanned<String>>, anchors: Text, interval: Text, }
     RelayTable { smarthost: Text, }
+    DnsTable { servers: Vec<Spanned<String>>, }
     StoreTable { engine: Text, dir: Text, connection: Text, connection_file: Text, anchors: Text, }
     ContentTable {
         kind: Text,
@@ -90,6 +94,7 @@ tables! {
         unauthenticated_per_address_max: Number,
         handshakes_per_address_max: Number,
     }
+    RevocationTable { crl_interval: Text, private_hosts: Vec<Spanned<String>>, }
     TrustFileTable {
         name: Text,
         anchors: Text,
@@ -97,6 +102,7 @@ tables! {
         crl: Vec<Spanned<String>>,
         ocsp: Text,
         revocation: Text,
+        policies: Vec<Spanned<String>>,
         map: Option<Spanned<Vec<Spanned<String>>>>,
     }
 }
@@ -141,10 +147,12 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         rows: database::read(&place, &file.store)?,
         content: content::read(&place, &file.content)?,
         relay: relay(&place, &file.relay)?,
+        dns: dns::read(&place, &file.dns)?,
         retention: retention::read(&place, &file.retention)?,
         four_eyes: four_eyes::read(&place, &file.four_eyes)?,
         caller: Caller::default(),
         limits: limits(&place, &file.limits)?,
+        revocation: trust::news(&place, &file.revocation)?,
         trust: trusts(&place, &file.trust)?,
         domain,
         hostname,
@@ -463,6 +471,10 @@ mod tests {
                 "etc/knik.toml:3: relay.smarthost: \"mail\" has no port",
             ),
             (
+                "domain = 'a.test'\n[dns]\nservers = ['::1', 'ns1']\n",
+                "etc/knik.toml:3: dns.servers: \"ns1\" is no address, such as 192.0.2.53 or [2001:db8::53]:53",
+            ),
+            (
                 "domain = 'a.test'\n[limits]\nrecipients_max = 0\n",
                 "etc/knik.toml:3: limits.recipients_max: must be a number above 0",
             ),
@@ -488,12 +500,20 @@ mod tests {
                 "etc/knik.toml:6: trust.revocation: \"never\"",
             ),
             (
-                &format!("{trust}map = ['enrolment']\nocsp = 'http://o'"),
-                "etc/knik.toml:6: trust.ocsp: ",
+                &format!("{trust}map = ['enrolment']\nocsp = 'https://o'"),
+                "etc/knik.toml:6: trust.ocsp: \"https://o\" does not begin with http://",
             ),
             (
-                &format!("{trust}map = ['enrolment']\ncrl = ['a.crl', 'http://o']"),
-                "etc/knik.toml:6: trust.crl: \"http://o\"",
+                &format!("{trust}map = ['enrolment']\ncrl = ['a.crl', 'https://o']"),
+                "etc/knik.toml:6: trust.crl: \"https://o\" does not begin with http://",
+            ),
+            (
+                "domain = 'a.test'\n[revocation]\ncrl_interval = '25h'\n",
+                "etc/knik.toml:3: revocation.crl_interval: must be 1s to 24h",
+            ),
+            (
+                "domain = 'a.test'\n[revocation]\nprivate_hosts = ['http://x']\n",
+                "etc/knik.toml:3: revocation.private_hosts: \"http://x\" is no",
             ),
             (
                 &format!(

@@ -125,6 +125,7 @@ mod tests {
             "anchors",
             "interval",
             "smarthost",
+            "servers",
             "engine",
             "connection",
             "connection_file",
@@ -145,11 +146,14 @@ mod tests {
             "region",
             "access_key",
             "secret_key_file",
+            "crl_interval",
+            "private_hosts",
             "name",
             "intermediates",
             "crl",
             "ocsp",
             "revocation",
+            "policies",
             "map",
         ] {
             assert!(

@@ -21,6 +21,7 @@ const PLAIN: &[&str] = &[
     "event",
     "format",
     "id",
+    "ip",
     "letter",
     "limit",
     "message",

@@ -4,16 +4,21 @@
 //! | module | what |
 //! |---|---|
 //! | `ahead` | pages read ahead on another core |
+//! | `keys` | which chain an event belongs to |
+//! | `places` | where letters lie, and the counters of mailboxes |
 
 mod ahead;
+mod keys;
+mod places;
 
 use std::collections::{BTreeSet, HashMap};
 
 use ahead::each_page;
+use keys::{chain_key, submission_key};
 use mail::digest::Digest;
 use mail::structure::Structure;
-use receipts::event::{Event, EventName};
-use receipts::id::MessageId;
+use receipts::event::EventName;
+use receipts::id::{ContractId, MessageId};
 use receipts::leaf::LeafData;
 use receipts::merkle::{Hash, RightEdge};
 
@@ -40,6 +45,8 @@ pub struct AuditReport {
     pub chains: u64,
     /// Events under the published checkpoint, whose root is the root of their leaves.
     pub published: u64,
+    /// Contracts that are, and were open and held, what their events say.
+    pub contracts: u64,
     /// Messages whose content has its digest and whose recipients have their evidence.
     pub messages: u64,
     /// Those of them whose content was erased.
@@ -67,6 +74,22 @@ pub enum AuditFinding {
     Message {
         /// The message.
         message: MessageId,
+        /// What is wrong.
+        what: String,
+    },
+    /// A mailbox contradicts what lies in it.
+    #[error("mailbox {mailbox}: {what}")]
+    Mailbox {
+        /// Its number in the store.
+        mailbox: i64,
+        /// What is wrong.
+        what: String,
+    },
+    /// A contract is not what its evidence says.
+    #[error("contract {contract}: {what}")]
+    Contract {
+        /// The contract.
+        contract: ContractId,
         /// What is wrong.
         what: String,
     },
@@ -119,10 +142,12 @@ impl Store {
             published: tree.published.map_or(0, |(size, _)| size),
             ..AuditReport::default()
         };
+        report.contracts = self.audit_contracts()?;
         self.audit_messages(&mut report, &mut chains)?;
         chains.all_have_messages()?;
         self.audit_erasures(erased_events)?;
         self.audit_annulments()?;
+        self.audit_places()?;
         Ok(report)
     }
 
@@ -544,48 +569,4 @@ fn check_recipient_laws(record: &Entry, head: &mut Head) -> Result<(), AuditFind
     }
     head.once.push(name);
     Ok(())
-}
-
-fn submission_key(message: MessageId) -> String {
-    format!("m/{message}/0")
-}
-
-fn chain_key(entry: &Entry) -> String {
-    match entry {
-        Entry::Whole(record) => event_key(&record.event),
-        // Events about messages alone are erased.
-        Entry::Erased(erased) => match erased.chain.of_message() {
-            Some(message) => format!("m/{message}/{}", erased.chain.ordinal),
-            None => "none".to_owned(),
-        },
-    }
-}
-
-/// Those who run the post have chains of their own, and so has each of their proposals.
-fn operators_key(event: &Event) -> String {
-    let subject = event
-        .details
-        .get("proposal")
-        .or_else(|| event.details.get("operator"))
-        .and_then(|id| id.as_str());
-    match subject {
-        Some(id) if event.event.is_of_operators() => format!("o/{id}"),
-        _ => "system".to_owned(),
-    }
-}
-
-fn event_key(event: &Event) -> String {
-    let subject = &event.subject;
-    match (
-        subject.message,
-        &subject.recipient,
-        subject.contract,
-        &subject.account,
-    ) {
-        (Some(message), Some(recipient), _, _) => format!("m/{message}/{}", recipient.ordinal),
-        (Some(message), None, _, _) => submission_key(message),
-        (None, _, Some(contract), _) => format!("c/{contract}"),
-        (None, _, None, Some(account)) => format!("a/{account}"),
-        (None, _, None, None) => operators_key(event),
-    }
 }

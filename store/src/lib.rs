@@ -39,6 +39,7 @@
 //! | `originals` | the accepted octets of letters |
 //! | [`amend`] | flags |
 //! | [`placements`] | copy, move, expunge |
+//! | `placement_row` | a placement's row, with its check value |
 //! | [`agenda`] | what is owed to senders |
 //! | [`outbound`] | letters on their way out |
 //! | [`stamps`] | checkpoints that an outside clock has dated |
@@ -98,6 +99,7 @@ pub mod watch;
 mod error;
 mod house;
 mod originals;
+mod placement_row;
 mod placing;
 mod squeeze;
 mod trusted;

@@ -15,7 +15,7 @@ use receipts::id::{EvidenceId, OperatorId, ProposalId};
 use serde_json::{Value, json};
 
 use crate::commit::{Act, Ticket};
-use crate::contracts::{one_line, words};
+use crate::contracts::{ContractStep, one_line, words};
 use crate::operators::{self, Operator, Standing};
 use crate::sql::{Row, Sql};
 use crate::{Store, StoreError, erasure};
@@ -359,9 +359,9 @@ impl Act<'_> {
 
     fn carry_out(&mut self, by: &Actor, proposed: &Proposed) -> Result<Done, StoreError> {
         Ok(match proposed {
-            Proposed::ContractEnd { contract, why } => {
-                let event = EventName::ContractEnded;
-                Done::Event(self.turn(by, *contract, event, Some(why.clone()))?)
+            Proposed::ContractEnd { contract, paper } => {
+                let (step, paper) = (ContractStep::End, paper.clone());
+                Done::Event(self.step_contract(by, *contract, step, paper)?)
             }
             Proposed::Erasure(wish) => Done::Erased(self.erase(by, wish)?),
             Proposed::Annulment { cited, cause, why } => {

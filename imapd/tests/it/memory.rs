@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use imapd::identify::identify;
+use imapd::identify::{Known, identify};
 use imapd::session::state::{Bearer, Door};
 use imapd::{House, Next, Session, perform};
 use store::evidence::Query;
@@ -87,7 +87,13 @@ impl Memory {
             None => &[],
         };
         let store = &self.post.store;
-        identify(store, shown, &self.post.trusts, store.domain(), peer)
+        let known = Known {
+            trusts: &self.post.trusts,
+            answers: &(),
+            domain: store.domain(),
+        };
+        identify(store, shown, known, peer)
+            .map(|look| look.bearer)
             .map_err(|error| error.to_string())
     }
 

@@ -1,7 +1,10 @@
 //! Of what a chain of events speaks (evidence.md law 5).
 
+use mail::time::Timestamp;
 use receipts::id::{ContractId, MessageId};
 
+use crate::StoreError;
+use crate::commit::Act;
 use crate::register::AccountId;
 use crate::sql::Param;
 
@@ -105,5 +108,14 @@ impl Chain {
             (&self.subject).into(),
             self.ordinal.into(),
         ]
+    }
+}
+
+impl Act<'_> {
+    /// The time that the next event of a chain will have: what it says of intervals begins and ends then.
+    pub(crate) fn next_time(&mut self, chain: &Chain) -> Result<Timestamp, StoreError> {
+        let now = self.minter.now();
+        let last = self.head_of(chain)?.map(|head| head.time.as_millis() + 1);
+        Ok(last.map_or(now, |after| now.max(Timestamp::from_millis(after))))
     }
 }

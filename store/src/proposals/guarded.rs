@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::StoreError;
 use crate::annulment;
-use crate::contracts::words;
+use crate::contracts::{Document, Paper, words};
 use crate::erasure::Wish;
 use crate::operators::{Change, Terms};
 
@@ -35,8 +35,8 @@ pub enum Proposed {
     ContractEnd {
         /// Which.
         contract: ContractId,
-        /// Why.
-        why: String,
+        /// Why, and the documents of it.
+        paper: Paper,
     },
     /// Something is erased.
     Erasure(Wish),
@@ -79,8 +79,10 @@ impl Proposed {
     /// The parameters for people and programs.
     pub fn to_json(&self) -> Value {
         match self {
-            Self::ContractEnd { contract, why } => {
-                json!({ "contract": contract.to_string(), "why": why })
+            Self::ContractEnd { contract, paper } => {
+                let mut json = json!({ "contract": contract.to_string(), "documents": [] });
+                paper.put(&mut json);
+                json
             }
             Self::Erasure(wish) => json!({
                 "message": wish.message.to_string(),
@@ -164,7 +166,25 @@ impl Kept<'_> {
     fn contract_end(&self) -> Option<Proposed> {
         Some(Proposed::ContractEnd {
             contract: self.parsed("contract")?,
-            why: self.text("why")?,
+            paper: self.paper()?,
+        })
+    }
+
+    fn paper(&self) -> Option<Paper> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let documents = self.0.get("documents")?.as_array()?.iter();
+        let document = |value: &Value| {
+            Some(Document {
+                title: value["title"].as_str()?.to_owned(),
+                digest: Digest::parse_tagged(value["digest"].as_str()?).ok()?,
+                size: value["size"].as_u64()?,
+            })
+        };
+        Some(Paper {
+            why: self.optional("why", text)?,
+            remark: self.optional("remark", text)?,
+            dated: self.optional("dated", text)?,
+            documents: documents.map(document).collect::<Option<_>>()?,
         })
     }
 

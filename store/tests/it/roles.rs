@@ -10,6 +10,7 @@ use receipts::event::EventName;
 use receipts::id::ProposalId;
 use serde_json::json;
 use store::annulment;
+use store::contracts::{Document, Paper};
 use store::erasure::{self, Scope, Wish};
 use store::evidence::{Entry, Query, Record};
 use store::operators::{Change, Standing, Terms};
@@ -283,7 +284,15 @@ fn a_query_is_recorded_of_auditors_alone(pairing: Pairing) {
 fn end(post: &Post) -> Proposed {
     Proposed::ContractEnd {
         contract: post.contract.id,
-        why: "unpaid".into(),
+        paper: Paper {
+            why: Some("unpaid".into()),
+            documents: vec![Document {
+                title: "Letter".into(),
+                digest: Digest::of(b"letter"),
+                size: 6,
+            }],
+            ..Paper::default()
+        },
     }
 }
 
