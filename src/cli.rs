@@ -7,6 +7,7 @@
 //! | [`contract`] | senders under contract |
 //! | [`evidence`] | what was observed |
 //! | [`operator`] | who runs the post, and what waits for a second of them |
+//! | [`key`] | the keys of seal and log |
 //! | [`removal`] | erasure and legal holds |
 //! | [`upkeep`] | backup, restore, migration, the log taken up again |
 
@@ -14,6 +15,7 @@ pub mod account;
 pub mod bench;
 pub mod contract;
 pub mod evidence;
+pub mod key;
 pub mod operator;
 pub mod removal;
 pub mod upkeep;
@@ -82,6 +84,9 @@ pub enum Command {
     /// The public log of all evidence
     #[command(subcommand)]
     Log(Log),
+    /// The keys of seal and log: list, make on a token, rotate, retire
+    #[command(subcommand)]
+    Key(key::Key),
     /// Receipts and reports on their way to senders
     #[command(subcommand)]
     Queue(Queue),

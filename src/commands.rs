@@ -9,6 +9,7 @@
 //! | [`evidence`] | evidence listed and shown |
 //! | [`export`] | the bundle |
 //! | [`page`] | one event as a page to print |
+//! | [`key`] | the keys of seal and log |
 //! | [`log`] | the log: key, status, checkpoint, proofs |
 //! | [`erase`] | a letter destroyed with its evidence |
 //! | [`hold`] | legal holds |
@@ -39,6 +40,7 @@ pub mod evidence;
 pub mod export;
 pub mod hold;
 pub mod init;
+pub mod key;
 pub mod log;
 pub mod monitor;
 pub mod operator;

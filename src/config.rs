@@ -7,6 +7,7 @@
 //! | [`four_eyes`] | the `[four_eyes]` table |
 //! | [`dns`] | the `[dns]` table |
 //! | [`file`] | the file as it is written, and reading values with their place |
+//! | [`key_place`] | where a private key is: a file, or a token |
 //! | [`listen`] | the `[listen]` table |
 //! | [`retention`] | the `[retention]` table |
 //! | [`secret`] | files that hold one secret |
@@ -20,6 +21,7 @@ pub mod database;
 pub mod dns;
 pub mod file;
 pub mod four_eyes;
+pub mod key_place;
 pub mod listen;
 pub mod retention;
 pub mod secret;
@@ -41,6 +43,7 @@ use crate::roles::Caller;
 use content::Content;
 use database::Rows;
 use four_eyes::FourEyes;
+use key_place::KeyPlace;
 use retention::Retention;
 use signer::Signer;
 use timestamps::Timestamps;
@@ -130,8 +133,10 @@ pub struct KeyPair {
 /// What evidence is sealed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seal {
-    /// The seal's certificate and key.
-    pub pair: KeyPair,
+    /// The seal's certificate, or the chain with it first.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: KeyPlace,
     /// The operator's name, as evidence XML states it.
     pub issuer: String,
     /// What strangers need to trust; `evidence export` checks what it hands out against it.
@@ -143,8 +148,8 @@ pub struct Seal {
 pub struct Log {
     /// The log's name: its origin line, and its key's name. Never to be changed.
     pub origin: String,
-    /// Its Ed25519 key, PKCS #8 PEM.
-    pub key: PathBuf,
+    /// Its Ed25519 key: PKCS #8 PEM, or on a token.
+    pub key: KeyPlace,
     /// The last checkpoint that was signed: kept with the key, never in backups.
     pub state: PathBuf,
     /// The longest time from an event to the signed checkpoint that covers it.

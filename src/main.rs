@@ -88,6 +88,7 @@ fn run(command: Command, config: &dyn Fn() -> Outcome<Config>, out: &mut Output)
         Command::Account(command) => commands::account::run(&config()?, command, out),
         Command::Evidence(command) => commands::evidence::run(&config()?, command, out),
         Command::Log(command) => commands::log::run(&config()?, &command, out),
+        Command::Key(command) => commands::key::run(&config()?, command, out),
         Command::Queue(command) => commands::queue::run(&config()?, &command, out),
         Command::Monitor(monitor) => commands::monitor::run(&monitor, out),
         Command::Verify(verify) => commands::verify::run(&verify, out),

@@ -12,6 +12,7 @@ mod harness;
 mod hostile;
 mod http;
 mod interfaces;
+mod keys;
 mod mail_clients;
 mod migrate;
 mod nodes;

@@ -15,6 +15,7 @@
 //! | [`proof`] | C2SP tlog-proof: one event's inclusion, checked offline |
 //! | [`monitor`] | a log watched from outside: grown, never rewritten |
 //! | [`seal`] | the operator's sealing key and certificate |
+//! | [`token_uri`] | where a key on a token is (RFC 7512) |
 //! | [`signing`] | what is asked of a signer in another process, as octets |
 //! | [`evidence_xml`] | the event as ETSI evidence XML (EN 319 522-3) |
 //! | [`xades`] | the enveloped XAdES signature of the evidence XML |
@@ -52,5 +53,6 @@ pub mod tenure;
 pub mod texts;
 pub mod tiles;
 pub mod timestamp;
+pub mod token_uri;
 pub mod verify;
 pub mod xades;

@@ -82,8 +82,7 @@ fn check_signature(config: &Config, store: &Store) -> Outcome {
     let Some((note, _)) = LogFiles::current(store)?.checkpoint()? else {
         return Ok(());
     };
-    let key = signer::log_key(config)?;
-    match SignedCheckpoint::verify(note, std::slice::from_ref(&key)) {
+    match SignedCheckpoint::verify(note, &signer::log_keys(config)?) {
         Ok(_) => Ok(()),
         Err(error) => Err(Failure::is_false(format!(
             "the published checkpoint: {}",

@@ -2,6 +2,7 @@
 
 use receipts::event::Event;
 use receipts::id::MessageId;
+use serde_json::Value;
 
 use crate::evidence::Entry;
 
@@ -29,7 +30,10 @@ pub(super) fn operators_key(event: &Event) -> String {
         .and_then(|id| id.as_str());
     match subject {
         Some(id) if event.event.is_of_operators() => format!("o/{id}"),
-        _ => "system".to_owned(),
+        _ => match event.details.get("purpose").and_then(Value::as_str) {
+            Some(purpose) => format!("k/{purpose}"),
+            None => "system".to_owned(),
+        },
     }
 }
 

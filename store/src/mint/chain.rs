@@ -6,6 +6,7 @@ use receipts::id::{ContractId, MessageId};
 use crate::StoreError;
 use crate::commit::Act;
 use crate::register::AccountId;
+use crate::signing_keys::KeyPurpose;
 use crate::sql::Param;
 
 /// Of what a chain of events speaks (evidence.md law 5).
@@ -32,6 +33,8 @@ pub enum ChainKind {
     Store = 4,
     /// A listed operator with their queries, or an act that was proposed.
     Operator = 15,
+    /// The keys of the seal, or of the log.
+    Key = 5,
 }
 
 impl ChainKind {
@@ -43,6 +46,7 @@ impl ChainKind {
             Self::Account,
             Self::Store,
             Self::Operator,
+            Self::Key,
         ]
         .into_iter()
         .find(|kind| *kind as i64 == number)
@@ -97,6 +101,17 @@ impl Chain {
     pub fn operator(subject: [u8; 16]) -> Self {
         Self {
             kind: ChainKind::Operator,
+            subject,
+            ordinal: 0,
+        }
+    }
+
+    /// The chain of all keys of one purpose: each takes the place of the one before.
+    pub fn key(purpose: KeyPurpose) -> Self {
+        let mut subject = [0; 16];
+        subject[15] = purpose as u8;
+        Self {
+            kind: ChainKind::Key,
             subject,
             ordinal: 0,
         }
