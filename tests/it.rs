@@ -19,6 +19,7 @@ mod nodes;
 mod postgres;
 mod receipts;
 mod revocation;
+mod roles;
 mod signer;
 mod smoke;
 mod stamps;

@@ -63,6 +63,11 @@ pub const TABLE: &[Row] = &[
     row("hold list", AUDITOR),
     row("hold remove", OPERATOR),
     row("init", HOST),
+    row("key create", OPERATOR),
+    // They are asked of the files that hold the keys.
+    row("key list", HOST),
+    row("key retire", OPERATOR),
+    row("key rotate", OPERATOR),
     row("log checkpoint", ALL),
     row("log consistency", ALL),
     row("log key", HOST),

@@ -22,7 +22,6 @@ use receipts::id::{ContractId, MessageId};
 use receipts::leaf::LeafData;
 use receipts::merkle::{Hash, RightEdge};
 
-
 use crate::Store;
 use crate::content::Place;
 use crate::evidence::{Entry, Record};
