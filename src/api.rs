@@ -93,7 +93,7 @@ impl Counter {
         actor.auth = vec![Auth::Certificate];
         actor.peer = Some(asked.peer);
         actor.certificate = Some(Digest::of(der));
-        match self.store.standing(&actor).map_err(Failure::from) {
+        match self.store.standing_of(&actor).map_err(Failure::from) {
             Ok(Standing::Listed(_)) => Ok(actor),
             Ok(Standing::Nobody(why)) => Err((403, why)),
             Ok(_) => Err((403, "this certificate is not listed".into())),

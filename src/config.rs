@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`authority`] | the `[authority]` table |
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
 //! | [`four_eyes`] | the `[four_eyes]` table |
@@ -16,6 +17,7 @@
 //! | [`timestamps`] | the `[timestamp]` table |
 //! | [`trust`] | the `[[trust]]` tables with the files they name, the `[revocation]` table |
 
+pub mod authority;
 pub mod content;
 pub mod database;
 pub mod dns;
@@ -39,7 +41,9 @@ use smtpd::relay::Destination;
 use store::{Options, Store, StoreError};
 
 use crate::failure::{Failure, Outcome};
+use crate::notices;
 use crate::roles::Caller;
+use authority::Authority;
 use content::Content;
 use database::Rows;
 use four_eyes::FourEyes;
@@ -51,6 +55,9 @@ use trust::TrustTable;
 
 /// Where the configuration is looked for when neither `--config` nor `KNIK_CONFIG` says.
 const PLACES: [&str; 2] = ["knik.toml", "/etc/knik/knik.toml"];
+
+/// The path of the explanations.
+pub const HELP: &str = "/help";
 
 /// Octets of a configuration file: it is written by hand.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -75,7 +82,7 @@ pub struct Config {
     /// Who holds the keys of log and seal.
     pub signer: Signer,
     /// The operator's own authority, for device certificates.
-    pub authority: KeyPair,
+    pub authority: Authority,
     /// Who dates the log's checkpoints, and how often.
     pub timestamp: Timestamps,
     /// The data directory: this node's own.
@@ -94,6 +101,8 @@ pub struct Config {
     pub four_eyes: FourEyes,
     /// Who gives the command that this was read for: no part of the file.
     pub caller: Caller,
+    /// What every new mailbox begins with; `None`: nothing.
+    pub first_notice: Option<notices::Text>,
     /// What peers may use up.
     pub limits: Limits,
     /// How news of revocations are had.
@@ -239,6 +248,15 @@ impl Config {
         })
     }
 
+    /// Where people read what a message of this post means; `None`: there is no https listener.
+    pub fn help_url(&self) -> Option<String> {
+        let port = match self.listen.https?.port() {
+            443 => String::new(),
+            port => format!(":{port}"),
+        };
+        Some(format!("https://{}{port}{HELP}", self.hostname))
+    }
+
     /// What differs from `running` and is read at the start only, by its key.
     pub fn restart_needed(&self, running: &Self) -> Vec<&'static str> {
         let differs = [
@@ -247,6 +265,7 @@ impl Config {
             ("listen", self.listen != running.listen),
             ("log", self.log != running.log),
             ("signer", self.signer != running.signer),
+            ("authority", self.authority != running.authority),
             ("timestamp", self.timestamp != running.timestamp),
             ("retention", self.retention != running.retention),
             (
@@ -255,6 +274,7 @@ impl Config {
             ),
             ("content", self.content != running.content),
             ("relay", self.relay != running.relay),
+            ("notices", self.first_notice != running.first_notice),
             (
                 "revocation.crl_interval",
                 self.revocation.crl_interval != running.revocation.crl_interval,

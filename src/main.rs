@@ -6,9 +6,11 @@
 //! | [`config`] | `knik.toml` |
 //! | [`commands`] | what can be asked, one file per command |
 //! | [`serve`] | the running post: listeners, reload, shutdown |
+//! | [`authority`] | the operator's own authority: its list, its responder, one-time links |
 //! | [`chores`] | what the post does by itself |
 //! | [`demo`] | the whole journey of one letter |
 //! | [`bench`] | what the post does, beside what the machine can do |
+//! | [`notices`] | the text of the first notice in a mailbox |
 //! | [`signer`] | the keys of log and seal, in this process or in another |
 //! | [`keys`] | key files |
 //! | [`roles`] | who may do what |
@@ -18,6 +20,7 @@
 //! | [`failure`] | exit codes, and the one line on standard error |
 
 mod api;
+mod authority;
 mod bench;
 mod chores;
 mod cli;
@@ -26,6 +29,7 @@ mod config;
 mod demo;
 mod failure;
 mod keys;
+mod notices;
 mod output;
 mod psn;
 mod reverse_dns;
@@ -94,6 +98,7 @@ fn run(command: Command, config: &dyn Fn() -> Outcome<Config>, out: &mut Output)
         Command::Verify(verify) => commands::verify::run(&verify, out),
         Command::Erase(erase) => commands::erase::run(&config()?, &erase, out),
         Command::Hold(command) => commands::hold::run(&config()?, &command, out),
+        Command::Trust(command) => commands::trust::run(&config()?, &command, out),
         Command::Audit => commands::audit::run(&config()?, out),
         Command::Backup(wanted) => commands::backup::run(&config()?, &wanted, out),
         Command::Restore(wanted) => commands::restore::run(&config()?, &wanted, out),

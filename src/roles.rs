@@ -75,7 +75,7 @@ impl Caller {
             return Ok(());
         };
         let actor = operator::actor();
-        let standing = store.standing(&actor)?;
+        let standing = store.standing_of(&actor)?;
         let role = check(row, &standing)?;
         if role == Role::Auditor {
             let asked = asked::record(store, row.command, filters)?;

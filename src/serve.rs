@@ -36,14 +36,17 @@ use tokio::time::timeout;
 use webd::{Figures, Webd};
 
 use crate::api::Counter;
+use crate::authority;
 use crate::chores::{
-    Chores,
+    Chore, Chores,
     erase::Erase,
     index::Index,
     lists::Lists,
+    notices::Notices,
     publish::{Follow, Publish},
     receipts::Receipts,
     relay::Outward,
+    revocations::Revocations,
     stamp::TimeStamp,
 };
 use crate::cli;
@@ -164,6 +167,9 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
     if roles.has(Role::Webd) {
         post.open_web(&config, &material, figures);
     }
+    if roles.has(Role::Smtpd) {
+        chores.extend(start_notices(&config, &post.store, &failed, &watching)?);
+    }
     let ready = format!("ready {}", listeners.describe());
     let mut tasks = JoinSet::new();
     for bound in listeners.into_bound() {
@@ -217,11 +223,30 @@ fn start_chores(
     threads.push(Chores::start(vec![Box::new(erase)], failed)?);
     let index = Index::new(store, shutdown);
     threads.push(Chores::start(vec![Box::new(index)], failed)?);
+    let revocations = Revocations::new(config, store);
+    threads.push(Chores::start(vec![Box::new(revocations)], failed)?);
     let receipts = Receipts::new(config, store);
     threads.push(Chores::start(vec![Box::new(receipts)], failed)?);
     let publish = Publish::new(config, store, shutdown);
     threads.push(Chores::start(vec![Box::new(publish)], failed)?);
     Ok(threads)
+}
+
+/// The first letters in mailboxes: by the process that receives, since a notice's octets are placed like any letter's. Those
+/// that are owed now go before what anybody sends, as far as they do not keep the post from beginning.
+fn start_notices(
+    config: &Config,
+    store: &Store,
+    failed: &Arc<Notify>,
+    shutdown: &watch::Receiver<bool>,
+) -> Outcome<Option<Chores>> {
+    let Some(mut notices) = Notices::new(config, store, shutdown) else {
+        return Ok(None);
+    };
+    if let Err(why) = notices.run() {
+        tracing::warn!(%why, "first notices cannot be deposited now; it is tried again");
+    }
+    Chores::start(vec![Box::new(notices)], failed).map(Some)
 }
 
 /// Takes the right to receive, and clears away what a crash left.
@@ -345,6 +370,8 @@ impl Post {
             // Whom an operator's certificate comes from is not asked: it is listed by its digest.
             tls: Some(Arc::clone(&material.smtp_tls)),
             api: Some(Arc::<Counter>::clone(&counter)),
+            office: Some(authority::desk::Desk::new(config, &self.store)),
+            mail: Some(mail_servers(config)),
         };
         self.counter = Some(counter);
         self.webd = Some(Webd::new(&self.store, options));
@@ -448,6 +475,18 @@ impl Post {
             );
         }
         *config = new;
+    }
+}
+
+/// Where holders' mail programs find their mail.
+fn mail_servers(config: &Config) -> webd::MailServers {
+    let port = |address: Option<std::net::SocketAddr>| address.map(|address| address.port());
+    webd::MailServers {
+        domain: config.domain.clone(),
+        name: config.seal.issuer.clone(),
+        host: config.hostname.clone(),
+        imaps: port(config.listen.imaps),
+        imap: port(config.listen.imap),
     }
 }
 

@@ -1,11 +1,12 @@
 //! `knik account`: holders' accounts.
 
-use mail::Address;
+use mail::{Address, Timestamp};
 use serde_json::{Value, json};
-use store::register::{Account, Enrolment, Kind, NewAccount};
+use store::authority::Device;
+use store::register::{Account, Kind, NewAccount};
 use store::{EvidenceId, Store};
 
-use super::{enrol, operator};
+use super::{enrol, enrol_link, operator, revoke};
 use crate::cli;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
@@ -47,16 +48,34 @@ pub fn run(config: &Config, command: cli::Account, out: &mut Output) -> Outcome 
         cli::Account::Enrol {
             address,
             out: dir,
+            hours,
+            days,
+            ..
+        } => {
+            let account = account(&store, &address)?;
+            let Some(dir) = dir else {
+                return enrol_link::run(config, &store, &account, (days, hours), out);
+            };
+            let device = enrol::Device::new(&dir, days);
+            enrol::run(config, &store, &account, &device, out)
+        }
+        cli::Account::Renew {
+            address,
+            serial,
+            out: dir,
             days,
         } => {
             let account = account(&store, &address)?;
-            enrol::run(
-                config,
-                &store,
-                &account,
-                &enrol::Device { dir: &dir, days },
-                out,
-            )
+            let device = enrol::Device::in_place_of(&serial, &dir, days);
+            enrol::run(config, &store, &account, &device, out)
+        }
+        cli::Account::Revoke {
+            address,
+            serial,
+            why,
+        } => {
+            let account = account(&store, &address)?;
+            revoke::run(&store, &account, (&serial, why), out)
         }
     }
 }
@@ -102,13 +121,15 @@ fn list(store: &Store, out: &mut Output) -> Outcome {
 
 fn show(store: &Store, address: &Address, out: &mut Output) -> Outcome {
     let account = account(store, address)?;
-    let devices = store.enrolments(account.id)?;
+    let devices = store.devices(account.id)?;
+    let now = store.now();
     let mut json = to_json(&account, None);
-    json["devices"] = devices.iter().map(device_json).collect();
+    let to_device = |device| device_json(device, now);
+    json["devices"] = devices.iter().map(to_device).collect();
     out.document(&json, || {
         let mut text = to_text(&account, None);
         for device in &devices {
-            text.push_str(&format!("\n{}", device_text(device)));
+            text.push_str(&format!("\n{}", device_text(device, now)));
         }
         text
     })
@@ -148,22 +169,45 @@ fn to_text(account: &Account, evidence: Option<EvidenceId>) -> String {
     ])
 }
 
-fn device_json(device: &Enrolment) -> Value {
+/// Whether a device opens the mailbox.
+fn device_state(device: &Device, now: Timestamp) -> &'static str {
+    let enrolment = &device.enrolment;
+    if enrolment.revoked.is_some() {
+        "revoked"
+    } else if enrolment.not_after < now {
+        "expired"
+    } else {
+        "valid"
+    }
+}
+
+fn device_json(device: &Device, now: Timestamp) -> Value {
+    let enrolment = &device.enrolment;
+    let text = |time: Timestamp| time.to_string();
     json!({
-        "serial": device.serial,
-        "certificate": device.fingerprint.tagged(),
-        "key": device.spki.tagged(),
-        "not_after": device.not_after.to_string(),
-        "revoked": device.revoked.map(|time| time.to_string()),
+        "serial": enrolment.serial,
+        "state": device_state(device, now),
+        "certificate": enrolment.fingerprint.tagged(),
+        "key": enrolment.spki.tagged(),
+        "issued": device.issued.map(text),
+        "not_after": enrolment.not_after.to_string(),
+        "revoked": enrolment.revoked.map(text),
+        "why": device.reason,
     })
 }
 
-fn device_text(device: &Enrolment) -> String {
+fn device_text(device: &Device, now: Timestamp) -> String {
+    let enrolment = &device.enrolment;
+    let revoked = enrolment.revoked.map(|time| match &device.reason {
+        Some(reason) => format!("{time}, {reason}"),
+        None => time.to_string(),
+    });
     properties(&[
-        ("device", Some(device.serial.clone())),
-        ("certificate", Some(device.fingerprint.tagged())),
-        ("valid until", Some(device.not_after.to_string())),
-        ("revoked", device.revoked.map(|time| time.to_string())),
+        ("device", Some(enrolment.serial.clone())),
+        ("state", Some(device_state(device, now).to_owned())),
+        ("certificate", Some(enrolment.fingerprint.tagged())),
+        ("valid until", Some(enrolment.not_after.to_string())),
+        ("revoked", revoked),
     ])
 }
 

@@ -56,7 +56,7 @@ fn change(config: &Config, store: &Store, change: Change, out: &mut Output) -> O
     let evidence = store
         .change_operators(operator::actor(), change.clone())
         .wait()?;
-    if let Standing::Nobody(_) = store.standing(&operator::actor())? {
+    if let Standing::Nobody(_) = store.standing_of(&operator::actor())? {
         eprintln!(
             "knik: warning: user id {} is not listed: from now on you can do nothing here",
             Uid::current()

@@ -32,6 +32,8 @@ pub const TABLE: &[Row] = &[
     row("account add", OPERATOR),
     row("account enrol", OPERATOR),
     row("account list", OPERATOR),
+    row("account renew", OPERATOR),
+    row("account revoke", OPERATOR),
     row("account show", AUDITOR),
     row("audit", AUDITOR),
     row("backup", OPERATOR),
@@ -93,6 +95,7 @@ pub const TABLE: &[Row] = &[
     row("serve", HOST),
     row("signer", HOST),
     row("store migrate", HOST),
+    row("trust check", OPERATOR),
     row("verify", HOST),
 ];
 

@@ -148,6 +148,7 @@ impl Store {
         self.audit_erasures(erased_events)?;
         self.audit_annulments()?;
         self.audit_places()?;
+        self.audit_credentials()?;
         Ok(report)
     }
 

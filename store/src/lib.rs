@@ -24,6 +24,8 @@
 //! | [`operators`] | who runs the post: operators, clerks, auditors |
 //! | [`proposals`] | acts that wait for a second person |
 //! | [`annulment`] | events that were mistakes |
+//! | [`authority`] | certificates issued and revoked, and the list of these |
+//! | [`links`] | one-time links with which a holder gets a certificate |
 //! | [`register`] | holders' accounts and enrolled certificates |
 //! | `placing` | letters' octets made durable ahead of the act that refers to them |
 //! | `squeeze` | small octets kept small |
@@ -31,6 +33,7 @@
 //! | [`staging`] | octets on their way in: [`Staging`], [`Sealed`] |
 //! | [`deposit`] | a submission becomes placements and evidence |
 //! | [`refuse`] | a submission turned away |
+//! | [`notices`] | the first notice in every mailbox, and the post's own contract |
 //! | [`mailboxes`] | a holder's folders |
 //! | [`view`] | what a mailbox holds and what changed in it |
 //! | [`reading`] | log-in, listing, disclosure, hand-over |
@@ -59,11 +62,13 @@ pub mod agenda;
 pub mod amend;
 pub mod annulment;
 pub mod audit;
+pub mod authority;
 pub mod backup;
 pub mod clock;
 pub mod commit;
 pub mod content;
 pub mod contracts;
+pub mod credentials;
 pub mod deposit;
 pub mod disk;
 pub mod erasure;
@@ -71,10 +76,12 @@ pub mod evidence;
 pub mod head;
 pub mod held;
 pub mod lease;
+pub mod links;
 pub mod log;
 pub mod mailboxes;
 pub mod migrate;
 pub mod mint;
+pub mod notices;
 pub mod objects;
 pub mod operators;
 pub mod options;

@@ -154,7 +154,7 @@ impl Store {
     }
 
     /// What an actor is to this post now. For a store that acts for somebody, that somebody.
-    pub fn standing(&self, actor: &Actor) -> Result<Standing, StoreError> {
+    pub fn standing_of(&self, actor: &Actor) -> Result<Standing, StoreError> {
         let actor = self.caller().unwrap_or(actor);
         let now = self.now();
         self.read(|sql| standing(sql, actor, now))
@@ -177,7 +177,7 @@ impl Store {
         event: EventName,
         asked: Value,
     ) -> Result<Option<EvidenceId>, StoreError> {
-        let Standing::Listed(operator) = self.standing(&by)? else {
+        let Standing::Listed(operator) = self.standing_of(&by)? else {
             return Ok(None);
         };
         if operator.role != Role::Auditor {

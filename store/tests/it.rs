@@ -2,18 +2,24 @@
 
 #[path = "it/agenda.rs"]
 mod agenda;
+#[path = "it/authority.rs"]
+mod authority;
 #[path = "it/backup.rs"]
 mod backup;
 #[path = "it/bucket.rs"]
 mod bucket;
 #[path = "it/contracts.rs"]
 mod contracts;
+#[path = "it/credentials.rs"]
+mod credentials;
 #[path = "it/deposit.rs"]
 mod deposit;
 #[path = "it/erasure.rs"]
 mod erasure;
 #[path = "it/full.rs"]
 mod full;
+#[path = "it/life.rs"]
+mod life;
 #[path = "it/log.rs"]
 mod log;
 #[path = "it/mailboxes.rs"]
@@ -24,6 +30,8 @@ mod matrix;
 mod migrate;
 #[path = "it/nodes.rs"]
 mod nodes;
+#[path = "it/notices.rs"]
+mod notices;
 #[path = "it/objects.rs"]
 mod objects;
 #[path = "it/outage.rs"]
@@ -56,3 +64,5 @@ mod search;
 mod server;
 #[path = "it/signing_keys.rs"]
 mod signing_keys;
+#[path = "it/whose.rs"]
+mod whose;

@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | `body` | a request's body, bounded in octets and time |
 //! | [`admission`] | how many connections there may be, in all and from one address |
 //! | `api` | requests to the interface |
 //! | [`pace`] | how often one address may ask it |
@@ -10,6 +11,7 @@
 
 pub mod admission;
 pub(crate) mod api;
+pub(crate) mod body;
 pub mod connection;
 pub mod counters;
 pub mod pace;
@@ -20,6 +22,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
+use mail::Timestamp;
 use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
 use store::Store;
@@ -29,9 +32,11 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::api::Api;
+use crate::autoconfig::MailServers;
 use crate::figures::Figures;
 use crate::health::Doctor;
 use crate::limits::{API_CALLS_MAX, FINISH_TIMEOUT, READS_MAX};
+use crate::office::Office;
 use crate::pages;
 use admission::Admission;
 use counters::{Counters, count};
@@ -59,6 +64,10 @@ pub struct Options {
     pub tls: Option<Arc<ServerConfig>>,
     /// What answers under [`API_PREFIX`](crate::api::API_PREFIX), over TLS.
     pub api: Option<Arc<dyn Api>>,
+    /// The operator's authority; without one there is nothing of it.
+    pub office: Option<Arc<dyn Office>>,
+    /// Where holders' mail programs find their mail; without it they are not told.
+    pub mail: Option<MailServers>,
 }
 
 /// Who sent a request, as far as the connection tells: in the extensions of every request.
@@ -70,16 +79,16 @@ pub struct Visitor {
 }
 
 impl Visitor {
+    /// From which address.
+    #[must_use]
+    pub const fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
     /// Whether the connection is encrypted.
     #[must_use]
     pub const fn is_secure(&self) -> bool {
         self.secure
-    }
-
-    /// The address of the socket's peer.
-    #[must_use]
-    pub const fn peer(&self) -> IpAddr {
-        self.peer
     }
 
     /// The certificates that the client showed, its own first, whose key it has; empty when it showed none. Nothing else
@@ -102,6 +111,9 @@ pub struct Webd {
     pace: Pace,
     api: Option<Arc<dyn Api>>,
     tls: RwLock<Option<Arc<ServerConfig>>>,
+    store: Store,
+    office: Option<Arc<dyn Office>>,
+    mail: Option<MailServers>,
 }
 
 impl Webd {
@@ -129,6 +141,9 @@ impl Webd {
             pace: Pace::default(),
             api: options.api,
             tls: RwLock::new(options.tls.map(with_alpn)),
+            store: store.clone(),
+            office: options.office,
+            mail: options.mail,
         })
     }
 
@@ -205,11 +220,13 @@ impl Webd {
         let tls = if secure { Some(self.tls()) } else { None };
         let (counters, router, shutdown) =
             (Arc::clone(&self.counters), router.clone(), shutdown.clone());
-        let socket = (socket, peer.ip().to_canonical());
+        let peer = peer.ip().to_canonical();
         connections.spawn(async move {
             match tls {
-                None => connection::plain(socket, router, &counters, shutdown).await,
-                Some(Some(tls)) => connection::tls(socket, tls, router, &counters, shutdown).await,
+                None => connection::plain((socket, peer), router, &counters, shutdown).await,
+                Some(Some(tls)) => {
+                    connection::tls((socket, peer), tls, router, &counters, shutdown).await;
+                }
                 Some(None) => {}
             }
             drop(place);
@@ -242,6 +259,18 @@ impl Webd {
 
     pub(crate) fn pace(&self) -> &Pace {
         &self.pace
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.store.now()
+    }
+
+    pub(crate) fn office(&self) -> Option<Arc<dyn Office>> {
+        self.office.clone()
+    }
+
+    pub(crate) fn mail(&self) -> Option<MailServers> {
+        self.mail.clone()
     }
 
     pub(crate) fn log_dir(&self) -> &Path {

@@ -128,6 +128,7 @@ pub const TABLES: &[Table] = &[
             ("lang", Text),
             ("state", Text),
             ("login_mark", Int),
+            ("noticed", Text),
         ],
     ),
     table(
@@ -140,6 +141,38 @@ pub const TABLES: &[Table] = &[
             ("fingerprint", Blob),
             ("not_after", Int),
             ("revoked", Int),
+            ("issued", Int),
+            ("reason", Text),
+        ],
+    ),
+    table(
+        "issued",
+        &["serial"],
+        &[("serial", Blob), ("purpose", Text), ("not_after", Int)],
+    ),
+    table(
+        "revocation_list",
+        &["number"],
+        &[
+            ("number", Int),
+            ("this_update", Int),
+            ("next_update", Int),
+            ("covers", Int),
+            ("octets", Blob),
+        ],
+    ),
+    table(
+        "enrolment_link",
+        &["token"],
+        &[
+            ("token", Blob),
+            ("account", Int),
+            ("days", Int),
+            ("expires", Int),
+            ("attempts", Int),
+            ("used", Int),
+            ("bundle", Blob),
+            ("bundle_until", Int),
         ],
     ),
     table(
@@ -300,6 +333,16 @@ pub const TABLES: &[Table] = &[
         "annulment",
         &["cited"],
         &[("cited", Blob), ("evidence", Blob)],
+    ),
+    table(
+        "credential",
+        &["digest"],
+        &[
+            ("digest", Blob),
+            ("kind", Text),
+            ("account", Int),
+            ("octets", Blob),
+        ],
     ),
 ];
 

@@ -105,8 +105,8 @@ fn denied<T: std::fmt::Debug>(result: Result<T, StoreError>, word: &str) {
 fn who_is_listed_acts_under_their_name_and_role_and_nobody_else_acts(pairing: Pairing) {
     let post = Post::new(pairing);
     let store = &post.store;
-    assert_eq!(store.standing(&local(1001)).unwrap(), Standing::Open);
-    let certificate = store.standing(&certified(b"x")).unwrap();
+    assert_eq!(store.standing_of(&local(1001)).unwrap(), Standing::Open);
+    let certificate = store.standing_of(&certified(b"x")).unwrap();
     assert!(matches!(certificate, Standing::Nobody(_)));
     staff(store);
     let suspend = |by| {

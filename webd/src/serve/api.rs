@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use tokio::time::timeout;
 
+use super::body::{BodyFault, whole};
 use super::{Visitor, Webd};
 use crate::api::{API_PREFIX, Api, Asked, Reply, refused};
-use crate::limits::{API_BODY_BYTES_MAX, API_BODY_TIMEOUT, API_TURN_TIMEOUT, API_WINDOW};
+use crate::limits::{API_BODY_BYTES_MAX, API_TURN_TIMEOUT, API_WINDOW};
 
 const JSON: &str = "application/json";
 
@@ -43,10 +44,14 @@ pub(crate) async fn page(
         return response;
     }
     let (head, body) = request.into_parts();
-    let body = match timeout(API_BODY_TIMEOUT, to_bytes(body, API_BODY_BYTES_MAX)).await {
-        Ok(Ok(body)) => body.to_vec(),
-        Ok(Err(_)) => return refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long"),
-        Err(_) => return refusal(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"),
+    let body = match whole(body, API_BODY_BYTES_MAX).await {
+        Ok(body) => body.to_vec(),
+        Err(BodyFault::TooLarge) => {
+            return refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long");
+        }
+        Err(BodyFault::TooSlow) => {
+            return refusal(StatusCode::REQUEST_TIMEOUT, "the body came too slowly");
+        }
     };
     let asked = Asked {
         post: head.method == Method::POST,

@@ -150,6 +150,8 @@ impl Served {
             figures,
             tls,
             api: None,
+            office: None,
+            mail: None,
         };
         let webd = Webd::new(&house.store, options);
         let runtime = Runtime::new().unwrap();
