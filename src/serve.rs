@@ -37,6 +37,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use webd::{Figures, Webd};
 
+use crate::api::Counter;
 use crate::authority;
 use crate::chores::{
     Chore, Chores,
@@ -312,6 +313,8 @@ struct Post {
     /// Where there is IMAP: whom it believes, and who asks responders for it.
     sources: Option<Arc<Sources>>,
     desk: Option<Arc<Desk>>,
+    /// What answers operators over HTTP.
+    counter: Option<Arc<Counter>>,
 }
 
 impl Post {
@@ -334,6 +337,7 @@ impl Post {
             webd: None,
             sources: None,
             desk: None,
+            counter: None,
         }
     }
 
@@ -371,14 +375,18 @@ impl Post {
     }
 
     fn open_web(&mut self, config: &Config, material: &Material, figures: Vec<Arc<dyn Figures>>) {
+        let counter = Counter::new(config, &self.store);
         let options = webd::Options {
             publish_lag_max: PUBLISH_LAG_MIN.max(config.log.merge_delay * 10),
             figures,
             entitled: Some(Arc::new(EntitledList::new(config, &self.store))),
-            tls: Some(Arc::clone(&material.imap_tls)),
+            // Whom an operator's certificate comes from is not asked: it is listed by its digest.
+            tls: Some(Arc::clone(&material.smtp_tls)),
+            api: Some(Arc::<Counter>::clone(&counter)),
             office: Some(authority::desk::Desk::new(config, &self.store)),
             mail: Some(mail_servers(config)),
         };
+        self.counter = Some(counter);
         self.webd = Some(Webd::new(&self.store, options));
     }
 
@@ -464,7 +472,10 @@ impl Post {
             desk.reload(&new.revocation.private_hosts);
         }
         if let Some(webd) = &self.webd {
-            webd.reload(Some(Arc::clone(&material.imap_tls)));
+            webd.reload(Some(Arc::clone(&material.smtp_tls)));
+        }
+        if let Some(counter) = &self.counter {
+            counter.reload(&new);
         }
         let waits = new.restart_needed(config);
         if waits.is_empty() {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use smtpd::relay::Destination;
 use toml::Spanned;
 
+use super::four_eyes::{self, FourEyesTable};
 use super::key_place::KeyPlace;
 use super::retention::Days;
 use super::trust::{self, TrustTable};
@@ -19,6 +20,7 @@ use super::{
     retention, signer, timestamps,
 };
 use crate::notices;
+use crate::roles::Caller;
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
 /// be called prompt.
@@ -55,6 +57,7 @@ tables! {
         store: StoreTable,
         content: ContentTable,
         retention: RetentionTable,
+        four_eyes: FourEyesTable,
         notices: NoticesTable,
         limits: LimitsTable,
         revocation: RevocationTable,
@@ -161,6 +164,8 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         billing: billing::read(&place, &file.billing),
         dns: dns::read(&place, &file.dns)?,
         retention: retention::read(&place, &file.retention)?,
+        four_eyes: four_eyes::read(&place, &file.four_eyes)?,
+        caller: Caller::default(),
         first_notice: first_notice(&place, &file.notices)?,
         limits: limits(&place, &file.limits)?,
         revocation: trust::news(&place, &file.revocation)?,

@@ -6,8 +6,10 @@
 //! | module | what |
 //! |---|---|
 //! | `chain` | of what a chain of events speaks |
+//! | `operators` | events about those who run the post, and who they are |
 
 mod chain;
+mod operators;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -98,6 +100,7 @@ pub(crate) struct Minter {
     reading: Reading,
     position: Position,
     held: Option<Held>,
+    acting: operators::Acting,
 }
 
 /// Where the order of evidence stands.
@@ -139,6 +142,7 @@ impl Minter {
             reading,
             position: Position::default(),
             held: None,
+            acting: operators::Acting::default(),
         }
     }
 
@@ -156,6 +160,7 @@ impl Minter {
                 Ok((row.number::<u64>(0)?, row.array::<16>(1)?, held))
             },
         )?;
+        self.forget_actor();
         self.held = last.and_then(|(.., held)| Held::from_setting(held?));
         self.position = last.map_or_else(Position::default, |(ordinal, id, _)| Position {
             ordinal,
@@ -522,6 +527,7 @@ impl Act<'_> {
 
     /// Dates, chains, salts, commits and writes one event.
     fn mint(&mut self, by: &Actor, draft: Draft, before: Before) -> Result<Minted, StoreError> {
+        let actor = self.acting(by)?;
         let head = match before {
             Before::Nothing => None,
             Before::Head(head) => Some(head),
@@ -538,7 +544,7 @@ impl Act<'_> {
             policy: POLICY.to_owned(),
             seq: head.as_ref().map_or(0, |head| head.seq + 1),
             prev: head.map(|head| head.leaf),
-            actor: by.clone(),
+            actor,
             subject: draft.subject,
             details: draft.details,
         };
