@@ -19,8 +19,6 @@ use receipts::id::{ContractId, MessageId};
 use receipts::leaf::LeafData;
 use receipts::merkle::{Hash, RightEdge};
 
-use serde_json::Value;
-
 use crate::Store;
 use crate::content::Place;
 use crate::evidence::{Entry, Record};
@@ -596,9 +594,7 @@ fn event_key(event: &Event) -> String {
         (Some(message), None, _, _) => submission_key(message),
         (None, _, Some(contract), _) => format!("c/{contract}"),
         (None, _, None, Some(account)) => format!("a/{account}"),
-        (None, _, None, None) => match event.details.get("purpose").and_then(Value::as_str) {
-            Some(purpose) => format!("k/{purpose}"),
-            None => "system".to_owned(),
-        },
+        // Keys' chains run per purpose; whatever else has no subject is the store's.
+        (None, _, None, None) => format!("system/{:?}", event.details.get("purpose")),
     }
 }
