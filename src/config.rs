@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`authority`] | the `[authority]` table |
+//! | [`billing`] | the `[billing]` table |
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
 //! | [`dns`] | the `[dns]` table |
@@ -17,6 +18,7 @@
 //! | [`trust`] | the `[[trust]]` tables with the files they name, the `[revocation]` table |
 
 pub mod authority;
+pub mod billing;
 pub mod content;
 pub mod database;
 pub mod dns;
@@ -39,6 +41,7 @@ use smtpd::relay::Destination;
 use store::{Options, Store, StoreError};
 
 use crate::failure::{Failure, Outcome};
+use crate::notices;
 use authority::Authority;
 use content::Content;
 use database::Rows;
@@ -50,6 +53,9 @@ use trust::TrustTable;
 
 /// Where the configuration is looked for when neither `--config` nor `KNIK_CONFIG` says.
 const PLACES: [&str; 2] = ["knik.toml", "/etc/knik/knik.toml"];
+
+/// The path of the explanations.
+pub const HELP: &str = "/help";
 
 /// Octets of a configuration file: it is written by hand.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -85,10 +91,14 @@ pub struct Config {
     pub content: Content,
     /// Whom outbound mail is handed to; `None`: it waits.
     pub relay: Option<Destination>,
+    /// The folder with kinds of sender, the contract's text and price lists; `None`: the built-in sample.
+    pub billing: Option<PathBuf>,
     /// Who is asked about names; none: the system's servers.
     pub dns: Vec<SocketAddr>,
     /// How long each kind is kept.
     pub retention: Retention,
+    /// What every new mailbox begins with; `None`: nothing.
+    pub first_notice: Option<notices::Text>,
     /// What peers may use up.
     pub limits: Limits,
     /// How news of revocations are had.
@@ -225,6 +235,15 @@ impl Config {
         })
     }
 
+    /// Where people read what a message of this post means; `None`: there is no https listener.
+    pub fn help_url(&self) -> Option<String> {
+        let port = match self.listen.https?.port() {
+            443 => String::new(),
+            port => format!(":{port}"),
+        };
+        Some(format!("https://{}{port}{HELP}", self.hostname))
+    }
+
     /// What differs from `running` and is read at the start only, by its key.
     pub fn restart_needed(&self, running: &Self) -> Vec<&'static str> {
         let differs = [
@@ -242,6 +261,8 @@ impl Config {
             ),
             ("content", self.content != running.content),
             ("relay", self.relay != running.relay),
+            ("notices", self.first_notice != running.first_notice),
+            ("billing", self.billing != running.billing),
             (
                 "revocation.crl_interval",
                 self.revocation.crl_interval != running.revocation.crl_interval,

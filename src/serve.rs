@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`door`] | connections, with the address of who speaks on them, also behind a balancer |
+//! | [`entitled`] | the public list of bodies entitled to send |
 //! | [`figures`] | what `/metrics` shows of the daemons and the store |
 //! | [`material`] | what a configuration's files hold: TLS, trust, limits; read at start and on SIGHUP |
 //! | [`listeners`] | the sockets, bound before anything is promised |
@@ -13,6 +14,7 @@
 //! | [`supervisor`] | what the supervisor sees: pid file, readiness |
 
 pub mod door;
+pub mod entitled;
 pub mod figures;
 pub mod listeners;
 pub mod material;
@@ -37,21 +39,24 @@ use webd::{Figures, Webd};
 
 use crate::authority;
 use crate::chores::{
-    Chores,
+    Chore, Chores,
     erase::Erase,
     index::Index,
     lists::Lists,
+    notices::Notices,
     publish::{Follow, Publish},
     receipts::Receipts,
     relay::Outward,
     revocations::Revocations,
     stamp::TimeStamp,
+    usage::Usage,
 };
 use crate::cli;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::signer;
 use door::Door;
+use entitled::EntitledList;
 use figures::Stock;
 use listeners::{Bound, Listeners, Spoken};
 use material::Material;
@@ -165,6 +170,9 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
     if roles.has(Role::Webd) {
         post.open_web(&config, &material, figures);
     }
+    if roles.has(Role::Smtpd) {
+        chores.extend(start_notices(&config, &post.store, &failed, &watching)?);
+    }
     let ready = format!("ready {}", listeners.describe());
     let mut tasks = JoinSet::new();
     for bound in listeners.into_bound() {
@@ -216,6 +224,10 @@ fn start_chores(
     threads.push(Chores::start(vec![Box::new(time_stamp)], failed)?);
     let erase = Erase::new(config.retention.rules, store);
     threads.push(Chores::start(vec![Box::new(erase)], failed)?);
+    let told = Arc::default();
+    figures.push(figures::usage(Arc::clone(&told)));
+    let usage = Usage::new(config, store, &told);
+    threads.push(Chores::start(vec![Box::new(usage)], failed)?);
     let index = Index::new(store, shutdown);
     threads.push(Chores::start(vec![Box::new(index)], failed)?);
     let revocations = Revocations::new(config, store);
@@ -225,6 +237,23 @@ fn start_chores(
     let publish = Publish::new(config, store, shutdown);
     threads.push(Chores::start(vec![Box::new(publish)], failed)?);
     Ok(threads)
+}
+
+/// The first letters in mailboxes: by the process that receives, since a notice's octets are placed like any letter's. Those
+/// that are owed now go before what anybody sends, as far as they do not keep the post from beginning.
+fn start_notices(
+    config: &Config,
+    store: &Store,
+    failed: &Arc<Notify>,
+    shutdown: &watch::Receiver<bool>,
+) -> Outcome<Option<Chores>> {
+    let Some(mut notices) = Notices::new(config, store, shutdown) else {
+        return Ok(None);
+    };
+    if let Err(why) = notices.run() {
+        tracing::warn!(%why, "first notices cannot be deposited now; it is tried again");
+    }
+    Chores::start(vec![Box::new(notices)], failed).map(Some)
 }
 
 /// Takes the right to receive, and clears away what a crash left.
@@ -341,6 +370,7 @@ impl Post {
         let options = webd::Options {
             publish_lag_max: PUBLISH_LAG_MIN.max(config.log.merge_delay * 10),
             figures,
+            entitled: Some(Arc::new(EntitledList::new(config, &self.store))),
             tls: Some(Arc::clone(&material.imap_tls)),
             office: Some(authority::desk::Desk::new(config, &self.store)),
             mail: Some(mail_servers(config)),

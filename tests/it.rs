@@ -3,6 +3,8 @@
 mod authority;
 mod backup;
 mod balancer;
+mod billing;
+mod certificates;
 mod clients;
 mod clock;
 mod contracts;
@@ -18,6 +20,7 @@ mod keys;
 mod mail_clients;
 mod migrate;
 mod nodes;
+mod notices;
 mod postgres;
 mod receipts;
 mod revocation;

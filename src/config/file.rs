@@ -14,9 +14,10 @@ use toml::Spanned;
 use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
-    Config, KeyPair, Limits, Log, Seal, authority, content, database, dns, key_place, listen,
-    retention, signer, timestamps,
+    Config, KeyPair, Limits, Log, Seal, authority, billing, content, database, dns, key_place,
+    listen, retention, signer, timestamps,
 };
+use crate::notices;
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
 /// be called prompt.
@@ -48,10 +49,12 @@ tables! {
         imap: ImapTable,
         timestamp: TimestampTable,
         relay: RelayTable,
+        billing: BillingTable,
         dns: DnsTable,
         store: StoreTable,
         content: ContentTable,
         retention: RetentionTable,
+        notices: NoticesTable,
         limits: LimitsTable,
         revocation: RevocationTable,
         trust: Vec<Spanned<TrustFileTable>>,
@@ -72,6 +75,7 @@ tables! {
     ImapTable { append: Option<Spanned<bool>>, }
     TimestampTable { urls: Vec<Spanned<String>>, anchors: Text, interval: Text, }
     RelayTable { smarthost: Text, }
+    BillingTable { data: Text, }
     DnsTable { servers: Vec<Spanned<String>>, }
     StoreTable { engine: Text, dir: Text, connection: Text, connection_file: Text, anchors: Text, }
     ContentTable {
@@ -92,6 +96,7 @@ tables! {
         receipts_days: Days,
         backup_days: Days,
     }
+    NoticesTable { first: Text, }
     LimitsTable {
         message_bytes_max: Number,
         recipients_max: Number,
@@ -152,8 +157,10 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         rows: database::read(&place, &file.store)?,
         content: content::read(&place, &file.content)?,
         relay: relay(&place, &file.relay)?,
+        billing: billing::read(&place, &file.billing),
         dns: dns::read(&place, &file.dns)?,
         retention: retention::read(&place, &file.retention)?,
+        first_notice: first_notice(&place, &file.notices)?,
         limits: limits(&place, &file.limits)?,
         revocation: trust::news(&place, &file.revocation)?,
         trust: trusts(&place, &file.trust)?,
@@ -204,6 +211,19 @@ fn relay(place: &Place<'_>, table: &RelayTable) -> Result<Option<Destination>, S
     let destination = Destination::parse(&smarthost)
         .map_err(|e| place.fault_at(&table.smarthost, "relay.smarthost", e.to_string()))?;
     Ok(Some(destination))
+}
+
+/// The text that every new mailbox begins with; empty: none.
+fn first_notice(place: &Place<'_>, table: &NoticesTable) -> Result<Option<notices::Text>, String> {
+    let name = text_or(&table.first, notices::FIRST);
+    if name.is_empty() {
+        return Ok(None);
+    }
+    notices::Text::named(&name).map(Some).ok_or_else(|| {
+        let known: Vec<&str> = notices::Text::names().collect();
+        let what = format!("\"{name}\" is no notice; there are: {}", known.join(", "));
+        place.fault_at(&table.first, "notices.first", what)
+    })
 }
 
 fn limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, String> {
@@ -472,6 +492,10 @@ mod tests {
             (
                 "domain = 'a.test'\n[relay]\nsmarthost = 'mail'\n",
                 "etc/knik.toml:3: relay.smarthost: \"mail\" has no port",
+            ),
+            (
+                "domain = 'a.test'\n[notices]\nfirst = 'first-0'\n",
+                "etc/knik.toml:3: notices.first: \"first-0\" is no notice; there are: first-1",
             ),
             (
                 "domain = 'a.test'\n[dns]\nservers = ['::1', 'ns1']\n",

@@ -144,6 +144,7 @@ impl Store {
         chains.all_have_messages()?;
         self.audit_erasures(erased_events)?;
         self.audit_places()?;
+        self.audit_credentials()?;
         Ok(report)
     }
 
@@ -594,7 +595,6 @@ fn event_key(event: &Event) -> String {
         (Some(message), None, _, _) => submission_key(message),
         (None, _, Some(contract), _) => format!("c/{contract}"),
         (None, _, None, Some(account)) => format!("a/{account}"),
-        // Keys' chains run per purpose; whatever else has no subject is the store's.
         (None, _, None, None) => format!("system/{:?}", event.details.get("purpose")),
     }
 }

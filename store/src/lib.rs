@@ -30,6 +30,7 @@
 //! | [`staging`] | octets on their way in: [`Staging`], [`Sealed`] |
 //! | [`deposit`] | a submission becomes placements and evidence |
 //! | [`refuse`] | a submission turned away |
+//! | [`notices`] | the first notice in every mailbox, and the post's own contract |
 //! | [`mailboxes`] | a holder's folders |
 //! | [`view`] | what a mailbox holds and what changed in it |
 //! | [`reading`] | log-in, listing, disclosure, hand-over |
@@ -41,6 +42,7 @@
 //! | `placement_row` | a placement's row, with its check value |
 //! | [`agenda`] | what is owed to senders |
 //! | [`outbound`] | letters on their way out |
+//! | [`billing`] | what was accepted of senders, as it is billed |
 //! | [`signing_keys`] | which keys of seal and log came into use when |
 //! | [`stamps`] | checkpoints that an outside clock has dated |
 //! | [`evidence`] | evidence looked up |
@@ -59,10 +61,12 @@ pub mod amend;
 pub mod audit;
 pub mod authority;
 pub mod backup;
+pub mod billing;
 pub mod clock;
 pub mod commit;
 pub mod content;
 pub mod contracts;
+pub mod credentials;
 pub mod deposit;
 pub mod disk;
 pub mod erasure;
@@ -75,6 +79,7 @@ pub mod log;
 pub mod mailboxes;
 pub mod migrate;
 pub mod mint;
+pub mod notices;
 pub mod objects;
 pub mod options;
 pub mod outbound;

@@ -118,6 +118,16 @@ pub const TABLES: &[Table] = &[
         &[("contract", Blob), ("opened", Int), ("closed", Int)],
     ),
     table(
+        "usage_alert",
+        &["contract", "month", "alert"],
+        &[
+            ("contract", Blob),
+            ("month", Text),
+            ("alert", Text),
+            ("time", Int),
+        ],
+    ),
+    table(
         "account",
         &["id"],
         &[
@@ -128,6 +138,7 @@ pub const TABLES: &[Table] = &[
             ("lang", Text),
             ("state", Text),
             ("login_mark", Int),
+            ("noticed", Text),
         ],
     ),
     table(
@@ -297,6 +308,16 @@ pub const TABLES: &[Table] = &[
             ("checkpoint", Blob),
             ("token", Blob),
             ("time", Int),
+        ],
+    ),
+    table(
+        "credential",
+        &["digest"],
+        &[
+            ("digest", Blob),
+            ("kind", Text),
+            ("account", Int),
+            ("octets", Blob),
         ],
     ),
 ];
