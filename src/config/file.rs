@@ -12,12 +12,11 @@ use smtpd::relay::Destination;
 use toml::Spanned;
 
 use super::four_eyes::{self, FourEyesTable};
-use super::key_place::KeyPlace;
 use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
-    Config, KeyPair, Limits, Log, Seal, authority, billing, content, database, dns, listen,
-    retention, signer, timestamps,
+    Config, KeyPair, Limits, Log, Seal, authority, billing, content, database, dns, key_place,
+    listen, retention, signer, timestamps,
 };
 use crate::notices;
 use crate::roles::Caller;
@@ -149,7 +148,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         tls: pair(&place, &file.tls, "pki/server"),
         seal: Seal {
             certificate: place.file(&file.seal.certificate, "keys/seal.pem"),
-            key: place.key("seal.key", &file.seal.key, "keys/seal.key")?,
+            key: key_place::read(&place, "seal.key", &file.seal.key)?,
             issuer: text_or(&file.seal.issuer, &super::template::issuer(&domain)),
             anchors: place.file(&file.seal.anchors, "anchors.toml"),
         },
@@ -202,7 +201,7 @@ fn log(place: &Place<'_>, table: &LogTable, domain: &str) -> Result<Log, String>
     }
     Ok(Log {
         origin: text_or(&table.origin, &super::template::origin(domain)),
-        key: place.key("log.key", &table.key, "keys/log.key")?,
+        key: key_place::read(place, "log.key", &table.key)?,
         state: place.file(&table.state, "keys/log.state"),
         merge_delay,
     })
@@ -340,12 +339,6 @@ impl Place<'_> {
     /// A path relative to the file.
     pub(super) fn file(&self, value: &Text, default: &str) -> PathBuf {
         self.beside(&text_or(value, default))
-    }
-
-    /// Where a private key is: a file's name, or a `pkcs11:` URI.
-    fn key(&self, key: &str, value: &Text, default: &str) -> Result<KeyPlace, String> {
-        KeyPlace::written_in(self.path, &text_or(value, default))
-            .map_err(|what| self.fault_at(value, key, what))
     }
 
     pub(super) fn beside(&self, name: &str) -> PathBuf {

@@ -29,7 +29,6 @@ use crate::commit::Act;
 use crate::credentials::Credential;
 use crate::held::Held;
 use crate::register::{Account, AccountId};
-use crate::signing_keys::KeyPurpose;
 use crate::sql::{Param, Sql};
 use crate::squeeze::squeeze;
 
@@ -455,26 +454,20 @@ impl Act<'_> {
         event: EventName,
         more: Value,
     ) -> Result<Minted, StoreError> {
-        let draft = Draft {
-            event,
-            chain: Chain::store(),
-            subject: Subject::default(),
-            details: details(more),
-        };
-        self.mint(by, draft, Before::Last)
+        self.without_subject(by, event, Chain::store(), more)
     }
 
-    /// A key of the seal or of the log came into use, took the place of another, or was retired.
-    pub(crate) fn key_event(
+    /// What has no subject of its own: the store as a whole, the keys of one purpose.
+    pub(crate) fn without_subject(
         &mut self,
         by: &Actor,
         event: EventName,
-        purpose: KeyPurpose,
+        chain: Chain,
         more: Value,
     ) -> Result<Minted, StoreError> {
         let draft = Draft {
             event,
-            chain: Chain::key(purpose),
+            chain,
             subject: Subject::default(),
             details: details(more),
         };
