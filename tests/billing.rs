@@ -505,6 +505,31 @@ fn the_papers_of_a_contract_are_made_of_its_data() {
 }
 
 #[test]
+fn a_month_is_billed_by_the_list_that_the_contract_named_last() {
+    let (mut post, contract) = priced();
+    let other = PRICES
+        .replace("id = \"own\"", "id = \"dear\"")
+        .replace("free_units = 3", "free_units = 1");
+    let folder = post.scratch().join("contracts/prices");
+    std::fs::write(folder.join("dear-1.toml"), other).unwrap();
+    post.start();
+    send(&post, "one", &HOLDERS, 1_000);
+    let month = month(&post);
+    let arguments = ["contract", "statement", &contract, "--month", &month];
+    let made = |post: &Post| {
+        let made = post.must(&[&arguments[..], &["--json"]].concat());
+        let made: Value = serde_json::from_str(&made).unwrap();
+        let (head, sums) = (&made["prices"]["id"], &made["sums"]["payable"]);
+        (head.as_str().unwrap().to_owned(), sums.as_u64().unwrap())
+    };
+    assert_eq!(made(&post), ("own".to_owned(), 0));
+    post.must(&[
+        "contract", "set", &contract, "--tariff", "dear", "--why", "a test",
+    ]);
+    assert_eq!(made(&post), ("dear".to_owned(), 6_000));
+}
+
+#[test]
 fn data_that_does_not_hold_is_refused_by_file_and_key() {
     let (post, _) = priced();
     let prices = post.scratch().join("contracts/prices/own-1.toml");

@@ -15,8 +15,8 @@ use super::key_place::KeyPlace;
 use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
-    Config, KeyPair, Limits, Log, Seal, authority, billing, content, database, dns, listen, retention,
-    signer, timestamps,
+    Config, KeyPair, Limits, Log, Seal, authority, billing, content, database, dns, listen,
+    retention, signer, timestamps,
 };
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to

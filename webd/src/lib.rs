@@ -19,10 +19,10 @@
 
 #![forbid(unsafe_code)]
 
-pub mod entitled;
 pub mod autoconfig;
 pub mod ca;
 pub mod enrol;
+pub mod entitled;
 pub mod fetch;
 pub mod figures;
 pub mod form;
@@ -33,8 +33,8 @@ pub mod office;
 pub mod pages;
 pub mod serve;
 
-pub use entitled::Entitled;
 pub use autoconfig::MailServers;
+pub use entitled::Entitled;
 pub use figures::{Exposition, Figures};
 pub use office::Office;
 pub use serve::{Options, Webd};

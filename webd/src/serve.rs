@@ -27,8 +27,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::entitled::Entitled;
 use crate::autoconfig::MailServers;
+use crate::entitled::Entitled;
 use crate::figures::Figures;
 use crate::health::Doctor;
 use crate::limits::{FINISH_TIMEOUT, READS_MAX};
