@@ -9,7 +9,6 @@ use receipts::leaf::LeafData;
 
 use crate::commit::Ticket;
 use crate::evidence::{COLUMNS, Entry, from_row};
-use crate::mint::Chain;
 use crate::outbound::NewLetter;
 use crate::sql::{Param, Sql};
 use crate::{Store, StoreError};
@@ -74,20 +73,6 @@ impl Store {
                 }
             }
         }
-    }
-
-    /// A contract's own events, oldest first: how its terms came about.
-    pub fn contract_chain(&self, id: ContractId) -> Result<Vec<Entry>, StoreError> {
-        self.read(|sql| {
-            sql.all(
-                &format!(
-                    "SELECT {COLUMNS} FROM evidence WHERE chain_kind = $1 AND chain_subject = $2 \
-                     AND chain_ordinal = $3 ORDER BY seq"
-                ),
-                &Chain::contract(id).params(),
-                from_row,
-            )
-        })
     }
 
     /// What senders were told in a month: the contract and what it had reached.
