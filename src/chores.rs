@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`erase`] | what is not to be kept: rules of retention, octets of what was erased |
 //! | [`index`] | letters into the search index |
+//! | [`notices`] | the first letter in every mailbox |
 //! | [`lists`] | CRLs fetched by their URLs |
 //! | [`publish`] | pending evidence under signed checkpoints |
 //! | [`receipts`] | the receipts and reports that senders are owed |
@@ -15,6 +16,7 @@
 pub mod erase;
 pub mod index;
 pub mod lists;
+pub mod notices;
 pub mod publish;
 pub mod receipts;
 pub mod relay;

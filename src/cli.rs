@@ -9,6 +9,7 @@
 //! | [`evidence`] | what was observed |
 //! | [`key`] | the keys of seal and log |
 //! | [`removal`] | erasure and legal holds |
+//! | [`trust`] | sources of holders' certificates |
 //! | [`upkeep`] | backup, restore, migration, the log taken up again |
 
 pub mod account;
@@ -18,6 +19,7 @@ pub mod contract;
 pub mod evidence;
 pub mod key;
 pub mod removal;
+pub mod trust;
 pub mod upkeep;
 
 use std::net::SocketAddr;
@@ -39,6 +41,7 @@ pub use billing::{Billing, ContractDocument, ContractStatement, Statement};
 pub use contract::{Contract, ContractAdd};
 pub use evidence::{Evidence, EvidenceExport, EvidenceList, Format};
 pub use removal::{Erase, Hold};
+pub use trust::{Trust, TrustCheck};
 pub use upkeep::{Backup, Migrate, Restore, Resume, Store};
 
 /// Official electronic post: certified mail with receipts that a stranger can check.
@@ -102,6 +105,9 @@ pub enum Command {
     /// Legal holds: nothing of a message under one is erased
     #[command(subcommand)]
     Hold(Hold),
+    /// Sources of holders' certificates
+    #[command(subcommand)]
+    Trust(Trust),
     /// Re-verify the whole store against its log; names the first thing that does not hold
     Audit,
     /// Copy the whole store into DIR while it serves; what an earlier backup there has is not copied again. Keys are not in it

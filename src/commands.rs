@@ -54,4 +54,5 @@ pub mod revoke;
 pub mod stamped;
 pub mod statement;
 pub mod store;
+pub mod trust;
 pub mod verify;

@@ -41,6 +41,7 @@ use smtpd::relay::Destination;
 use store::{Options, Store, StoreError};
 
 use crate::failure::{Failure, Outcome};
+use crate::notices;
 use authority::Authority;
 use content::Content;
 use database::Rows;
@@ -52,6 +53,9 @@ use trust::TrustTable;
 
 /// Where the configuration is looked for when neither `--config` nor `KNIK_CONFIG` says.
 const PLACES: [&str; 2] = ["knik.toml", "/etc/knik/knik.toml"];
+
+/// The path of the explanations.
+pub const HELP: &str = "/help";
 
 /// Octets of a configuration file: it is written by hand.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -93,6 +97,8 @@ pub struct Config {
     pub dns: Vec<SocketAddr>,
     /// How long each kind is kept.
     pub retention: Retention,
+    /// What every new mailbox begins with; `None`: nothing.
+    pub first_notice: Option<notices::Text>,
     /// What peers may use up.
     pub limits: Limits,
     /// How news of revocations are had.
@@ -229,6 +235,15 @@ impl Config {
         })
     }
 
+    /// Where people read what a message of this post means; `None`: there is no https listener.
+    pub fn help_url(&self) -> Option<String> {
+        let port = match self.listen.https?.port() {
+            443 => String::new(),
+            port => format!(":{port}"),
+        };
+        Some(format!("https://{}{port}{HELP}", self.hostname))
+    }
+
     /// What differs from `running` and is read at the start only, by its key.
     pub fn restart_needed(&self, running: &Self) -> Vec<&'static str> {
         let differs = [
@@ -247,6 +262,7 @@ impl Config {
             ("content", self.content != running.content),
             ("relay", self.relay != running.relay),
             ("billing", self.billing != running.billing),
+            ("notices", self.first_notice != running.first_notice),
             (
                 "revocation.crl_interval",
                 self.revocation.crl_interval != running.revocation.crl_interval,

@@ -11,6 +11,7 @@
 //! | [`billing`] | prices, statements, and the papers of contracts |
 //! | [`demo`] | the whole journey of one letter |
 //! | [`bench`] | what the post does, beside what the machine can do |
+//! | [`notices`] | the text of the first notice in a mailbox |
 //! | [`signer`] | the keys of log and seal, in this process or in another |
 //! | [`keys`] | key files |
 //! | [`psn`] | what is doubtful about a personal number |
@@ -27,6 +28,7 @@ mod config;
 mod demo;
 mod failure;
 mod keys;
+mod notices;
 mod output;
 mod psn;
 mod reverse_dns;
@@ -83,6 +85,7 @@ fn run(cli: Cli, out: &mut Output) -> Outcome {
         Command::Verify(verify) => commands::verify::run(&verify, out),
         Command::Erase(erase) => commands::erase::run(&config()?, &erase, out),
         Command::Hold(command) => commands::hold::run(&config()?, &command, out),
+        Command::Trust(command) => commands::trust::run(&config()?, &command, out),
         Command::Audit => commands::audit::run(&config()?, out),
         Command::Backup(wanted) => commands::backup::run(&config()?, &wanted, out),
         Command::Restore(wanted) => commands::restore::run(&config()?, &wanted, out),

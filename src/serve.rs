@@ -39,10 +39,11 @@ use webd::{Figures, Webd};
 
 use crate::authority;
 use crate::chores::{
-    Chores,
+    Chore, Chores,
     erase::Erase,
     index::Index,
     lists::Lists,
+    notices::Notices,
     publish::{Follow, Publish},
     receipts::Receipts,
     relay::Outward,
@@ -169,6 +170,9 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
     if roles.has(Role::Webd) {
         post.open_web(&config, &material, figures);
     }
+    if roles.has(Role::Smtpd) {
+        chores.extend(start_notices(&config, &post.store, &failed, &watching)?);
+    }
     let ready = format!("ready {}", listeners.describe());
     let mut tasks = JoinSet::new();
     for bound in listeners.into_bound() {
@@ -233,6 +237,23 @@ fn start_chores(
     let publish = Publish::new(config, store, shutdown);
     threads.push(Chores::start(vec![Box::new(publish)], failed)?);
     Ok(threads)
+}
+
+/// The first letters in mailboxes: by the process that receives, since a notice's octets are placed like any letter's. Those
+/// that are owed now go before what anybody sends, as far as they do not keep the post from beginning.
+fn start_notices(
+    config: &Config,
+    store: &Store,
+    failed: &Arc<Notify>,
+    shutdown: &watch::Receiver<bool>,
+) -> Outcome<Option<Chores>> {
+    let Some(mut notices) = Notices::new(config, store, shutdown) else {
+        return Ok(None);
+    };
+    if let Err(why) = notices.run() {
+        tracing::warn!(%why, "first notices cannot be deposited now; it is tried again");
+    }
+    Chores::start(vec![Box::new(notices)], failed).map(Some)
 }
 
 /// Takes the right to receive, and clears away what a crash left.

@@ -14,8 +14,12 @@ use crate::{fetch, search};
 /// The store's.
 pub fn perform(act: Act, store: &Store) -> Outcome {
     Ok(match act {
-        Act::LogIn { by, account } => {
-            store.log_in(by, account).wait()?;
+        Act::LogIn {
+            by,
+            account,
+            credential,
+        } => {
+            store.log_in(by, account, credential).wait()?;
             Done::Nothing
         }
         Act::Select { account, name } => {

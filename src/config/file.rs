@@ -18,6 +18,7 @@ use super::{
     Config, KeyPair, Limits, Log, Seal, authority, billing, content, database, dns, listen,
     retention, signer, timestamps,
 };
+use crate::notices;
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
 /// be called prompt.
@@ -54,6 +55,7 @@ tables! {
         store: StoreTable,
         content: ContentTable,
         retention: RetentionTable,
+        notices: NoticesTable,
         limits: LimitsTable,
         revocation: RevocationTable,
         trust: Vec<Spanned<TrustFileTable>>,
@@ -95,6 +97,7 @@ tables! {
         receipts_days: Days,
         backup_days: Days,
     }
+    NoticesTable { first: Text, }
     LimitsTable {
         message_bytes_max: Number,
         recipients_max: Number,
@@ -158,6 +161,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         billing: billing::read(&place, &file.billing),
         dns: dns::read(&place, &file.dns)?,
         retention: retention::read(&place, &file.retention)?,
+        first_notice: first_notice(&place, &file.notices)?,
         limits: limits(&place, &file.limits)?,
         revocation: trust::news(&place, &file.revocation)?,
         trust: trusts(&place, &file.trust)?,
@@ -208,6 +212,19 @@ fn relay(place: &Place<'_>, table: &RelayTable) -> Result<Option<Destination>, S
     let destination = Destination::parse(&smarthost)
         .map_err(|e| place.fault_at(&table.smarthost, "relay.smarthost", e.to_string()))?;
     Ok(Some(destination))
+}
+
+/// The text that every new mailbox begins with; empty: none.
+fn first_notice(place: &Place<'_>, table: &NoticesTable) -> Result<Option<notices::Text>, String> {
+    let name = text_or(&table.first, notices::FIRST);
+    if name.is_empty() {
+        return Ok(None);
+    }
+    notices::Text::named(&name).map(Some).ok_or_else(|| {
+        let known: Vec<&str> = notices::Text::names().collect();
+        let what = format!("\"{name}\" is no notice; there are: {}", known.join(", "));
+        place.fault_at(&table.first, "notices.first", what)
+    })
 }
 
 fn limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, String> {
@@ -482,6 +499,10 @@ mod tests {
             (
                 "domain = 'a.test'\n[relay]\nsmarthost = 'mail'\n",
                 "etc/knik.toml:3: relay.smarthost: \"mail\" has no port",
+            ),
+            (
+                "domain = 'a.test'\n[notices]\nfirst = 'first-0'\n",
+                "etc/knik.toml:3: notices.first: \"first-0\" is no notice; there are: first-1",
             ),
             (
                 "domain = 'a.test'\n[dns]\nservers = ['::1', 'ns1']\n",

@@ -152,6 +152,7 @@ mod tests {
             "rejections_days",
             "receipts_days",
             "backup_days",
+            "first",
             "endpoint",
             "bucket",
             "prefix",

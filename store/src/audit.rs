@@ -146,6 +146,7 @@ impl Store {
         chains.all_have_messages()?;
         self.audit_erasures(erased_events)?;
         self.audit_places()?;
+        self.audit_credentials()?;
         Ok(report)
     }
 

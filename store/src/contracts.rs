@@ -5,12 +5,14 @@
 //! | `audit` | contracts' rows against their events |
 //! | `change` | terms, and what a contract holds, changed |
 //! | [`life`] | the steps of a contract's life, and the table of those allowed |
+//! | `own` | the post's own contract |
 //! | `rows` | contracts as rows |
 //! | [`whose`] | whose an address is, and was at any instant |
 
 mod audit;
 mod change;
 pub mod life;
+mod own;
 mod rows;
 pub mod whose;
 

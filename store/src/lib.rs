@@ -30,6 +30,7 @@
 //! | [`staging`] | octets on their way in: [`Staging`], [`Sealed`] |
 //! | [`deposit`] | a submission becomes placements and evidence |
 //! | [`refuse`] | a submission turned away |
+//! | [`notices`] | the first notice in every mailbox, and the post's own contract |
 //! | [`mailboxes`] | a holder's folders |
 //! | [`view`] | what a mailbox holds and what changed in it |
 //! | [`reading`] | log-in, listing, disclosure, hand-over |
@@ -65,6 +66,7 @@ pub mod clock;
 pub mod commit;
 pub mod content;
 pub mod contracts;
+pub mod credentials;
 pub mod deposit;
 pub mod disk;
 pub mod erasure;
@@ -77,6 +79,7 @@ pub mod log;
 pub mod mailboxes;
 pub mod migrate;
 pub mod mint;
+pub mod notices;
 pub mod objects;
 pub mod options;
 pub mod outbound;

@@ -96,7 +96,7 @@ pub struct Enrolment {
     pub revoked: Option<Timestamp>,
 }
 
-const COLUMNS: &str =
+pub(crate) const COLUMNS: &str =
     "account.id, account.address, account.name, account.kind, account.lang, account.state";
 
 impl Store {
@@ -290,7 +290,7 @@ fn account_where(
     )
 }
 
-fn from_row(row: &dyn Row) -> Result<Account, StoreError> {
+pub(crate) fn from_row(row: &dyn Row) -> Result<Account, StoreError> {
     Ok(Account {
         id: AccountId(row.int(0)?),
         address: Address::parse(row.text(1)?)

@@ -11,6 +11,8 @@ mod billing;
 mod bucket;
 #[path = "it/contracts.rs"]
 mod contracts;
+#[path = "it/credentials.rs"]
+mod credentials;
 #[path = "it/deposit.rs"]
 mod deposit;
 #[path = "it/erasure.rs"]
@@ -29,6 +31,8 @@ mod matrix;
 mod migrate;
 #[path = "it/nodes.rs"]
 mod nodes;
+#[path = "it/notices.rs"]
+mod notices;
 #[path = "it/objects.rs"]
 mod objects;
 #[path = "it/outage.rs"]

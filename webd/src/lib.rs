@@ -13,6 +13,7 @@
 //! | [`autoconfig`] | the file by which mail programs set up an account |
 //! | [`form`] | fields of a form |
 //! | [`log`] | the log's files found and cut to the width asked for |
+//! | [`help`] | what refusals mean, in three languages |
 //! | [`health`] | whether the store is well and the log keeps its promise |
 //! | [`figures`] | metrics in Prometheus' text format |
 //! | [`fetch`] | a blocking GET with bounds, and a remote log as a monitor reads it |
@@ -27,6 +28,7 @@ pub mod fetch;
 pub mod figures;
 pub mod form;
 pub mod health;
+pub mod help;
 pub mod limits;
 pub mod log;
 pub mod office;

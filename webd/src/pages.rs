@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode, Uri, Version};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
 use mail::digest::Digest;
+use mail::refusal::Code;
 use receipts::tiles::TilePath;
 
 use crate::entitled;
 use crate::figures::{self, Exposition};
+use crate::help;
 use crate::log::{self, FileError};
 use crate::serve::{Visitor, Webd};
 use crate::{autoconfig, ca, enrol};
@@ -34,9 +36,15 @@ pub(crate) const NEVER: &str = "no-store";
 /// A year; for TLS only (RFC 6797 §7.2).
 const STRICT_TRANSPORT: &str = "max-age=31536000";
 
-/// Nothing here is a page: whatever a browser takes it for may load and run nothing, and be framed by nobody.
+/// What is no page: whatever a browser takes it for may load and run nothing, and be framed by nobody.
 const CONTENT_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
+/// A page for people: its own style sheet and nothing else, no script, no form, framed by nobody.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; \
+                           frame-ancestors 'none'";
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
 const OCTETS: &str = "application/octet-stream";
 const JSON: &str = "application/json";
@@ -57,6 +65,9 @@ pub(crate) fn router(webd: Arc<Webd>) -> Router {
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
         .merge(entitled::routes())
+        .route("/help", get(help_index))
+        .route("/help/{code}", get(help_page))
+        .route(help::STYLE_PATH, get(help_style))
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(Arc::clone(&webd), around))
         .with_state(webd)
@@ -115,6 +126,39 @@ async fn metrics(State(webd): State<Arc<Webd>>) -> Response {
         Some(text) => answer(StatusCode::OK, text, figures::CONTENT_TYPE, NEVER),
         None => busy(),
     }
+}
+
+async fn help_index(headers: HeaderMap) -> Response {
+    page(help::index(help::order(wanted_language(&headers))))
+}
+
+async fn help_page(Path(word): Path<String>, headers: HeaderMap) -> Response {
+    match Code::of(&word) {
+        Some(code) => page(help::page(code, help::order(wanted_language(&headers)))),
+        None => refusal(
+            StatusCode::NOT_FOUND,
+            "there is no such code; /help has all\n",
+        ),
+    }
+}
+
+async fn help_style() -> Response {
+    answer(StatusCode::OK, help::STYLE, CSS, ASK_AGAIN)
+}
+
+/// A page in the languages' order that its reader asked for.
+fn page(text: String) -> Response {
+    let mut response = answer(StatusCode::OK, text, HTML, ASK_AGAIN);
+    let headers = response.headers_mut();
+    let policy = HeaderValue::from_static(PAGE_POLICY);
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Language"));
+    response
+}
+
+fn wanted_language(headers: &HeaderMap) -> &str {
+    let field = headers.get(header::ACCEPT_LANGUAGE);
+    field.and_then(|field| field.to_str().ok()).unwrap_or("")
 }
 
 async fn nothing_here() -> Response {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use identity::Cause;
 use rustls::pki_types::CertificateDer;
 use store::register::AccountId;
 use tokio::sync::{oneshot, watch};
@@ -13,6 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Imapd;
 use crate::identify::{Known, Look, Need, identify};
+use crate::refusal::Refusal;
 use crate::session::reply::chain;
 use crate::session::state::Bearer;
 
@@ -111,6 +113,7 @@ impl Guard {
                 self.asked = Some(asked);
             }
         }
+        look.log();
         if let Some(cause) = look.cause.filter(|_| !self.counted) {
             self.imapd.counters.refuse(cause);
         }
@@ -177,8 +180,8 @@ impl Guard {
             (_, None) => None,
             (Some(Bearer::Holder(now)), Some(account)) if now.account == account => None,
             (Some(Bearer::Refused(why)), Some(_)) => Some(why.clone()),
-            (Some(_), Some(_)) => Some("Your certificate names another mailbox".to_owned()),
-            (None, Some(_)) => Some("Your certificate cannot be checked at the moment".to_owned()),
+            (Some(_), Some(_)) => Some(Refusal::OtherMailbox.text()),
+            (None, Some(_)) => Some(Cause::RevocationUnknown.text()),
         };
         (why, bearer)
     }

@@ -1,8 +1,11 @@
 //! What a session asks the store to do, and what comes back. [`mod@crate::perform`] does it.
 
+use std::sync::Arc;
+
 use store::Actor;
 use store::StoreError;
 use store::amend::Op;
+use store::credentials::Credential;
 use store::mailboxes::{Mailbox, MailboxId, Status};
 use store::placements::Copied;
 use store::reading::Acknowledged;
@@ -19,6 +22,8 @@ pub enum Act {
         by: Actor,
         /// Whose mailbox.
         account: AccountId,
+        /// What it leans on.
+        credential: Arc<Credential>,
     },
     /// All of a mailbox, to select it.
     Select {

@@ -26,6 +26,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use identity::Cause;
+
 use crate::codec::command::verb_of;
 use crate::codec::frame::tag_of;
 use crate::codec::{Frame, Framer, Literal, Output, parse};
@@ -540,10 +542,11 @@ impl Session {
                 self.give = Some(Box::new(Act::LogIn {
                     by: holder.actor.clone(),
                     account: holder.account,
+                    credential: Arc::clone(&holder.credential),
                 }));
                 self.running = Running::Greeting;
             }
-            Bearer::Nobody => self.bye("A client certificate is needed"),
+            Bearer::Nobody => self.bye(&Cause::NoCertificate.text()),
             Bearer::Refused(why) => {
                 let why = why.clone();
                 self.bye(&why);

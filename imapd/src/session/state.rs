@@ -1,9 +1,11 @@
 //! The states of RFC 3501 §3, each with what belongs to it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use mail::Address;
 use store::Actor;
+use store::credentials::Credential;
 use store::register::AccountId;
 
 use super::view::View;
@@ -59,6 +61,8 @@ pub struct Holder {
     pub address: Address,
     /// Who acts, for the evidence.
     pub actor: Actor,
+    /// What that leans on.
+    pub credential: Arc<Credential>,
 }
 
 impl Holder {

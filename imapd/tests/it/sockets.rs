@@ -24,7 +24,6 @@ const LOCAL: &str = "2503851234";
 struct Served {
     post: Post,
     imapd: Arc<Imapd>,
-    tls: Arc<ServerConfig>,
     imaps: SocketAddr,
     imap: SocketAddr,
     _shutdown: watch::Sender<bool>,
@@ -69,7 +68,7 @@ impl Served {
             )
             .unwrap();
         let tls = Arc::new(tls);
-        let imapd = Imapd::new(post.store.clone(), limits, Arc::clone(&tls), post.trusts());
+        let imapd = Imapd::new(post.store.clone(), limits, tls, post.trusts());
         let runtime = Runtime::new().unwrap();
         let shutdown = watch::Sender::new(false);
         let bind = || runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -85,7 +84,6 @@ impl Served {
         Self {
             post,
             imapd,
-            tls,
             imaps,
             imap,
             _shutdown: shutdown,
@@ -287,7 +285,7 @@ fn starttls_and_certificates() {
     let mut nobody = served.client(None);
     nobody.ask(
         "a LOGIN 2503851234 x",
-        "a NO [AUTHENTICATIONFAILED] A client certificate is needed",
+        "a NO [AUTHENTICATIONFAILED] A client certificate is needed (cert-none)",
     );
     nobody.ask("b SELECT INBOX", "b BAD");
 }
@@ -307,7 +305,7 @@ fn a_live_session_ends_when_its_anchor_is_no_longer_trusted() {
     for client in [&mut goes, &mut idles] {
         assert_eq!(
             client.line(),
-            "* BYE Your certificate is not accepted here\r\n"
+            "* BYE Your certificate is not accepted here (cert-not-accepted)\r\n"
         );
         assert_eq!(client.line(), "");
     }

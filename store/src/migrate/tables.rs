@@ -138,6 +138,7 @@ pub const TABLES: &[Table] = &[
             ("lang", Text),
             ("state", Text),
             ("login_mark", Int),
+            ("noticed", Text),
         ],
     ),
     table(
@@ -307,6 +308,16 @@ pub const TABLES: &[Table] = &[
             ("checkpoint", Blob),
             ("token", Blob),
             ("time", Int),
+        ],
+    ),
+    table(
+        "credential",
+        &["digest"],
+        &[
+            ("digest", Blob),
+            ("kind", Text),
+            ("account", Int),
+            ("octets", Blob),
         ],
     ),
 ];
