@@ -12,6 +12,7 @@ use serde_json::Value;
 use store::Store;
 use store::billing::{Billable, Span};
 use store::contracts::Contract;
+use store::notices::OWN_CONTRACT;
 
 use super::charge::{Meter, Totals};
 use super::library::Library;
@@ -175,6 +176,11 @@ impl<'a> Statement<'a> {
         month: Month,
         library: &'a Library,
     ) -> Outcome<Self> {
+        if contract.id == OWN_CONTRACT {
+            return Err(Failure::could_not(
+                "nobody is billed for the post's own notices",
+            ));
+        }
         let out_of_range = || Failure::could_not(format!("{month} is out of range"));
         let from = month.begin().ok_or_else(out_of_range)?;
         let until = month.end().ok_or_else(out_of_range)?;
