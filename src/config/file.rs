@@ -15,8 +15,13 @@ use super::four_eyes::{self, FourEyesTable};
 use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
+<<<<<<< HEAD
     Config, KeyPair, Limits, Log, Seal, authority, billing, content, database, dns, key_place,
     listen, retention, signer, timestamps,
+=======
+    Config, KeyPair, Limits, Log, Seal, authority, billing, content, database, dns, listen,
+    retention, signer, timestamps,
+>>>>>>> billing
 };
 use crate::notices;
 use crate::roles::Caller;
