@@ -21,6 +21,7 @@
 //! | [`commit`] | group commit: the writer thread and [`Ticket`] |
 //! | [`mint`] | the only place where events are made |
 //! | [`contracts`] | senders under contract |
+//! | [`credentials`] | what log-ins leant on: certificates, CRLs, responders' answers |
 //! | [`authority`] | certificates issued and revoked, and the list of these |
 //! | [`links`] | one-time links with which a holder gets a certificate |
 //! | [`register`] | holders' accounts and enrolled certificates |
