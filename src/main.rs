@@ -15,6 +15,7 @@
 //! | [`signer`] | the keys of log and seal, in this process or in another |
 //! | [`keys`] | key files |
 //! | [`psn`] | what is doubtful about a personal number |
+//! | [`reverse_dns`] | the names that reverse DNS gives an address |
 //! | [`output`] | text tables and JSON |
 //! | [`failure`] | exit codes, and the one line on standard error |
 

@@ -166,9 +166,12 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
     if roles.has(Role::Webd) {
         post.open_web(&config, &material, figures);
     }
-    if roles.has(Role::Smtpd) {
-        chores.extend(start_notices(&config, &post.store, &failed, &watching)?);
-    }
+    chores.extend(start_notices(
+        (&config, &roles),
+        &post.store,
+        &failed,
+        &watching,
+    )?);
     let ready = format!("ready {}", listeners.describe());
     let mut tasks = JoinSet::new();
     for bound in listeners.into_bound() {
@@ -238,12 +241,13 @@ fn start_chores(
 /// The first letters in mailboxes: by the process that receives, since a notice's octets are placed like any letter's. Those
 /// that are owed now go before what anybody sends, as far as they do not keep the post from beginning.
 fn start_notices(
-    config: &Config,
+    (config, roles): (&Config, &Roles),
     store: &Store,
     failed: &Arc<Notify>,
     shutdown: &watch::Receiver<bool>,
 ) -> Outcome<Option<Chores>> {
-    let Some(mut notices) = Notices::new(config, store, shutdown) else {
+    let wanted = Notices::new(config, store, shutdown).filter(|_| roles.has(Role::Smtpd));
+    let Some(mut notices) = wanted else {
         return Ok(None);
     };
     if let Err(why) = notices.run() {

@@ -13,6 +13,7 @@ mod dialogues;
 mod disk;
 mod erasure;
 mod harness;
+mod holder;
 mod hostile;
 mod http;
 mod interfaces;
