@@ -25,6 +25,7 @@
 //! | [`backup`] | a copy of the store in a folder |
 //! | [`restore`] | a backup becomes the store |
 //! | [`store`] | the store moved to other engines |
+//! | [`trust`] | sources of holders' certificates, and what they say of one |
 //! | [`resume`] | the log taken up again after an old backup |
 //! | [`people`] | who runs the post |
 //! | [`pending`] | acts that wait for a second person |

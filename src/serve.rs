@@ -163,11 +163,7 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
         let follow = Follow::new(&config, &post.store);
         chores = vec![Chores::start(vec![Box::new(follow)], &failed)?];
     }
-    if let Some(sources) = &post.sources {
-        let lists = Lists::new(&config, &post.store, sources, &watching);
-        figures.push(figures::lists(lists.counters()));
-        chores.push(Chores::start(vec![Box::new(lists)], &failed)?);
-    }
+    chores.extend(post.fetch_lists(&config, &failed, &watching, &mut figures)?);
     if roles.has(Role::Webd) {
         post.open_web(&config, &material, figures);
     }
@@ -357,6 +353,22 @@ impl Post {
         imapd.ask(Arc::clone(&desk) as Arc<dyn imapd::responders::Responders>);
         self.desk = Some(desk);
         Ok(())
+    }
+
+    /// Where there is IMAP: CRLs are fetched by their URLs.
+    fn fetch_lists(
+        &self,
+        config: &Config,
+        failed: &Arc<Notify>,
+        watching: &watch::Receiver<bool>,
+        figures: &mut Vec<Arc<dyn Figures>>,
+    ) -> Outcome<Option<Chores>> {
+        let Some(sources) = &self.sources else {
+            return Ok(None);
+        };
+        let lists = Lists::new(config, &self.store, sources, watching);
+        figures.push(figures::lists(lists.counters()));
+        Chores::start(vec![Box::new(lists)], failed).map(Some)
     }
 
     /// What can be counted here.

@@ -24,6 +24,7 @@
 //! | [`operators`] | who runs the post: operators, clerks, auditors |
 //! | [`proposals`] | acts that wait for a second person |
 //! | [`annulment`] | events that were mistakes |
+//! | [`credentials`] | what log-ins leant on: certificates, CRLs, responders' answers |
 //! | [`authority`] | certificates issued and revoked, and the list of these |
 //! | [`links`] | one-time links with which a holder gets a certificate |
 //! | [`register`] | holders' accounts and enrolled certificates |

@@ -6,19 +6,20 @@
 //! | module | what |
 //! |---|---|
 //! | `chain` | of what a chain of events speaks |
+//! | `facts` | what the events of a message and of a recipient repeat |
 //! | `operators` | events about those who run the post, and who they are |
 
 mod chain;
+mod facts;
 mod operators;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mail::digest::Digest;
 use mail::time::Timestamp;
 use receipts::actor::Actor;
 use receipts::coverage::Extent;
-use receipts::event::{Event, EventName, Reason, Recipient, Subject};
+use receipts::event::{Event, EventName, Reason, Subject};
 use receipts::id::{ContractId, EvidenceId, MessageId, next_after};
 use receipts::leaf::{LeafData, Salt};
 use serde_json::{Value, json};
@@ -33,6 +34,7 @@ use crate::sql::{Param, Sql};
 use crate::squeeze::squeeze;
 
 pub use chain::{Chain, ChainKind};
+pub(crate) use facts::{MessageFacts, RecipientFacts};
 
 /// The policy under which events are observed; named in each of them.
 pub const POLICY: &str = "knik-1";
@@ -45,51 +47,6 @@ pub(crate) struct Minted {
     pub(crate) time: Timestamp,
     /// Its place in the order of evidence.
     pub(crate) ordinal: u64,
-}
-
-/// What every event of a message repeats about it, so that each stands alone.
-#[derive(Debug, Clone)]
-pub(crate) struct MessageFacts {
-    pub(crate) message: MessageId,
-    pub(crate) contract: ContractId,
-    pub(crate) message_id_field: Option<String>,
-    pub(crate) sender: String,
-    pub(crate) submitted: Timestamp,
-    pub(crate) digest: Option<Digest>,
-    pub(crate) size: Option<u64>,
-}
-
-impl MessageFacts {
-    fn subject(&self) -> Subject {
-        Subject {
-            message: Some(self.message),
-            message_id_field: self.message_id_field.clone(),
-            from: Some(self.sender.clone()),
-            submitted: Some(self.submitted),
-            contract: Some(self.contract),
-            digest: self.digest,
-            size: self.size,
-            ..Subject::default()
-        }
-    }
-
-    fn subject_for(&self, address: &str, ordinal: u32) -> Subject {
-        Subject {
-            recipient: Some(Recipient {
-                address: address.to_owned(),
-                ordinal,
-            }),
-            ..self.subject()
-        }
-    }
-}
-
-/// One recipient of one message, as its events name it.
-#[derive(Debug, Clone)]
-pub(crate) struct RecipientFacts {
-    pub(crate) message: MessageFacts,
-    pub(crate) address: String,
-    pub(crate) ordinal: u32,
 }
 
 /// The mint's own state: who and what time it is, and where the order of evidence stands.
