@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`account`] | holders' accounts |
 //! | [`bench`] | what is measured |
+//! | [`billing`] | papers and prices of contracts |
 //! | [`contract`] | senders under contract |
 //! | [`evidence`] | what was observed |
 //! | [`operator`] | who runs the post, and what waits for a second of them |
@@ -14,6 +15,7 @@
 
 pub mod account;
 pub mod bench;
+pub mod billing;
 pub mod contract;
 pub mod evidence;
 pub mod key;
@@ -37,6 +39,7 @@ use store::outbound::LetterState;
 use crate::commands::dates::Moment;
 use crate::serve::Role;
 pub use account::Account;
+pub use billing::{Billing, ContractDocument, ContractStatement, Statement};
 pub use contract::{Contract, ContractAdd};
 pub use evidence::{Evidence, EvidenceAnnul, EvidenceExport, EvidenceList, Format};
 pub use operator::{Operator, Pending};
@@ -95,6 +98,9 @@ pub enum Command {
     Queue(Queue),
     /// Look at a log from outside: it must be what it was at the last look, grown
     Monitor(Monitor),
+    /// A month's statement as its sender sees it
+    #[command(subcommand)]
+    Statement(Statement),
     /// Check bundles, evidence, proofs and receipt mails offline: no store, network or configuration is used
     Verify(Verify),
     /// Destroy a letter, or one recipient's part of it, with its evidence; its leaves in the log stay

@@ -3,6 +3,7 @@
 mod authority;
 mod backup;
 mod balancer;
+mod billing;
 mod certificates;
 mod clients;
 mod clock;
@@ -12,6 +13,7 @@ mod dialogues;
 mod disk;
 mod erasure;
 mod harness;
+mod holder;
 mod hostile;
 mod http;
 mod interfaces;

@@ -16,8 +16,8 @@ use super::key_place::KeyPlace;
 use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
-    Config, KeyPair, Limits, Log, Seal, authority, content, database, dns, listen, retention,
-    signer, timestamps,
+    Config, KeyPair, Limits, Log, Seal, authority, billing, content, database, dns, listen,
+    retention, signer, timestamps,
 };
 use crate::notices;
 use crate::roles::Caller;
@@ -52,6 +52,7 @@ tables! {
         imap: ImapTable,
         timestamp: TimestampTable,
         relay: RelayTable,
+        billing: BillingTable,
         dns: DnsTable,
         store: StoreTable,
         content: ContentTable,
@@ -78,6 +79,7 @@ tables! {
     ImapTable { append: Option<Spanned<bool>>, }
     TimestampTable { urls: Vec<Spanned<String>>, anchors: Text, interval: Text, }
     RelayTable { smarthost: Text, }
+    BillingTable { data: Text, }
     DnsTable { servers: Vec<Spanned<String>>, }
     StoreTable { engine: Text, dir: Text, connection: Text, connection_file: Text, anchors: Text, }
     ContentTable {
@@ -159,6 +161,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         rows: database::read(&place, &file.store)?,
         content: content::read(&place, &file.content)?,
         relay: relay(&place, &file.relay)?,
+        billing: billing::read(&place, &file.billing),
         dns: dns::read(&place, &file.dns)?,
         retention: retention::read(&place, &file.retention)?,
         four_eyes: four_eyes::read(&place, &file.four_eyes)?,

@@ -6,6 +6,8 @@ mod agenda;
 mod authority;
 #[path = "it/backup.rs"]
 mod backup;
+#[path = "it/billing.rs"]
+mod billing;
 #[path = "it/bucket.rs"]
 mod bucket;
 #[path = "it/contracts.rs"]

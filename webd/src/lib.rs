@@ -7,6 +7,7 @@
 //! | [`limits`] | how much a visitor may make us hold, and for how long |
 //! | [`pages`] | which path is answered by what, and the headers of every answer |
 //! | [`api`] | the interface for those who run the post |
+//! | [`entitled`] | the public list of bodies entitled to send |
 //! | [`office`] | what visitors ask of the operator's authority |
 //! | [`ca`] | its certificate, its list of what is revoked, its OCSP responder |
 //! | [`enrol`] | pages behind a one-time link, where a holder gets a certificate |
@@ -24,6 +25,7 @@ pub mod api;
 pub mod autoconfig;
 pub mod ca;
 pub mod enrol;
+pub mod entitled;
 pub mod fetch;
 pub mod figures;
 pub mod form;
@@ -37,6 +39,7 @@ pub mod serve;
 
 pub use api::Api;
 pub use autoconfig::MailServers;
+pub use entitled::Entitled;
 pub use figures::{Exposition, Figures};
 pub use office::Office;
 pub use serve::{Options, Webd};

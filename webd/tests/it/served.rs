@@ -148,6 +148,7 @@ impl Served {
         let options = webd::Options {
             publish_lag_max,
             figures,
+            entitled: None,
             tls,
             api: None,
             office: None,
