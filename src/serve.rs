@@ -391,10 +391,10 @@ impl Post {
         let options = webd::Options {
             publish_lag_max: PUBLISH_LAG_MIN.max(config.log.merge_delay * 10),
             figures,
-            entitled: Some(Arc::new(EntitledList::new(config, &self.store))),
             // Whom an operator's certificate comes from is not asked: it is listed by its digest.
             tls: Some(Arc::clone(&material.smtp_tls)),
             api: Some(Arc::<Counter>::clone(&counter)),
+            entitled: Some(Arc::new(EntitledList::new(config, &self.store))),
             office: Some(authority::desk::Desk::new(config, &self.store)),
             mail: Some(mail_servers(config)),
         };

@@ -6,8 +6,8 @@
 //! | [`serve`] | the driver: accept loops (plain and TLS), connections, shutdown |
 //! | [`limits`] | how much a visitor may make us hold, and for how long |
 //! | [`pages`] | which path is answered by what, and the headers of every answer |
-//! | [`entitled`] | the public list of bodies entitled to send |
 //! | [`api`] | the interface for those who run the post |
+//! | [`entitled`] | the public list of bodies entitled to send |
 //! | [`office`] | what visitors ask of the operator's authority |
 //! | [`ca`] | its certificate, its list of what is revoked, its OCSP responder |
 //! | [`enrol`] | pages behind a one-time link, where a holder gets a certificate |
