@@ -212,12 +212,12 @@ impl Library {
     /// # Errors
     /// Names the list that is not there, or has no version for that month.
     pub fn prices(&self, id: &str, month: Month) -> Outcome<&PriceList> {
-        let versions = self.prices.iter().filter(|list| list.id == id);
+        let mut versions = self.prices.iter().filter(|list| list.id == id);
         if versions.clone().next().is_none() {
             return Err(Failure::could_not(format!("there is no price list {id:?}")));
         }
         // The next version ends the one before, so that no file has to be edited when prices change.
-        let begun = versions.filter(|list| list.valid_from <= month).next_back();
+        let begun = versions.rfind(|list| list.valid_from <= month);
         begun.filter(|list| list.applies_to(month)).ok_or_else(|| {
             Failure::could_not(format!(
                 "no version of the price list {id:?} applies to {month}"
