@@ -10,6 +10,7 @@
 //! | [`file`] | the file as it is written, and reading values with their place |
 //! | [`key_place`] | where a private key is: a file, or a token |
 //! | [`listen`] | the `[listen]` table |
+//! | [`notices`] | the `[notices]` table |
 //! | [`retention`] | the `[retention]` table |
 //! | [`secret`] | files that hold one secret |
 //! | [`signer`] | the `[signer]` table |
@@ -25,6 +26,7 @@ pub mod dns;
 pub mod file;
 pub mod key_place;
 pub mod listen;
+pub mod notices;
 pub mod retention;
 pub mod secret;
 pub mod signer;
@@ -41,7 +43,6 @@ use smtpd::relay::Destination;
 use store::{Options, Store, StoreError};
 
 use crate::failure::{Failure, Outcome};
-use crate::notices;
 use authority::Authority;
 use content::Content;
 use database::Rows;
@@ -98,7 +99,7 @@ pub struct Config {
     /// How long each kind is kept.
     pub retention: Retention,
     /// What every new mailbox begins with; `None`: nothing.
-    pub first_notice: Option<notices::Text>,
+    pub first_notice: Option<crate::notices::Text>,
     /// What peers may use up.
     pub limits: Limits,
     /// How news of revocations are had.
