@@ -25,6 +25,7 @@ mod notices;
 mod postgres;
 mod receipts;
 mod revocation;
+mod roles;
 mod signer;
 mod smoke;
 mod stamps;

@@ -4,29 +4,34 @@
 //! | module | what |
 //! |---|---|
 //! | `ahead` | pages read ahead on another core |
+//! | `finding` | what may not hold |
+//! | `keys` | which chain an event belongs to |
 //! | `places` | where letters lie, and the counters of mailboxes |
 
 mod ahead;
+mod finding;
+mod keys;
 mod places;
 
 use std::collections::{BTreeSet, HashMap};
 
 use ahead::each_page;
+use keys::{chain_key, submission_key};
 use mail::digest::Digest;
 use mail::structure::Structure;
-use receipts::event::{Event, EventName};
-use receipts::id::{ContractId, MessageId};
+use receipts::event::EventName;
+use receipts::id::MessageId;
 use receipts::leaf::LeafData;
 use receipts::merkle::{Hash, RightEdge};
-
-use serde_json::Value;
 
 use crate::Store;
 use crate::content::Place;
 use crate::evidence::{Entry, Record};
-use crate::log::{LogError, LogFiles};
+use crate::log::LogFiles;
 use crate::reading::stored_content;
 use crate::sql::Param;
+
+pub use finding::AuditFinding;
 
 /// Events read at a time.
 const STEP: u64 = 2_000;
@@ -52,55 +57,6 @@ pub struct AuditReport {
     pub erased_messages: u64,
     /// Octets of content read.
     pub content_bytes: u64,
-}
-
-/// The first thing that does not hold.
-#[derive(Debug, thiserror::Error)]
-pub enum AuditFinding {
-    /// An event is not what was committed to.
-    #[error("evidence {ordinal}: {what}")]
-    Evidence {
-        /// Its place in the order of evidence.
-        ordinal: u64,
-        /// What is wrong.
-        what: String,
-    },
-    /// The log's files are not the events' tree.
-    #[error("the log: {0}")]
-    Log(String),
-    /// A message is not what its evidence says.
-    #[error("message {message}: {what}")]
-    Message {
-        /// The message.
-        message: MessageId,
-        /// What is wrong.
-        what: String,
-    },
-    /// A mailbox contradicts what lies in it.
-    #[error("mailbox {mailbox}: {what}")]
-    Mailbox {
-        /// Its number in the store.
-        mailbox: i64,
-        /// What is wrong.
-        what: String,
-    },
-    /// A contract is not what its evidence says.
-    #[error("contract {contract}: {what}")]
-    Contract {
-        /// The contract.
-        contract: ContractId,
-        /// What is wrong.
-        what: String,
-    },
-    /// The audit could not be carried out.
-    #[error("the audit could not read the store")]
-    Unreadable(#[from] LogError),
-}
-
-impl From<crate::StoreError> for AuditFinding {
-    fn from(error: crate::StoreError) -> Self {
-        Self::Unreadable(LogError::Store(error))
-    }
 }
 
 impl Store {
@@ -145,6 +101,7 @@ impl Store {
         self.audit_messages(&mut report, &mut chains)?;
         chains.all_have_messages()?;
         self.audit_erasures(erased_events)?;
+        self.audit_annulments()?;
         self.audit_places()?;
         self.audit_credentials()?;
         Ok(report)
@@ -568,38 +525,4 @@ fn check_recipient_laws(record: &Entry, head: &mut Head) -> Result<(), AuditFind
     }
     head.once.push(name);
     Ok(())
-}
-
-fn submission_key(message: MessageId) -> String {
-    format!("m/{message}/0")
-}
-
-fn chain_key(entry: &Entry) -> String {
-    match entry {
-        Entry::Whole(record) => event_key(&record.event),
-        // Events about messages alone are erased.
-        Entry::Erased(erased) => match erased.chain.of_message() {
-            Some(message) => format!("m/{message}/{}", erased.chain.ordinal),
-            None => "none".to_owned(),
-        },
-    }
-}
-
-fn event_key(event: &Event) -> String {
-    let subject = &event.subject;
-    match (
-        subject.message,
-        &subject.recipient,
-        subject.contract,
-        &subject.account,
-    ) {
-        (Some(message), Some(recipient), _, _) => format!("m/{message}/{}", recipient.ordinal),
-        (Some(message), None, _, _) => submission_key(message),
-        (None, _, Some(contract), _) => format!("c/{contract}"),
-        (None, _, None, Some(account)) => format!("a/{account}"),
-        (None, _, None, None) => match event.details.get("purpose").and_then(Value::as_str) {
-            Some(purpose) => format!("k/{purpose}"),
-            None => "system".to_owned(),
-        },
-    }
 }

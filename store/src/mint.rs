@@ -6,17 +6,20 @@
 //! | module | what |
 //! |---|---|
 //! | `chain` | of what a chain of events speaks |
+//! | `facts` | what the events of a message and of a recipient repeat |
+//! | `operators` | events about those who run the post, and who they are |
 
 mod chain;
+mod facts;
+mod operators;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mail::digest::Digest;
 use mail::time::Timestamp;
 use receipts::actor::Actor;
 use receipts::coverage::Extent;
-use receipts::event::{Event, EventName, Reason, Recipient, Subject};
+use receipts::event::{Event, EventName, Reason, Subject};
 use receipts::id::{ContractId, EvidenceId, MessageId, next_after};
 use receipts::leaf::{LeafData, Salt};
 use serde_json::{Value, json};
@@ -27,11 +30,11 @@ use crate::commit::Act;
 use crate::credentials::Credential;
 use crate::held::Held;
 use crate::register::{Account, AccountId};
-use crate::signing_keys::KeyPurpose;
 use crate::sql::{Param, Sql};
 use crate::squeeze::squeeze;
 
 pub use chain::{Chain, ChainKind};
+pub(crate) use facts::{MessageFacts, RecipientFacts};
 
 /// The policy under which events are observed; named in each of them.
 pub const POLICY: &str = "knik-1";
@@ -46,51 +49,6 @@ pub(crate) struct Minted {
     pub(crate) ordinal: u64,
 }
 
-/// What every event of a message repeats about it, so that each stands alone.
-#[derive(Debug, Clone)]
-pub(crate) struct MessageFacts {
-    pub(crate) message: MessageId,
-    pub(crate) contract: ContractId,
-    pub(crate) message_id_field: Option<String>,
-    pub(crate) sender: String,
-    pub(crate) submitted: Timestamp,
-    pub(crate) digest: Option<Digest>,
-    pub(crate) size: Option<u64>,
-}
-
-impl MessageFacts {
-    fn subject(&self) -> Subject {
-        Subject {
-            message: Some(self.message),
-            message_id_field: self.message_id_field.clone(),
-            from: Some(self.sender.clone()),
-            submitted: Some(self.submitted),
-            contract: Some(self.contract),
-            digest: self.digest,
-            size: self.size,
-            ..Subject::default()
-        }
-    }
-
-    fn subject_for(&self, address: &str, ordinal: u32) -> Subject {
-        Subject {
-            recipient: Some(Recipient {
-                address: address.to_owned(),
-                ordinal,
-            }),
-            ..self.subject()
-        }
-    }
-}
-
-/// One recipient of one message, as its events name it.
-#[derive(Debug, Clone)]
-pub(crate) struct RecipientFacts {
-    pub(crate) message: MessageFacts,
-    pub(crate) address: String,
-    pub(crate) ordinal: u32,
-}
-
 /// The mint's own state: who and what time it is, and where the order of evidence stands.
 pub(crate) struct Minter {
     host: String,
@@ -98,6 +56,7 @@ pub(crate) struct Minter {
     reading: Reading,
     position: Position,
     held: Option<Held>,
+    acting: operators::Acting,
 }
 
 /// Where the order of evidence stands.
@@ -139,6 +98,7 @@ impl Minter {
             reading,
             position: Position::default(),
             held: None,
+            acting: operators::Acting::default(),
         }
     }
 
@@ -156,6 +116,7 @@ impl Minter {
                 Ok((row.number::<u64>(0)?, row.array::<16>(1)?, held))
             },
         )?;
+        self.forget_actor();
         self.held = last.and_then(|(.., held)| Held::from_setting(held?));
         self.position = last.map_or_else(Position::default, |(ordinal, id, _)| Position {
             ordinal,
@@ -450,26 +411,20 @@ impl Act<'_> {
         event: EventName,
         more: Value,
     ) -> Result<Minted, StoreError> {
-        let draft = Draft {
-            event,
-            chain: Chain::store(),
-            subject: Subject::default(),
-            details: details(more),
-        };
-        self.mint(by, draft, Before::Last)
+        self.without_subject(by, event, Chain::store(), more)
     }
 
-    /// A key of the seal or of the log came into use, took the place of another, or was retired.
-    pub(crate) fn key_event(
+    /// What has no subject of its own: the store as a whole, the keys of one purpose.
+    pub(crate) fn without_subject(
         &mut self,
         by: &Actor,
         event: EventName,
-        purpose: KeyPurpose,
+        chain: Chain,
         more: Value,
     ) -> Result<Minted, StoreError> {
         let draft = Draft {
             event,
-            chain: Chain::key(purpose),
+            chain,
             subject: Subject::default(),
             details: details(more),
         };
@@ -522,6 +477,7 @@ impl Act<'_> {
 
     /// Dates, chains, salts, commits and writes one event.
     fn mint(&mut self, by: &Actor, draft: Draft, before: Before) -> Result<Minted, StoreError> {
+        let actor = self.acting(by)?;
         let head = match before {
             Before::Nothing => None,
             Before::Head(head) => Some(head),
@@ -538,7 +494,7 @@ impl Act<'_> {
             policy: POLICY.to_owned(),
             seq: head.as_ref().map_or(0, |head| head.seq + 1),
             prev: head.map(|head| head.leaf),
-            actor: by.clone(),
+            actor,
             subject: draft.subject,
             details: draft.details,
         };
