@@ -11,6 +11,7 @@
 //! | [`file`] | the file as it is written, and reading values with their place |
 //! | [`key_place`] | where a private key is: a file, or a token |
 //! | [`listen`] | the `[listen]` table |
+//! | [`notices`] | the `[notices]` table |
 //! | [`retention`] | the `[retention]` table |
 //! | [`secret`] | files that hold one secret |
 //! | [`signer`] | the `[signer]` table |
@@ -27,6 +28,7 @@ pub mod file;
 pub mod four_eyes;
 pub mod key_place;
 pub mod listen;
+pub mod notices;
 pub mod retention;
 pub mod secret;
 pub mod signer;
@@ -43,7 +45,6 @@ use smtpd::relay::Destination;
 use store::{Options, Store, StoreError};
 
 use crate::failure::{Failure, Outcome};
-use crate::notices;
 use crate::roles::Caller;
 use authority::Authority;
 use content::Content;
@@ -106,7 +107,7 @@ pub struct Config {
     /// Who gives the command that this was read for: no part of the file.
     pub caller: Caller,
     /// What every new mailbox begins with; `None`: nothing.
-    pub first_notice: Option<notices::Text>,
+    pub first_notice: Option<crate::notices::Text>,
     /// What peers may use up.
     pub limits: Limits,
     /// How news of revocations are had.

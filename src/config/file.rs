@@ -16,9 +16,8 @@ use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
     Config, KeyPair, Limits, Log, Seal, authority, billing, content, database, dns, key_place,
-    listen, retention, signer, timestamps,
+    listen, notices, retention, signer, timestamps,
 };
-use crate::notices;
 use crate::roles::Caller;
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
@@ -165,7 +164,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         retention: retention::read(&place, &file.retention)?,
         four_eyes: four_eyes::read(&place, &file.four_eyes)?,
         caller: Caller::default(),
-        first_notice: first_notice(&place, &file.notices)?,
+        first_notice: notices::read(&place, &file.notices)?,
         limits: limits(&place, &file.limits)?,
         revocation: trust::news(&place, &file.revocation)?,
         trust: trusts(&place, &file.trust)?,
@@ -216,19 +215,6 @@ fn relay(place: &Place<'_>, table: &RelayTable) -> Result<Option<Destination>, S
     let destination = Destination::parse(&smarthost)
         .map_err(|e| place.fault_at(&table.smarthost, "relay.smarthost", e.to_string()))?;
     Ok(Some(destination))
-}
-
-/// The text that every new mailbox begins with; empty: none.
-fn first_notice(place: &Place<'_>, table: &NoticesTable) -> Result<Option<notices::Text>, String> {
-    let name = text_or(&table.first, notices::FIRST);
-    if name.is_empty() {
-        return Ok(None);
-    }
-    notices::Text::named(&name).map(Some).ok_or_else(|| {
-        let known: Vec<&str> = notices::Text::names().collect();
-        let what = format!("\"{name}\" is no notice; there are: {}", known.join(", "));
-        place.fault_at(&table.first, "notices.first", what)
-    })
 }
 
 fn limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, String> {
