@@ -42,10 +42,21 @@ pub fn identify(
     let (Some(account), None) = (accounts.next(), accounts.next()) else {
         return refused(Cause::NoName);
     };
-    if account.state != AccountState::Active {
-        return Ok(Bearer::Refused("Your mailbox is closed".to_owned()));
+    match account.state {
+        AccountState::Active => {}
+        AccountState::Pending => {
+            let begin = account.life.active_from.map(|begin| format!(" before {begin}"));
+            let why = format!("Your mailbox is not open{}", begin.unwrap_or_default());
+            return Ok(Bearer::Refused(why));
+        }
+        AccountState::Closed => return Ok(Bearer::Refused("Your mailbox is closed".to_owned())),
     }
-    Ok(Bearer::Holder(Box::new(holder(account, &claim, peer))))
+    let aliases = store.aliases(account.id)?;
+    let holder = Holder {
+        aliases,
+        ..holder(account, &claim, peer)
+    };
+    Ok(Bearer::Holder(Box::new(holder)))
 }
 
 /// The accounts that all names together yield; by id, so that each counts once.
@@ -81,7 +92,9 @@ fn holder(account: Account, claim: &Claim, peer: IpAddr) -> Holder {
     Holder {
         account: account.id,
         address: account.address,
+        aliases: Vec::new(),
         actor,
+        proxy: None,
     }
 }
 

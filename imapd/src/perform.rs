@@ -18,6 +18,17 @@ pub fn perform(act: Act, store: &Store) -> Outcome {
             store.log_in(by, account).wait()?;
             Done::Nothing
         }
+        Act::LogInFor {
+            by,
+            delegate,
+            principal,
+        } => {
+            let found = store.delegation_for(delegate, &principal)?;
+            if let Some((_, account)) = &found {
+                store.log_in(by, account.id).wait()?;
+            }
+            Done::Delegated(found.map(Box::new))
+        }
         Act::Select { account, name } => {
             Done::Selected(store.snapshot(named(store, account, &name)?.id)?)
         }

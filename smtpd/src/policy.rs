@@ -12,7 +12,7 @@ use mail::data::Faults;
 use mail::{Address, Digest, ReversePath};
 use store::Reason;
 use store::contracts::{Contract, Terms};
-use store::register::{Account, AccountState};
+use store::register::{Account, AccountState, Cause};
 
 use crate::command::{ForwardPath, Mail};
 use crate::limits::RECEIVED_MAX;
@@ -150,7 +150,18 @@ pub fn account(found: Option<Account>) -> Result<Account, Reply> {
     let account = found.ok_or(Reply::new(550, "5.1.1", "no such mailbox"))?;
     match account.state {
         AccountState::Active => Ok(account),
-        // RFC 3463 X.2.1.
+        // RFC 3463 X.2.1: a transient error where the mailbox will take letters at another time …
+        AccountState::Pending => Err(match account.life.active_from {
+            Some(begin) => Reply::with(450, "4.2.1", format!("the mailbox opens at {begin}")),
+            None => Reply::new(450, "4.2.1", "the mailbox is not open yet"),
+        }),
+        // … X.1.6: it is one with another, whose address is not the sender's to learn here …
+        AccountState::Closed if account.life.cause == Some(Cause::Merger) => Err(Reply::new(
+            550,
+            "5.1.6",
+            "the mailbox is closed, its holder has another address",
+        )),
+        // … and a permanent one where it never will again.
         AccountState::Closed => Err(Reply::new(550, "5.2.1", "the mailbox is closed")),
     }
 }

@@ -6,7 +6,9 @@
 //! | module | what |
 //! |---|---|
 //! | `chain` | of what a chain of events speaks |
+//! | `accounts` | events of accounts and their delegates |
 
+mod accounts;
 mod chain;
 
 use std::collections::BTreeMap;
@@ -25,7 +27,7 @@ use crate::StoreError;
 use crate::clock::{Clock, Reading};
 use crate::commit::Act;
 use crate::held::Held;
-use crate::register::{Account, AccountId};
+use crate::register::AccountId;
 use crate::sql::{Param, Sql};
 use crate::squeeze::squeeze;
 
@@ -69,24 +71,30 @@ impl MessageFacts {
             ..Subject::default()
         }
     }
-
-    fn subject_for(&self, address: &str, ordinal: u32) -> Subject {
-        Subject {
-            recipient: Some(Recipient {
-                address: address.to_owned(),
-                ordinal,
-            }),
-            ..self.subject()
-        }
-    }
 }
 
 /// One recipient of one message, as its events name it.
 #[derive(Debug, Clone)]
 pub(crate) struct RecipientFacts {
     pub(crate) message: MessageFacts,
+    /// As the sender named it.
     pub(crate) address: String,
+    /// The account's own address, where the sender named it by another.
+    pub(crate) account: Option<String>,
     pub(crate) ordinal: u32,
+}
+
+impl RecipientFacts {
+    fn subject(&self) -> Subject {
+        Subject {
+            account: self.account.clone(),
+            recipient: Some(Recipient {
+                address: self.address.clone(),
+                ordinal: self.ordinal,
+            }),
+            ..self.message.subject()
+        }
+    }
 }
 
 /// The mint's own state: who and what time it is, and where the order of evidence stands.
@@ -419,27 +427,6 @@ impl Act<'_> {
         self.mint(by, draft, Before::Last)
     }
 
-    /// An account was opened, changed or closed, or a certificate enrolled or revoked.
-    pub(crate) fn account_event(
-        &mut self,
-        by: &Actor,
-        event: EventName,
-        account: &Account,
-        more: Value,
-    ) -> Result<Minted, StoreError> {
-        let subject = Subject {
-            account: Some(account.address.to_string()),
-            ..Subject::default()
-        };
-        let draft = Draft {
-            event,
-            chain: Chain::account(account.id),
-            subject,
-            details: details(more),
-        };
-        self.mint(by, draft, Before::Last)
-    }
-
     /// Something happened to the store as a whole.
     pub(crate) fn store_event(
         &mut self,
@@ -464,7 +451,7 @@ impl Act<'_> {
         who: &RecipientFacts,
         more: Value,
     ) -> Result<Minted, StoreError> {
-        let mut subject = who.message.subject_for(&who.address, who.ordinal);
+        let mut subject = who.subject();
         subject.reason = reason;
         let draft = Draft {
             event,
@@ -484,7 +471,7 @@ impl Act<'_> {
         more: Value,
         submission: Minted,
     ) -> Result<Minted, StoreError> {
-        let mut subject = who.message.subject_for(&who.address, who.ordinal);
+        let mut subject = who.subject();
         subject.reason = Some(reason);
         let draft = Draft {
             event,

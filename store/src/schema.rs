@@ -13,6 +13,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (6, include_str!("schema/0006_economy.sql")),
     (7, include_str!("schema/0007_commit.sql")),
     (8, include_str!("schema/0008_held.sql")),
+    (11, include_str!("schema/0011_register.sql")),
 ];
 
 /// Brings the database to the newest schema.

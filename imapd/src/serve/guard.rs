@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
-use store::register::AccountId;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::Imapd;
 use crate::identify::identify;
 use crate::session::reply::chain;
-use crate::session::state::Bearer;
+use crate::session::state::{Bearer, Seat};
 
 /// However much changes elsewhere, one certificate is judged this often at most …
 const JUDGED_MIN: Duration = Duration::from_secs(4);
@@ -101,30 +100,41 @@ impl Guard {
         bearer
     }
 
-    /// Waits until the certificates no longer name `account`: why, for the client.
-    pub async fn until_refused(&mut self, account: Option<AccountId>) -> String {
+    /// Waits until a session no longer has what it stands on: why, for the client.
+    pub async fn until_refused(&mut self, seat: Option<Seat>) -> String {
         loop {
             self.until_due().await;
-            if let (Some(why), _) = self.verdict(account).await {
+            if let (Some(why), _) = self.verdict(seat).await {
                 return why;
             }
         }
     }
 
-    /// Judges: why a session of `account` must end, if it must, and whom the certificates name.
-    pub async fn verdict(
-        &mut self,
-        account: Option<AccountId>,
-    ) -> (Option<String>, Option<Bearer>) {
+    /// Judges: why a session on this seat must end, if it must, and whom the certificates name.
+    pub async fn verdict(&mut self, seat: Option<Seat>) -> (Option<String>, Option<Bearer>) {
         let bearer = self.judge().await;
-        let why = match (&bearer, account) {
+        let why = match (&bearer, seat) {
             (_, None) => None,
-            (Some(Bearer::Holder(now)), Some(account)) if now.account == account => None,
+            (Some(Bearer::Holder(now)), Some(seat)) if now.account == seat.named => {
+                self.delegation(seat).await
+            }
             (Some(Bearer::Refused(why)), Some(_)) => Some(why.clone()),
             (Some(_), Some(_)) => Some("Your certificate names another mailbox".to_owned()),
             (None, Some(_)) => Some("Your certificate cannot be checked at the moment".to_owned()),
         };
         (why, bearer)
+    }
+
+    /// Why a delegate's session must end although the certificate is good, if it must.
+    async fn delegation(&self, seat: Seat) -> Option<String> {
+        let (id, scope) = seat.delegation?;
+        let store = self.imapd.store.clone();
+        let stands = tokio::task::spawn_blocking(move || store.delegation_stands(id, scope));
+        match stands.await {
+            Ok(Ok(true)) => None,
+            Ok(Ok(false)) => Some("Your delegation has ended or changed".to_owned()),
+            _ => Some("Your delegation cannot be checked at the moment".to_owned()),
+        }
     }
 
     fn hasten(&mut self) {

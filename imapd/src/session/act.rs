@@ -1,12 +1,14 @@
 //! What a session asks the store to do, and what comes back. [`mod@crate::perform`] does it.
 
+use mail::Address;
 use store::Actor;
 use store::StoreError;
 use store::amend::Op;
 use store::mailboxes::{Mailbox, MailboxId, Status};
 use store::placements::Copied;
 use store::reading::Acknowledged;
-use store::register::AccountId;
+use store::register::delegates::Delegation;
+use store::register::{Account, AccountId};
 use store::view::{Changes, Entry, Flags, Snapshot};
 
 use crate::{fetch, search};
@@ -19,6 +21,15 @@ pub enum Act {
         by: Actor,
         /// Whose mailbox.
         account: AccountId,
+    },
+    /// A delegate asks for the mailbox of somebody else, and has logged in there if it is open to them.
+    LogInFor {
+        /// The delegate.
+        by: Actor,
+        /// Whom their certificate names.
+        delegate: AccountId,
+        /// Whose mailbox.
+        principal: Address,
     },
     /// All of a mailbox, to select it.
     Select {
@@ -133,6 +144,8 @@ pub enum Act {
 pub enum Done {
     /// It is done.
     Nothing,
+    /// [`Act::LogInFor`]: by which delegation, and into which account.
+    Delegated(Option<Box<(Delegation, Account)>>),
     /// [`Act::Select`]
     Selected(Snapshot),
     /// [`Act::Changes`]

@@ -134,6 +134,7 @@ impl Post {
                 .iter()
                 .map(|local| {
                     Ok(store::deposit::Addressee {
+                        alias: None,
                         account: self.account(local)?,
                         notify: None,
                         orcpt: None,
