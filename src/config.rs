@@ -6,6 +6,7 @@
 //! | [`database`] | the `[store]` table: where rows are |
 //! | [`file`] | the file as it is written, and reading values with their place |
 //! | [`listen`] | the `[listen]` table |
+//! | [`register`] | the `[register]` table |
 //! | [`retention`] | the `[retention]` table |
 //! | [`secret`] | files that hold one secret |
 //! | [`signer`] | the `[signer]` table |
@@ -17,6 +18,7 @@ pub mod content;
 pub mod database;
 pub mod file;
 pub mod listen;
+pub mod register;
 pub mod retention;
 pub mod secret;
 pub mod signer;
@@ -79,6 +81,8 @@ pub struct Config {
     pub relay: Option<Destination>,
     /// How long each kind is kept.
     pub retention: Retention,
+    /// Data files of the register.
+    pub register: register::Register,
     /// What peers may use up.
     pub limits: Limits,
     /// Sources of holders' certificates.

@@ -11,6 +11,7 @@
 //! | [`bench`] | what the post does, beside what the machine can do |
 //! | [`signer`] | the keys of log and seal, in this process or in another |
 //! | [`keys`] | key files |
+//! | [`grammar`] | usual forms of local parts |
 //! | [`psn`] | what is doubtful about a personal number |
 //! | [`output`] | text tables and JSON |
 //! | [`failure`] | exit codes, and the one line on standard error |
@@ -22,6 +23,7 @@ mod commands;
 mod config;
 mod demo;
 mod failure;
+mod grammar;
 mod keys;
 mod output;
 mod psn;

@@ -14,7 +14,7 @@ use toml::Spanned;
 use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
-    Config, KeyPair, Limits, Log, Seal, content, database, listen, retention, signer, timestamps,
+    Config, KeyPair, Limits, Log, Seal, content, database, listen, register, retention, signer, timestamps,
 };
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
@@ -50,6 +50,7 @@ tables! {
         store: StoreTable,
         content: ContentTable,
         retention: RetentionTable,
+        register: RegisterTable,
         limits: LimitsTable,
         trust: Vec<Spanned<TrustFileTable>>,
     }
@@ -80,6 +81,7 @@ tables! {
         receipts_days: Days,
         backup_days: Days,
     }
+    RegisterTable { grammar: Text, terms: Text, }
     LimitsTable {
         message_bytes_max: Number,
         recipients_max: Number,
@@ -139,6 +141,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         content: content::read(&place, &file.content)?,
         relay: relay(&place, &file.relay)?,
         retention: retention::read(&place, &file.retention)?,
+        register: register::read(&place, &file.register),
         limits: limits(&place, &file.limits)?,
         trust: trusts(&place, &file.trust)?,
         domain,

@@ -135,6 +135,8 @@ mod tests {
             "rejections_days",
             "receipts_days",
             "backup_days",
+            "grammar",
+            "terms",
             "endpoint",
             "bucket",
             "prefix",
