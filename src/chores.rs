@@ -6,6 +6,7 @@
 //! | [`index`] | letters into the search index |
 //! | [`publish`] | pending evidence under signed checkpoints |
 //! | [`receipts`] | the receipts and reports that senders are owed |
+//! | [`register`] | accounts and delegations that have reached their dates |
 //! | [`relay`] | letters on their way out |
 //! | [`stamp`] | time-stamps of others over the log's checkpoints |
 
@@ -13,6 +14,7 @@ pub mod erase;
 pub mod index;
 pub mod publish;
 pub mod receipts;
+pub mod register;
 pub mod relay;
 pub mod stamp;
 

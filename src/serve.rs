@@ -37,6 +37,7 @@ use crate::chores::{
     index::Index,
     publish::{Follow, Publish},
     receipts::Receipts,
+    register::Register,
     relay::Outward,
     stamp::TimeStamp,
 };
@@ -201,6 +202,8 @@ fn start_chores(
     threads.push(Chores::start(vec![Box::new(time_stamp)], failed)?);
     let erase = Erase::new(config.retention.rules, store);
     threads.push(Chores::start(vec![Box::new(erase)], failed)?);
+    let register = Register::new(store);
+    threads.push(Chores::start(vec![Box::new(register)], failed)?);
     let index = Index::new(store, shutdown);
     threads.push(Chores::start(vec![Box::new(index)], failed)?);
     let receipts = Receipts::new(config, store);

@@ -3,8 +3,10 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | `accounts` | accounts against their own events |
 //! | `ahead` | pages read ahead on another core |
 
+mod accounts;
 mod ahead;
 
 use std::collections::{BTreeSet, HashMap};
@@ -44,6 +46,8 @@ pub struct AuditReport {
     pub messages: u64,
     /// Those of them whose content was erased.
     pub erased_messages: u64,
+    /// Accounts that are what their events say.
+    pub accounts: u64,
     /// Octets of content read.
     pub content_bytes: u64,
 }
@@ -67,6 +71,14 @@ pub enum AuditFinding {
     Message {
         /// The message.
         message: MessageId,
+        /// What is wrong.
+        what: String,
+    },
+    /// An account is not what its events say.
+    #[error("account {address}: {what}")]
+    Account {
+        /// Its address.
+        address: String,
         /// What is wrong.
         what: String,
     },
@@ -122,6 +134,7 @@ impl Store {
         self.audit_messages(&mut report, &mut chains)?;
         chains.all_have_messages()?;
         self.audit_erasures(erased_events)?;
+        self.audit_accounts(&mut report)?;
         Ok(report)
     }
 
