@@ -17,6 +17,7 @@ mod migrate;
 mod nodes;
 mod postgres;
 mod receipts;
+mod register;
 mod signer;
 mod smoke;
 mod stamps;
