@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`erase`] | what is not to be kept: rules of retention, octets of what was erased |
 //! | [`index`] | letters into the search index |
+//! | [`lists`] | CRLs fetched by their URLs |
 //! | [`publish`] | pending evidence under signed checkpoints |
 //! | [`receipts`] | the receipts and reports that senders are owed |
 //! | [`register`] | accounts and delegations that have reached their dates |
@@ -12,6 +13,7 @@
 
 pub mod erase;
 pub mod index;
+pub mod lists;
 pub mod publish;
 pub mod receipts;
 pub mod register;

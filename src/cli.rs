@@ -6,6 +6,7 @@
 //! | [`bench`] | what is measured |
 //! | [`contract`] | senders under contract |
 //! | [`evidence`] | what was observed |
+//! | [`key`] | the keys of seal and log |
 //! | [`removal`] | erasure and legal holds |
 //! | [`upkeep`] | backup, restore, migration, the log taken up again |
 
@@ -13,6 +14,7 @@ pub mod account;
 pub mod bench;
 pub mod contract;
 pub mod evidence;
+pub mod key;
 pub mod removal;
 pub mod upkeep;
 
@@ -28,6 +30,7 @@ use receipts::event::EventName;
 use receipts::id::EvidenceId;
 use store::outbound::LetterState;
 
+use crate::commands::dates::Moment;
 use crate::serve::Role;
 pub use account::Account;
 pub use contract::{Contract, ContractAdd};
@@ -78,6 +81,9 @@ pub enum Command {
     /// The public log of all evidence
     #[command(subcommand)]
     Log(Log),
+    /// The keys of seal and log: list, make on a token, rotate, retire
+    #[command(subcommand)]
+    Key(key::Key),
     /// Receipts and reports on their way to senders
     #[command(subcommand)]
     Queue(Queue),
@@ -241,6 +247,12 @@ pub struct Verify {
     /// What to trust [default: ./anchors.toml]
     #[arg(long, value_name = "FILE")]
     pub anchors: Option<PathBuf>,
+    /// Also compute from the events of a contract in the bundle: was this address its at the instant --at? Exit 1 if not
+    #[arg(long, value_name = "ADDR", requires = "at")]
+    pub address: Option<std::net::IpAddr>,
+    /// Day (its beginning in Yerevan) or moment in UTC that --address asks about
+    #[arg(long, value_name = "T", requires = "address")]
+    pub at: Option<Moment>,
 }
 
 /// What is said to a command line that is not a command: help where it was asked for, else one line.

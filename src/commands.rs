@@ -10,6 +10,7 @@
 //! | [`evidence`] | evidence listed and shown |
 //! | [`export`] | the bundle |
 //! | [`page`] | one event as a page to print |
+//! | [`key`] | the keys of seal and log |
 //! | [`log`] | the log: key, status, checkpoint, proofs |
 //! | [`erase`] | a letter destroyed with its evidence |
 //! | [`hold`] | legal holds |
@@ -37,6 +38,7 @@ pub mod export;
 pub mod hold;
 pub mod import;
 pub mod init;
+pub mod key;
 pub mod log;
 pub mod monitor;
 pub mod operator;

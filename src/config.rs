@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
+//! | [`dns`] | the `[dns]` table |
 //! | [`file`] | the file as it is written, and reading values with their place |
+//! | [`key_place`] | where a private key is: a file, or a token |
 //! | [`listen`] | the `[listen]` table |
 //! | [`register`] | the `[register]` table |
 //! | [`retention`] | the `[retention]` table |
@@ -12,11 +14,13 @@
 //! | [`signer`] | the `[signer]` table |
 //! | [`template`] | the file as `init` writes it |
 //! | [`timestamps`] | the `[timestamp]` table |
-//! | [`trust`] | the `[[trust]]` tables with the files they name |
+//! | [`trust`] | the `[[trust]]` tables with the files they name, the `[revocation]` table |
 
 pub mod content;
 pub mod database;
+pub mod dns;
 pub mod file;
+pub mod key_place;
 pub mod listen;
 pub mod register;
 pub mod retention;
@@ -37,6 +41,7 @@ use store::{Options, Store, StoreError};
 use crate::failure::{Failure, Outcome};
 use content::Content;
 use database::Rows;
+use key_place::KeyPlace;
 use retention::Retention;
 use signer::Signer;
 use timestamps::Timestamps;
@@ -79,12 +84,16 @@ pub struct Config {
     pub content: Content,
     /// Whom outbound mail is handed to; `None`: it waits.
     pub relay: Option<Destination>,
+    /// Who is asked about names; none: the system's servers.
+    pub dns: Vec<SocketAddr>,
     /// How long each kind is kept.
     pub retention: Retention,
     /// Data files of the register.
     pub register: register::Register,
     /// What peers may use up.
     pub limits: Limits,
+    /// How news of revocations are had.
+    pub revocation: trust::News,
     /// Sources of holders' certificates.
     pub trust: Vec<TrustTable>,
 }
@@ -120,8 +129,10 @@ pub struct KeyPair {
 /// What evidence is sealed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seal {
-    /// The seal's certificate and key.
-    pub pair: KeyPair,
+    /// The seal's certificate, or the chain with it first.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: KeyPlace,
     /// The operator's name, as evidence XML states it.
     pub issuer: String,
     /// What strangers need to trust; `evidence export` checks what it hands out against it.
@@ -133,8 +144,8 @@ pub struct Seal {
 pub struct Log {
     /// The log's name: its origin line, and its key's name. Never to be changed.
     pub origin: String,
-    /// Its Ed25519 key, PKCS #8 PEM.
-    pub key: PathBuf,
+    /// Its Ed25519 key: PKCS #8 PEM, or on a token.
+    pub key: KeyPlace,
     /// The last checkpoint that was signed: kept with the key, never in backups.
     pub state: PathBuf,
     /// The longest time from an event to the signed checkpoint that covers it.
@@ -231,6 +242,10 @@ impl Config {
             ),
             ("content", self.content != running.content),
             ("relay", self.relay != running.relay),
+            (
+                "revocation.crl_interval",
+                self.revocation.crl_interval != running.revocation.crl_interval,
+            ),
         ];
         differs
             .iter()

@@ -66,7 +66,9 @@ impl Grammar {
     pub fn doubt(&self, kind: Kind, local: &str) -> Option<String> {
         let forms = || self.form.iter().filter(|form| form.kind == kind.as_str());
         if let Some(form) = forms().find(|form| form.takes(local)) {
-            let check = (form.check == "am-psn").then(|| psn::doubt(local)).flatten();
+            let check = (form.check == "am-psn")
+                .then(|| psn::doubt(local))
+                .flatten();
             return check.map(str::to_owned);
         }
         let usual: Vec<&str> = forms().map(|form| form.what.as_str()).collect();
@@ -97,7 +99,11 @@ mod tests {
             (Kind::Person, "2503851234", ""),
             (Kind::Person, "S123A45678", ""),
             (Kind::Person, "s123a45678", ""),
-            (Kind::Person, "S123B45678", "nor the number of a certificate"),
+            (
+                Kind::Person,
+                "S123B45678",
+                "nor the number of a certificate",
+            ),
             (Kind::Person, "250385123", "ten digits"),
             (Kind::Person, "25038512345", "ten digits"),
             (Kind::Person, "2503851２34", "ten digits"),
@@ -109,15 +115,24 @@ mod tests {
             (Kind::Body, "3900000a", "eight digits"),
         ] {
             let said = grammar.doubt(kind, local).unwrap_or_default();
-            assert!(said.contains(doubt) && said.is_empty() == doubt.is_empty(), "{local}: {said}");
+            assert!(
+                said.contains(doubt) && said.is_empty() == doubt.is_empty(),
+                "{local}: {said}"
+            );
         }
     }
 
     #[test]
     fn what_is_wrong_in_a_file_is_named() {
         for (text, why) in [
-            ("id = 'x'\n[[form]]\nkind = 'robot'\nform = '#'\nwhat = 'x'\ncheck = ''", "robot"),
-            ("id = 'x'\n[[form]]\nkind = 'body'\nform = '#'\nwhat = 'x'\ncheck = 'luhn'", "luhn"),
+            (
+                "id = 'x'\n[[form]]\nkind = 'robot'\nform = '#'\nwhat = 'x'\ncheck = ''",
+                "robot",
+            ),
+            (
+                "id = 'x'\n[[form]]\nkind = 'body'\nform = '#'\nwhat = 'x'\ncheck = 'luhn'",
+                "luhn",
+            ),
             ("form = []", "id"),
         ] {
             let said = Grammar::parse(text).unwrap_err();

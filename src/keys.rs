@@ -2,18 +2,23 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 use std::sync::Arc;
 
+use nix::unistd::Uid;
 use receipts::anchors::Anchors;
-use receipts::note::SigningKey;
-use receipts::seal::SoftSeal;
+use receipts::note::{NoteSigner, SigningKey};
+use receipts::seal::{Seal, SoftSeal};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
+use crate::config::key_place::KeyPlace;
 use crate::config::{Config, KeyPair};
 use crate::failure::{Failure, Outcome};
+use crate::signer::ring::Entry;
+use crate::signer::token::key::{TokenLogKey, TokenSeal};
+use crate::signer::token::refused::Refused;
 
 /// Where Debian and its kin keep the authorities that the system trusts.
 pub const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -42,11 +47,24 @@ pub fn write_new(path: &Path, octets: &[u8], readers: Readers) -> Outcome {
             .create_new(true)
             .mode(mode)
             .open(path)?;
+        adopt(&file, path)?;
         file.write_all(octets)?;
         Ok(file)
     };
     let file = write().map_err(|e| Failure::file(path, &e))?;
     file.sync_all().map_err(|e| not_durable(path, &e))
+}
+
+/// What root writes into somebody's folder is theirs: the signer's user must be able to read a key that root made for it.
+fn adopt(file: &File, path: &Path) -> std::io::Result<()> {
+    if !Uid::effective().is_root() {
+        return Ok(());
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let owner = std::fs::metadata(folder.unwrap_or(Path::new(".")))?;
+    fchown(file, Some(owner.uid()), Some(owner.gid()))
 }
 
 /// Replaces a file as a whole: whoever reads it sees the old octets or the new ones. Durable when it returns.
@@ -104,23 +122,48 @@ pub fn make_folder(path: &Path, readers: Readers) -> Outcome {
         .map_err(|e| Failure::file(path, &e))
 }
 
-/// The log's key with the log's name.
+/// A key of the log, under the log's name.
 ///
 /// # Errors
-/// Names the file.
-pub fn log_key(config: &Config) -> Outcome<SigningKey> {
-    let path = &config.log.key;
-    let key = PrivatePkcs8KeyDer::from_pem_file(path).map_err(|e| Failure::file(path, &e))?;
-    SigningKey::from_pkcs8(&config.log.origin, key.secret_pkcs8_der())
-        .map_err(|e| Failure::file(path, &e))
+/// Names the file, or the key on a token.
+pub fn log_signer(config: &Config, entry: &Entry) -> Outcome<Box<dyn NoteSigner>> {
+    let origin = &config.log.origin;
+    match &entry.place {
+        KeyPlace::File(path) => {
+            let key = PrivatePkcs8KeyDer::from_pem_file(path);
+            let key = key.map_err(|e| Failure::file(path, &e))?;
+            let key = SigningKey::from_pkcs8(origin, key.secret_pkcs8_der());
+            Ok(Box::new(key.map_err(|e| Failure::file(path, &e))?))
+        }
+        KeyPlace::Token(key) => {
+            let key = TokenLogKey::open(key, origin, Refused::of(config))?;
+            Ok(Box::new(key))
+        }
+    }
 }
 
-/// The seal.
+/// A key of the seal.
 ///
 /// # Errors
-/// Names the files.
-pub fn seal(config: &Config) -> Outcome<SoftSeal> {
-    soft_seal(&config.seal.pair)
+/// Names the files, or the key on a token.
+pub fn seal(config: &Config, entry: &Entry) -> Outcome<Box<dyn Seal>> {
+    match (&entry.place, &entry.certificate) {
+        (KeyPlace::File(key), Some(certificate)) => {
+            let pair = KeyPair {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            };
+            Ok(Box::new(soft_seal(&pair)?))
+        }
+        (KeyPlace::Token(key), _) => {
+            let seal = TokenSeal::open(key, entry.chain()?, Refused::of(config))?;
+            Ok(Box::new(seal))
+        }
+        (KeyPlace::File(key), None) => Err(Failure::could_not(format!(
+            "{}: there is no certificate for it",
+            key.display()
+        ))),
+    }
 }
 
 /// A P-256 certificate with its key.

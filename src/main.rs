@@ -27,6 +27,7 @@ mod grammar;
 mod keys;
 mod output;
 mod psn;
+mod reverse_dns;
 mod serve;
 mod signer;
 
@@ -73,6 +74,7 @@ fn run(cli: Cli, out: &mut Output) -> Outcome {
         Command::Account(command) => commands::account::run(&config()?, command, out),
         Command::Evidence(command) => commands::evidence::run(&config()?, command, out),
         Command::Log(command) => commands::log::run(&config()?, &command, out),
+        Command::Key(command) => commands::key::run(&config()?, command, out),
         Command::Queue(command) => commands::queue::run(&config()?, &command, out),
         Command::Monitor(monitor) => commands::monitor::run(&monitor, out),
         Command::Verify(verify) => commands::verify::run(&verify, out),

@@ -7,6 +7,8 @@
 //! | [`material`] | what a configuration's files hold: TLS, trust, limits; read at start and on SIGHUP |
 //! | [`listeners`] | the sockets, bound before anything is promised |
 //! | [`proxy`] | the header that a balancer puts before a connection |
+//! | [`sources`] | whose certificates are believed: the configuration's files, and CRLs fetched since |
+//! | [`responders`] | OCSP responders asked, and their answers kept |
 //! | [`receiving`] | the lock by which one process receives into a data directory |
 //! | [`supervisor`] | what the supervisor sees: pid file, readiness |
 
@@ -16,6 +18,8 @@ pub mod listeners;
 pub mod material;
 pub mod proxy;
 pub mod receiving;
+pub mod responders;
+pub mod sources;
 pub mod supervisor;
 
 use std::path::PathBuf;
@@ -35,6 +39,7 @@ use crate::chores::{
     Chores,
     erase::Erase,
     index::Index,
+    lists::Lists,
     publish::{Follow, Publish},
     receipts::Receipts,
     register::Register,
@@ -50,6 +55,8 @@ use figures::Stock;
 use listeners::{Bound, Listeners, Spoken};
 use material::Material;
 use receiving::Receiving;
+use responders::Desk;
+use sources::Sources;
 use supervisor::PidFile;
 
 /// SIGTERM to exit is promised within 10 s; the daemons cut their own connections a little earlier.
@@ -137,6 +144,7 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
         ));
     }
     let mut post = Post::start(store, &roles, &material);
+    post.know_revocations(&config, &material)?;
     let door = Door::new(&config.listen.balancers);
     let mut figures = post.figures();
     figures.push(figures::door(door.counters()));
@@ -147,6 +155,11 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
     } else if roles.has(Role::Webd) {
         let follow = Follow::new(&config, &post.store);
         chores = vec![Chores::start(vec![Box::new(follow)], &failed)?];
+    }
+    if let Some(sources) = &post.sources {
+        let lists = Lists::new(&config, &post.store, sources, &watching);
+        figures.push(figures::lists(lists.counters()));
+        chores.push(Chores::start(vec![Box::new(lists)], &failed)?);
     }
     if roles.has(Role::Webd) {
         post.open_web(&config, &material, figures);
@@ -262,6 +275,9 @@ struct Post {
     smtpd: Option<Arc<Smtpd>>,
     imapd: Option<Arc<Imapd>>,
     webd: Option<Arc<Webd>>,
+    /// Where there is IMAP: whom it believes, and who asks responders for it.
+    sources: Option<Arc<Sources>>,
+    desk: Option<Arc<Desk>>,
 }
 
 impl Post {
@@ -275,14 +291,34 @@ impl Post {
         });
         let imapd = roles.has(Role::Imapd).then(|| {
             let (limits, tls) = (material.imap_limits.clone(), Arc::clone(&material.imap_tls));
-            Imapd::new(store.clone(), limits, tls, material.trust.take())
+            Imapd::new(store.clone(), limits, tls, Vec::new())
         });
         Self {
             store,
             smtpd,
             imapd,
             webd: None,
+            sources: None,
+            desk: None,
         }
+    }
+
+    /// Whom the IMAP server believes, before anybody can show it a certificate.
+    fn know_revocations(&mut self, config: &Config, material: &Material) -> Outcome {
+        let Some(imapd) = &self.imapd else {
+            return Ok(());
+        };
+        self.sources = Some(Sources::open(&config.data, imapd, material.trust.take()));
+        let sessions = Arc::downgrade(imapd);
+        let revoked = move || {
+            if let Some(imapd) = sessions.upgrade() {
+                imapd.look_again();
+            }
+        };
+        let desk = Desk::open(&self.store, &config.revocation.private_hosts, revoked)?;
+        imapd.ask(Arc::clone(&desk) as Arc<dyn imapd::responders::Responders>);
+        self.desk = Some(desk);
+        Ok(())
     }
 
     /// What can be counted here.
@@ -293,6 +329,9 @@ impl Post {
         }
         if let Some(imapd) = &self.imapd {
             figures.push(figures::imap(imapd.counters()));
+        }
+        if let Some(desk) = &self.desk {
+            figures.push(figures::responders(desk.counters()));
         }
         figures
     }
@@ -379,7 +418,13 @@ impl Post {
         }
         if let Some(imapd) = &self.imapd {
             imapd.reload_limits(material.imap_limits.clone());
-            imapd.reload(Arc::clone(&material.imap_tls), material.trust.take());
+            imapd.reload_tls(Arc::clone(&material.imap_tls));
+        }
+        if let Some(sources) = &self.sources {
+            sources.reload(material.trust.take());
+        }
+        if let Some(desk) = &self.desk {
+            desk.reload(&new.revocation.private_hosts);
         }
         if let Some(webd) = &self.webd {
             webd.reload(Some(Arc::clone(&material.imap_tls)));

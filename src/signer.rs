@@ -9,7 +9,11 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`held`] | the log's key and memory, held by this process |
+//! | [`ring`] | which keys there are, and which of them sign |
+//! | [`token`] | a key on a token (PKCS #11) |
+//! | [`log_keys`] | the log's keys as they are now |
+//! | [`rotate`] | one key takes the place of another |
+//! | [`held`] | the log's keys and memory, held by this process |
 //! | [`line`] | a connection to the signer's process: found, asked, lost, found again |
 //! | [`remote`] | log and seal of another process |
 //! | [`desk`] | what the signer's process answers |
@@ -19,9 +23,13 @@
 pub mod desk;
 pub mod held;
 pub mod line;
+pub mod log_keys;
 pub mod remote;
+pub mod ring;
+pub mod rotate;
 pub mod serve;
 pub mod socket;
+pub mod token;
 
 use std::error::Error;
 
@@ -29,13 +37,16 @@ use receipts::note::VerifierKey;
 use receipts::seal::Seal;
 use store::Store;
 use store::log::{CheckpointSigner, LogFiles};
+use store::signing_keys::KeyPurpose;
 
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::keys;
 use held::FileSigner;
-use line::Line;
+use line::{Line, sealing_now};
+use log_keys::LogKeys;
 use remote::{RemoteSeal, RemoteSigner};
+use ring::Ring;
 
 /// Why a checkpoint was not signed.
 #[derive(Debug)]
@@ -94,19 +105,42 @@ pub fn open(config: &Config, store: &Store) -> Outcome<Option<Box<dyn Checkpoint
 pub fn seal(config: &Config) -> Outcome<Box<dyn Seal>> {
     Ok(match &config.signer.socket {
         Some(socket) => Box::new(RemoteSeal::open(config, socket)?),
-        None => Box::new(keys::seal(config)?),
+        None => keys::seal(config, Ring::load(config)?.current(KeyPurpose::Seal)?)?,
     })
 }
 
-/// The key under which the log is signed.
+/// Whether a seal that was opened before is still the one to be used. A signer that cannot be asked now has not changed.
+///
+/// # Errors
+/// Names the file that cannot be read.
+pub fn is_sealing(config: &Config, seal: &dyn Seal) -> Outcome<bool> {
+    let now = match &config.signer.socket {
+        Some(socket) => sealing_now(socket),
+        None => {
+            let ring = Ring::load(config)?;
+            ring.current(KeyPurpose::Seal)?.chain()?.into_iter().next()
+        }
+    };
+    Ok(now.is_none_or(|leaf| leaf == *seal.certificate()))
+}
+
+/// The keys under which the log is signed now, the one in use first; then those that strangers are told of besides, which
+/// signed it before.
 ///
 /// # Errors
 /// Names the file or the socket.
-pub fn log_key(config: &Config) -> Outcome<VerifierKey> {
-    match &config.signer.socket {
-        Some(socket) => Ok(Line::open(config, socket)?.log().clone()),
-        None => Ok(keys::log_key(config)?.verifier().clone()),
+pub fn log_keys(config: &Config) -> Outcome<Vec<VerifierKey>> {
+    let mut logs = match &config.signer.socket {
+        Some(socket) => Line::open(config, socket)?.logs().to_vec(),
+        None => LogKeys::load(config)?.known(),
+    };
+    let told = keys::anchors(&config.seal.anchors)?.logs;
+    for key in told {
+        if key.name() == config.log.origin && !logs.contains(&key) {
+            logs.push(key);
+        }
     }
+    Ok(logs)
 }
 
 /// What was published was signed; a signer that does not remember it would fork the log.

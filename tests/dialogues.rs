@@ -153,12 +153,7 @@ impl Loopback {
         Ok(loopback)
     }
 
-    fn open_account(
-        &self,
-        local: &str,
-        kind: Option<&str>,
-        lang: Option<&str>,
-    ) {
+    fn open_account(&self, local: &str, kind: Option<&str>, lang: Option<&str>) {
         let address = self.post.mailbox(local);
         let (kind, lang) = (kind.unwrap_or("person"), lang.unwrap_or("hy"));
         self.post
@@ -183,7 +178,8 @@ impl Loopback {
         }
         let close = ["account", "close", &address, "--why", "by the script"];
         if account.closed {
-            self.post.must(&[&close[..], &["--cause", "death"]].concat());
+            self.post
+                .must(&[&close[..], &["--cause", "death"]].concat());
         } else if let Some(other) = &account.merged {
             let into = ["--cause", "merger", "--into", &at(other)];
             self.post.must(&[&close[..], &into].concat());

@@ -7,6 +7,7 @@
 //! | `channel` | a connection with or without TLS, read by lines and by octets |
 //! | `postgres` | a PostgreSQL of the test's own |
 //! | `s3` | an S3 server of the test's own |
+//! | `sites` | small servers that the post asks |
 //! | `smtp` | an agency's side |
 //! | `imap` | a holder's side |
 //! | `letters` | messages of many sizes that are known again |
@@ -23,6 +24,7 @@ pub mod post;
 pub mod postgres;
 #[allow(dead_code, reason = "the store's own tests use the rest")]
 pub mod s3;
+pub mod sites;
 pub mod smtp;
 pub mod tools;
 

@@ -37,7 +37,10 @@ fn persons(count: u32) -> String {
 }
 
 fn counts(report: &Value, names: &[&str]) -> Vec<u64> {
-    names.iter().map(|name| report[*name].as_u64().unwrap()).collect()
+    names
+        .iter()
+        .map(|name| report[*name].as_u64().unwrap())
+        .collect()
 }
 
 /// The report of an import, whatever it ended with.
@@ -54,15 +57,27 @@ fn the_same_file_twice_changes_nothing() {
     let path = file(&post, "register.csv", persons(20_000));
     let names = ["lines", "added", "unchanged", "wrong"];
     let (code, report, _) = import(&post, &path, &["--dry-run"]);
-    assert_eq!((code, counts(&report, &names)), (0, vec![20_000, 20_000, 0, 0]));
+    assert_eq!(
+        (code, counts(&report, &names)),
+        (0, vec![20_000, 20_000, 0, 0])
+    );
     assert_eq!(post.json(&["account", "list"]).len(), 0);
     let (code, report, _) = import(&post, &path, &[]);
-    assert_eq!((code, counts(&report, &names)), (0, vec![20_000, 20_000, 0, 0]));
+    assert_eq!(
+        (code, counts(&report, &names)),
+        (0, vec![20_000, 20_000, 0, 0])
+    );
     let (code, report, _) = import(&post, &path, &[]);
-    assert_eq!((code, counts(&report, &names)), (0, vec![20_000, 0, 20_000, 0]));
+    assert_eq!(
+        (code, counts(&report, &names)),
+        (0, vec![20_000, 0, 20_000, 0])
+    );
     assert_eq!(post.evidence(&[]).len(), 20_000);
     let first = &post.json(&["account", "history", &post.mailbox("1101600000")])[0];
-    assert_eq!((&first["event"], &first["source"]["line"]), (&"account-added".into(), &2.into()));
+    assert_eq!(
+        (&first["event"], &first["source"]["line"]),
+        (&"account-added".into(), &2.into())
+    );
     assert_eq!(text(&first["source"], "file"), text(&report, "file"));
     assert!(!first.to_string().contains("Abovyan"), "{first}");
     assert_eq!(text(&first["actor"], "kind"), "operator");
@@ -90,7 +105,10 @@ fn wrong_lines_are_named_and_left_out() {
     let faults = post.scratch().join("faults.csv");
     let (code, report, err) = import(&post, &path, &["--errors", path_text(&faults)]);
     assert_eq!(code, 1, "{err}");
-    assert_eq!(counts(&report, &["lines", "added", "wrong", "doubtful"]), [11, 4, 7, 1]);
+    assert_eq!(
+        counts(&report, &["lines", "added", "wrong", "doubtful"]),
+        [11, 4, 7, 1]
+    );
     for (line, why) in [
         (5, "address: is missing"),
         (6, "the kind of 2503851235@e-citizen.example is missing"),
@@ -100,9 +118,9 @@ fn wrong_lines_are_named_and_left_out() {
         (10, "another number of fields"),
         (11, "is not an address of e-citizen.example"),
     ] {
-        let named = err.lines().any(|said| {
-            said.starts_with(&format!("knik: line {line}: ")) && said.contains(why)
-        });
+        let named = err
+            .lines()
+            .any(|said| said.starts_with(&format!("knik: line {line}: ")) && said.contains(why));
         assert!(named, "line {line}: {why}: {err}");
     }
     let written = std::fs::read_to_string(faults).unwrap();
@@ -118,9 +136,16 @@ fn wrong_lines_are_named_and_left_out() {
         (b"kind\nperson\n", "\"address\" is missing"),
     ] {
         let (code, _, err) = import(&post, &file(&post, "bad.csv", octets), &[]);
-        assert!(code == 2 && err.contains(why) && err.contains("bad.csv:1:"), "{err}");
+        assert!(
+            code == 2 && err.contains(why) && err.contains("bad.csv:1:"),
+            "{err}"
+        );
     }
-    let (code, report, _) = import(&post, &file(&post, "latin.csv", b"address,kind,name\n1,person,\xff\n"), &[]);
+    let (code, report, _) = import(
+        &post,
+        &file(&post, "latin.csv", b"address,kind,name\n1,person,\xff\n"),
+        &[],
+    );
     assert_eq!((code, counts(&report, &["wrong"])), (1, vec![1]));
     post.must(&["audit"]);
 }
@@ -141,7 +166,11 @@ fn a_delta_says_what_happened() {
     let path = file(&post, "delta.csv", lines.join("\n"));
     let names = ["added", "changed", "closed", "unchanged", "wrong"];
     let (code, report, err) = import(&post, &path, &["--delta"]);
-    assert_eq!((code, counts(&report, &names)), (1, vec![1, 2, 1, 0, 1]), "{err}");
+    assert_eq!(
+        (code, counts(&report, &names)),
+        (1, vec![1, 2, 1, 0, 1]),
+        "{err}"
+    );
     let events = post.evidence(&[]).len();
     let (_, report, _) = import(&post, &path, &["--delta"]);
     assert_eq!(counts(&report, &names), [0, 0, 0, 4, 1]);
@@ -154,7 +183,10 @@ fn a_delta_says_what_happened() {
     let (code, _, _) = import(&post, &back, &["--delta"]);
     assert_eq!(code, 0);
     let shown = &post.json(&["account", "show", &post.mailbox("2503851235")])[0];
-    assert_eq!((&shown["state"], &shown["successor"]), (&"active".into(), &Value::Null));
+    assert_eq!(
+        (&shown["state"], &shown["successor"]),
+        (&"active".into(), &Value::Null)
+    );
     post.must(&["audit"]);
 }
 
@@ -182,7 +214,10 @@ fn killed_in_the_middle_it_is_begun_again() {
     post.must(&["audit"]);
     let (code, report, _) = import(&post, &path, &[]);
     assert_eq!(code, 0);
-    assert_eq!(counts(&report, &["added", "unchanged"]), [20_000 - there, there]);
+    assert_eq!(
+        counts(&report, &["added", "unchanged"]),
+        [20_000 - there, there]
+    );
     assert_eq!(post.evidence(&[]).len(), 20_000);
     post.must(&["audit"]);
 }
@@ -203,18 +238,36 @@ fn letters_come_in_beside_an_import() {
     while child.try_wait().unwrap().is_none() {
         let octets = letter(&format!("<{beside}@ministry.example>"), &to, 1000);
         let begun = Instant::now();
-        smtp.send("office@ministry.example", &[&to], &octets).unwrap();
+        smtp.send("office@ministry.example", &[&to], &octets)
+            .unwrap();
         longest = longest.max(begun.elapsed());
         beside += 1;
     }
     let mut said = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
     eprintln!("{beside} letters beside the import, the slowest in {longest:?}; {said}");
     // SQLite has a waiting writer give up after ten seconds; nobody may come near that.
-    assert!(beside >= 5 && longest < Duration::from_secs(5), "{beside} in {longest:?}");
-    let added = ["evidence", "list", "--event", "account-added", "--limit", "1"];
+    assert!(
+        beside >= 5 && longest < Duration::from_secs(5),
+        "{beside} in {longest:?}"
+    );
+    let added = [
+        "evidence",
+        "list",
+        "--event",
+        "account-added",
+        "--limit",
+        "1",
+    ];
     eventually(Duration::from_secs(30), || {
         let first = &post.json(&added)[0];
-        (text(first, "state") == "published").then_some(()).ok_or(first.to_string())
+        (text(first, "state") == "published")
+            .then_some(())
+            .ok_or(first.to_string())
     });
 }

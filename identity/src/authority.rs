@@ -13,7 +13,7 @@ use rcgen::string::{BmpString, Ia5String, PrintableString, TeletexString};
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, SanType,
+    PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SignatureAlgorithm,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -96,6 +96,9 @@ pub enum AuthorityError {
     /// The key is not the certificate's.
     #[error("the authority's key does not belong to its certificate")]
     KeyMismatch,
+    /// A public half that is no uncompressed point of P-256.
+    #[error("the public key is no point on P-256")]
+    Point,
     /// A subject that cannot be written again octet for octet: a multi-valued RDN or a rare string type.
     #[error("the authority's subject has a form that cannot be repeated as an issuer")]
     Subject,
@@ -225,17 +228,33 @@ impl Authority {
         address: &str,
         now: Timestamp,
     ) -> Result<Issued, AuthorityError> {
-        let mut params = params(&[
-            (DnType::OrganizationName, organisation),
-            (DnType::CommonName, common_name),
-        ])?;
-        params.subject_alt_names = vec![SanType::Rfc822Name(ia5(address, "an address")?)];
-        params.key_usages = vec![
-            KeyUsagePurpose::DigitalSignature,
-            KeyUsagePurpose::ContentCommitment,
-        ];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::EmailProtection];
+        let params = seal_params(organisation, common_name, address)?;
         self.issue(params, now, SEAL_DAYS)
+    }
+
+    /// As [`Authority::seal_certificate`], PEM, for a key that is elsewhere: `point` is its public half on P-256, uncompressed
+    /// (RFC 5480 §2.2).
+    ///
+    /// # Errors
+    /// As there; [`AuthorityError::Point`].
+    pub fn seal_certificate_for(
+        &self,
+        point: &[u8],
+        (organisation, common_name, address): (&str, &str, &str),
+        now: Timestamp,
+    ) -> Result<String, AuthorityError> {
+        let end = self.certificate.not_after();
+        if now >= end {
+            return Err(AuthorityError::Expired(end));
+        }
+        if point.len() != 65 || point.first() != Some(&4) {
+            return Err(AuthorityError::Point);
+        }
+        let mut params = seal_params(organisation, common_name, address)?;
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.use_authority_key_identifier_extension = true;
+        set_validity(&mut params, now, SEAL_DAYS, end);
+        Ok(params.signed_by(&Elsewhere(point), &self.issuer)?.pem())
     }
 
     /// The certificate of the built-in time-stamp authority, which nobody outside has a reason to trust and whose name
@@ -351,6 +370,37 @@ impl fmt::Debug for Enrolled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Enrolled({}, serial {})", self.fingerprint, self.serial)
     }
+}
+
+/// The public half of a key that is elsewhere, on P-256.
+struct Elsewhere<'p>(&'p [u8]);
+
+impl PublicKeyData for Elsewhere<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.0
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_ECDSA_P256_SHA256
+    }
+}
+
+fn seal_params(
+    organisation: &str,
+    common_name: &str,
+    address: &str,
+) -> Result<CertificateParams, AuthorityError> {
+    let mut params = params(&[
+        (DnType::OrganizationName, organisation),
+        (DnType::CommonName, common_name),
+    ])?;
+    params.subject_alt_names = vec![SanType::Rfc822Name(ia5(address, "an address")?)];
+    params.key_usages = vec![
+        KeyUsagePurpose::DigitalSignature,
+        KeyUsagePurpose::ContentCommitment,
+    ];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::EmailProtection];
+    Ok(params)
 }
 
 fn new_key() -> Result<KeyPair, AuthorityError> {

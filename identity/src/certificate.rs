@@ -5,11 +5,15 @@
 use std::fmt;
 
 use der::asn1::{Any, AnyRef, ObjectIdentifier};
-use der::{Decode, Encode, Tag, Tagged};
+use der::{Decode, Encode, Sequence, Tag, Tagged};
 use mail::{Digest, Timestamp};
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::CertificatePolicies;
+use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::Time;
+
+use crate::ocsp::asn1::{AD_OCSP, OCSP_NO_CHECK};
 
 /// Largest certificate read. Qualified certificates with long policies stay under 8 KiB; the protocol allows 16 MiB
 /// (RFC 8446 §4.4.2), which no peer shall make us parse.
@@ -27,6 +31,29 @@ const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
 const EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37");
 const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
 const SUBJECT_KEY_IDENTIFIER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.14");
+const AUTHORITY_KEY_IDENTIFIER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.35");
+const CERTIFICATE_POLICIES: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.32");
+const AUTHORITY_INFORMATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.1");
+
+/// Extensions whose meaning is known here; one that is critical and not among them refuses a responder's certificate.
+const KNOWN_EXTENSIONS: [ObjectIdentifier; 9] = [
+    SUBJECT_ALT_NAME,
+    KEY_USAGE,
+    EXTENDED_KEY_USAGE,
+    BASIC_CONSTRAINTS,
+    SUBJECT_KEY_IDENTIFIER,
+    AUTHORITY_KEY_IDENTIFIER,
+    CERTIFICATE_POLICIES,
+    AUTHORITY_INFORMATION,
+    OCSP_NO_CHECK,
+];
+
+/// One line of authorityInfoAccess (RFC 5280 §4.2.2.1).
+#[derive(Sequence)]
+struct AccessDescription<'a> {
+    method: ObjectIdentifier,
+    location: AnyRef<'a>,
+}
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
@@ -266,6 +293,72 @@ impl Certificate {
             .map(|octets| octets.as_bytes().to_vec())
     }
 
+    /// Where the certificate says that it can be asked about by OCSP: the URLs of its authorityInfoAccess, in order.
+    ///
+    /// # Errors
+    /// [`ValueError`] if the extension cannot be read.
+    pub fn ocsp_urls(&self) -> Result<Vec<String>, ValueError> {
+        let Some(content) = self.extension(AUTHORITY_INFORMATION) else {
+            return Ok(Vec::new());
+        };
+        let all = Vec::<AccessDescription<'_>>::from_der(content);
+        let all = all.map_err(|_| ValueError::Extension)?;
+        // uniformResourceIdentifier is [6] of a GeneralName.
+        let is_url = |one: &&AccessDescription<'_>| {
+            let tag = one.location.tag();
+            one.method == AD_OCSP && tag.is_context_specific() && tag.number().value() == 6
+        };
+        all.iter()
+            .filter(is_url)
+            .map(|one| ascii(one.location.value()))
+            .collect()
+    }
+
+    /// The policies under which the certificate was issued (RFC 5280 §4.2.1.4); none if the extension is absent.
+    ///
+    /// # Errors
+    /// [`ValueError::Extension`] if it cannot be read.
+    pub fn policies(&self) -> Result<Vec<ObjectIdentifier>, ValueError> {
+        let Some(content) = self.extension(CERTIFICATE_POLICIES) else {
+            return Ok(Vec::new());
+        };
+        let all = CertificatePolicies::from_der(content).map_err(|_| ValueError::Extension)?;
+        Ok(all.0.iter().map(|one| one.policy_identifier).collect())
+    }
+
+    /// Whether an extension is there.
+    pub(crate) fn has_extension(&self, oid: ObjectIdentifier) -> bool {
+        self.extension(oid).is_some()
+    }
+
+    /// Whether a critical extension is there whose meaning is not known (RFC 5280 §4.2).
+    pub(crate) fn has_unknown_critical_extension(&self) -> bool {
+        let mut all = self
+            .parsed
+            .tbs_certificate()
+            .extensions()
+            .into_iter()
+            .flatten();
+        all.any(|one| one.critical && !KNOWN_EXTENSIONS.contains(&one.extn_id))
+    }
+
+    /// The number that its issuer gave it.
+    pub(crate) fn serial_number(&self) -> SerialNumber {
+        self.parsed.tbs_certificate().serial_number().clone()
+    }
+
+    /// The issuer's name as DER.
+    pub(crate) fn issuer_der(&self) -> Vec<u8> {
+        let issuer = self.parsed.tbs_certificate().issuer();
+        issuer.to_der().unwrap_or_default()
+    }
+
+    /// The SubjectPublicKeyInfo as DER.
+    pub(crate) fn spki_der(&self) -> Vec<u8> {
+        let spki = self.parsed.tbs_certificate().subject_public_key_info();
+        spki.to_der().unwrap_or_default()
+    }
+
     /// The kind and size of the public key.
     pub fn key(&self) -> Key {
         let spki = self.parsed.tbs_certificate().subject_public_key_info();
@@ -364,7 +457,7 @@ fn bmp(octets: &[u8]) -> Result<String, ValueError> {
     pairs.iter().map(unit).collect()
 }
 
-fn timestamp(time: Time) -> Timestamp {
+pub(crate) fn timestamp(time: Time) -> Timestamp {
     let millis = time.to_unix_duration().as_millis();
     Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
 }

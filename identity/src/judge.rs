@@ -3,27 +3,31 @@
 //! Every `[[trust]]` table judges by itself. The names of all tables that validate the certificate are united; a table
 //! that finds it revoked, or one of whose rules refuses it, refuses it for all: *any revoked wins*.
 //!
-//! Revocation by CRL covers the whole path: a revoked intermediate refuses too. `hard` demands a fresh list for the
-//! holder's own certificate; an intermediate is the operator's to withdraw, by its authority's CRL or from the table.
-//! Another source of revocation answers beside `revocation` below.
+//! | module | what |
+//! |---|---|
+//! | [`revocation`] | what CRLs and responders say of a path |
+
+mod revocation;
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use mail::{Digest, Timestamp};
-use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
-use webpki::aws_lc_rs as algorithms;
+use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{
-    EndEntityCert, ExpirationPolicy, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter,
-    KeyUsage, RequiredEkuNotFoundContext, RevocationCheckDepth, RevocationOptionsBuilder,
-    UnknownStatusPolicy, VerifiedPath,
+    EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, KeyUsage,
+    RequiredEkuNotFoundContext, VerifiedPath,
 };
 
 use crate::certificate::{CLIENT_AUTH, Certificate, CertificateError, Key};
 use crate::mapping::{self, HolderName};
+use crate::ocsp::{Answers, Question};
 use crate::refusal::{Cause, Refusal};
-use crate::trust::{Crl, Revocation, Trust};
+use crate::signed::ALGORITHMS;
+use crate::trust::Trust;
+
+pub use revocation::{Source, Standing};
 
 /// Most certificates a peer may send beside its own. A chain with its root has three or four; path building tries all
 /// orders of equally named ones, so the cost grows with the factorial.
@@ -34,27 +38,6 @@ const RSA_BITS_MIN: usize = 2048;
 
 /// Largest RSA key of a holder, in bits: verification cost grows with the square.
 const RSA_BITS_MAX: usize = 8192;
-
-/// The algorithms in which authorities may sign certificates and CRLs. No SHA-1; the RSA ones refuse keys below 2048
-/// bits.
-static SIGNATURES: &[&dyn SignatureVerificationAlgorithm] = &[
-    algorithms::ECDSA_P256_SHA256,
-    algorithms::ECDSA_P256_SHA384,
-    algorithms::ECDSA_P256_SHA512,
-    algorithms::ECDSA_P384_SHA256,
-    algorithms::ECDSA_P384_SHA384,
-    algorithms::ECDSA_P384_SHA512,
-    algorithms::ECDSA_P521_SHA256,
-    algorithms::ECDSA_P521_SHA384,
-    algorithms::ECDSA_P521_SHA512,
-    algorithms::ED25519,
-    algorithms::RSA_PKCS1_2048_8192_SHA256,
-    algorithms::RSA_PKCS1_2048_8192_SHA384,
-    algorithms::RSA_PKCS1_2048_8192_SHA512,
-    algorithms::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
-    algorithms::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
-    algorithms::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
-];
 
 /// A certificate that is valid and names somebody.
 ///
@@ -75,18 +58,39 @@ pub struct Claim {
     pub not_after: Timestamp,
     /// Its subject on one line: personal data, for evidence and consoles, never for logs.
     pub subject_for_operator: String,
+    /// The path under the first of the tables: the certificate, its issuers, the anchor.
+    pub path: Vec<CertificateDer<'static>>,
+    /// What sources say of it, those of the first table that has any.
+    pub standings: Vec<Standing>,
+    /// What responders can be asked. An answer may end the claim; one that is wanted at once is the matter of a
+    /// [`Refusal`] of a table that is `hard`.
+    pub questions: Vec<Question>,
+}
+
+/// Judges what a peer showed, as [`judge_with`], when no responder was asked.
+///
+/// # Errors
+/// As [`judge_with`].
+pub fn judge(
+    chain: &[CertificateDer<'_>],
+    trusts: &[Trust],
+    domain: &str,
+    now: Timestamp,
+) -> Result<Claim, Refusal> {
+    judge_with(chain, trusts, &(), domain, now)
 }
 
 /// Judges what a peer showed: its own certificate first, then what else it sent (RFC 8446 §4.4.2).
 ///
-/// `domain` is the operator's. The verdict holds at `now` only: ask again after every handshake, resumed ones too, and
-/// on live sessions as often as revocation must take effect.
+/// `domain` is the operator's; `answers` are what responders said so far. The verdict holds at `now` only: ask again after
+/// every handshake, resumed ones too, and on live sessions as often as revocation must take effect.
 ///
 /// # Errors
 /// [`Refusal`]: of several tables' refusals, that of the one that came furthest.
-pub fn judge(
+pub fn judge_with(
     chain: &[CertificateDer<'_>],
     trusts: &[Trust],
+    answers: &dyn Answers,
     domain: &str,
     now: Timestamp,
 ) -> Result<Claim, Refusal> {
@@ -103,10 +107,20 @@ pub fn judge(
     let certificate = Certificate::from_der(leaf).map_err(|error| unreadable(&error))?;
     judge_alone(&certificate)?;
 
+    let shown = Shown {
+        certificate: &certificate,
+        leaf,
+        sent,
+        answers,
+        now,
+    };
     let mut claim = claim_of(&certificate);
     let mut nearest: Option<Refusal> = None;
     for trust in trusts {
-        match validate(leaf, sent, trust, now).map_err(|refusal| refusal.under(trust.name())) {
+        let validated = shown
+            .validate(trust, &mut claim)
+            .map_err(|refusal| refusal.under(trust.name()));
+        match validated {
             Ok(()) => {
                 let found = mapping::names(&certificate, trust.map(), domain);
                 claim
@@ -119,9 +133,12 @@ pub fn judge(
         }
     }
     if claim.trusts.is_empty() {
-        return Err(nearest.unwrap_or_else(|| {
-            Refusal::new(Cause::UnknownIssuer, "no trust table is configured")
-        }));
+        let refusal = nearest
+            .unwrap_or_else(|| Refusal::new(Cause::UnknownIssuer, "no trust table is configured"));
+        return Err(Refusal {
+            questions: claim.questions,
+            ..refusal
+        });
     }
     if claim.names.is_empty() {
         return Err(Refusal::new(
@@ -151,6 +168,9 @@ fn claim_of(certificate: &Certificate) -> Claim {
         serial: certificate.serial(),
         not_after: certificate.not_after(),
         subject_for_operator: certificate.subject_for_operator(),
+        path: Vec::new(),
+        standings: Vec::new(),
+        questions: Vec::new(),
     }
 }
 
@@ -214,129 +234,88 @@ fn judge_alone(certificate: &Certificate) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Finds a path to an anchor of `trust` and holds it against the table's CRLs.
-fn validate(
-    leaf: &CertificateDer<'_>,
-    sent: &[CertificateDer<'_>],
-    trust: &Trust,
+/// What a peer showed, and when.
+struct Shown<'a> {
+    certificate: &'a Certificate,
+    leaf: &'a CertificateDer<'a>,
+    sent: &'a [CertificateDer<'a>],
+    answers: &'a dyn Answers,
     now: Timestamp,
-) -> Result<(), Refusal> {
-    let time = unix_time(now);
-    let end_entity = EndEntityCert::try_from(leaf).map_err(|error| Refusal::of_path(&error))?;
-    let anchors = trust.anchors_at(now);
-    let configured = trust
-        .intermediates()
-        .iter()
-        .map(|der| CertificateDer::from(der.as_ref()));
-    let intermediates: Vec<_> = configured
-        .chain(sent.iter().map(|der| CertificateDer::from(der.as_ref())))
-        .collect();
-    let found = end_entity.verify_for_usage(
-        SIGNATURES,
-        &anchors,
-        &intermediates,
-        time,
-        ClientPurpose,
-        None,
-        None,
-    );
-    let path = found.map_err(|error| {
-        let refusal = Refusal::of_path(&error);
-        if refusal.cause == Cause::UnknownIssuer && !trust.has_all_anchors_at(now) {
-            return Refusal {
-                detail: format!("{}; an anchor is outside its validity", refusal.detail),
-                ..refusal
-            };
-        }
-        refusal
-    })?;
-    revocation(&end_entity, &path, trust, now)
 }
 
-/// Holds the path that was found, and no other, against each CRL by itself, so that one list never hides another.
-fn revocation(
-    end_entity: &EndEntityCert<'_>,
-    path: &VerifiedPath<'_>,
-    trust: &Trust,
-    now: Timestamp,
-) -> Result<(), Refusal> {
-    if trust.revocation() == Revocation::Off {
-        return Ok(());
-    }
-    let pinned: Vec<CertificateDer<'_>> = path
-        .intermediate_certificates()
-        .map(|issuer| issuer.der())
-        .collect();
-    let issuers: Vec<&[u8]> = path
-        .intermediate_certificates()
-        .map(|issuer| issuer.issuer())
-        .collect();
-    let anchors = [path.anchor().clone()];
-    let check = |crl: &Crl, demand: RevocationDemand| {
-        let lists = [&crl.list];
-        // Invariant: the builder refuses an empty list of CRLs only, and this one has one.
-        let Ok(options) = RevocationOptionsBuilder::new(&lists) else {
-            return Err(webpki::Error::UnknownRevocationStatus);
-        };
-        let options = demand.options(options).build();
-        end_entity
-            .verify_for_usage(
-                SIGNATURES,
-                &anchors,
-                &pinned,
-                unix_time(now),
-                ClientPurpose,
-                Some(options),
-                None,
+impl Shown<'_> {
+    /// Finds a path to an anchor of `trust`, and holds it against the table's policies and sources of revocation. What was
+    /// found on the way goes into `claim`.
+    fn validate(&self, trust: &Trust, claim: &mut Claim) -> Result<(), Refusal> {
+        let end_entity =
+            EndEntityCert::try_from(self.leaf).map_err(|error| Refusal::of_path(&error))?;
+        let anchors = trust.anchors_at(self.now);
+        let configured = trust
+            .intermediates()
+            .iter()
+            .map(|der| CertificateDer::from(der.as_ref()));
+        let intermediates: Vec<_> = configured
+            .chain(
+                self.sent
+                    .iter()
+                    .map(|der| CertificateDer::from(der.as_ref())),
             )
-            .map(|_| ())
-    };
-    let mut fresh = false;
-    for crl in trust.crls() {
-        let issuer = crl.list.issuer();
-        if end_entity.issuer() != issuer && !issuers.contains(&issuer) {
-            continue;
-        }
-        // A list that cannot be used (a signature by another key of the same name, say) proves nothing either way.
-        if check(crl, RevocationDemand::NotRevoked) == Err(webpki::Error::CertRevoked) {
-            return Err(Refusal::new(
-                Cause::Revoked,
-                "a CRL lists the certificate or one of its issuers",
-            ));
-        }
-        fresh |= crl.this_update <= now && check(crl, RevocationDemand::Good).is_ok();
-    }
-    if trust.revocation() == Revocation::Hard && !fresh {
-        let detail = format!(
-            "none of {} CRLs is fresh and covers the certificate",
-            trust.crls().len()
+            .collect();
+        let found = end_entity.verify_for_usage(
+            ALGORITHMS,
+            &anchors,
+            &intermediates,
+            unix_time(self.now),
+            ClientPurpose,
+            None,
+            None,
         );
-        return Err(Refusal::new(Cause::RevocationUnknown, detail));
-    }
-    Ok(())
-}
-
-/// What is asked of one CRL.
-#[derive(Clone, Copy)]
-enum RevocationDemand {
-    /// It must not list any certificate of the path, however old it is.
-    NotRevoked,
-    /// It must be fresh, cover the holder's certificate and not list it.
-    Good,
-}
-
-impl RevocationDemand {
-    fn options(self, builder: RevocationOptionsBuilder<'_>) -> RevocationOptionsBuilder<'_> {
-        match self {
-            Self::NotRevoked => builder
-                .with_depth(RevocationCheckDepth::Chain)
-                .with_status_policy(UnknownStatusPolicy::Allow)
-                .with_expiration_policy(ExpirationPolicy::Ignore),
-            Self::Good => builder
-                .with_depth(RevocationCheckDepth::EndEntity)
-                .with_status_policy(UnknownStatusPolicy::Deny)
-                .with_expiration_policy(ExpirationPolicy::Enforce),
+        let path = found.map_err(|error| {
+            let refusal = Refusal::of_path(&error);
+            if refusal.cause == Cause::UnknownIssuer && !trust.has_all_anchors_at(self.now) {
+                return Refusal {
+                    detail: format!("{}; an anchor is outside its validity", refusal.detail),
+                    ..refusal
+                };
+            }
+            refusal
+        })?;
+        self.policies(trust)?;
+        let standings = self.revocation(&end_entity, &path, trust, &mut claim.questions)?;
+        if claim.path.is_empty() {
+            claim.path = self.path(&path, trust);
         }
+        if claim.standings.is_empty() {
+            claim.standings = standings;
+        }
+        Ok(())
+    }
+
+    /// At least one of the policies that the table demands (RFC 5280 §4.2.1.4). What authorities map or constrain is not
+    /// followed: the table speaks of the holder's own certificate.
+    fn policies(&self, trust: &Trust) -> Result<(), Refusal> {
+        let demanded = trust.policies();
+        if demanded.is_empty() {
+            return Ok(());
+        }
+        let stated = self.certificate.policies();
+        let stated = stated.map_err(|error| Refusal::new(Cause::Malformed, error.to_string()))?;
+        if stated.iter().any(|policy| demanded.contains(policy)) {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Cause::WrongPolicy,
+            "certificatePolicies names none of the policies that are demanded",
+        ))
+    }
+
+    fn path(&self, path: &VerifiedPath<'_>, trust: &Trust) -> Vec<CertificateDer<'static>> {
+        let own = [self.leaf.clone().into_owned()];
+        let issuers = path
+            .intermediate_certificates()
+            .map(|issuer| issuer.der().into_owned());
+        let anchor = trust.anchor_der(path.anchor()).cloned();
+        own.into_iter().chain(issuers).chain(anchor).collect()
     }
 }
 

@@ -8,8 +8,10 @@
 //! |---|---|
 //! | [`certificate`] | an X.509 certificate read from DER: names, purposes, key, digests |
 //! | [`trust`] | one source of holders' certificates: anchors, intermediates, CRLs, mapping rules |
+//! | [`crl`] | revocation lists, and which of two says more |
 //! | [`mapping`] | the rules that take a holder's name from a certificate |
 //! | [`mod@judge`] | path, purpose, revocation and mapping in one verdict |
+//! | [`ocsp`] | asking a responder, and its answers |
 //! | [`refusal`] | why a certificate names nobody, for the peer and for the log |
 //! | [`verifier`] | the TLS side: possession of the key, nothing more |
 //! | [`authority`] | the operator's own certification authority and what it issues |
@@ -17,10 +19,13 @@
 
 pub mod authority;
 pub mod certificate;
+pub mod crl;
 pub mod judge;
 pub mod mapping;
+pub mod ocsp;
 pub mod pkcs12;
 pub mod refusal;
+mod signed;
 pub mod trust;
 pub mod verifier;
 
@@ -31,8 +36,9 @@ mod verdicts;
 
 pub use authority::Authority;
 pub use certificate::Certificate;
-pub use judge::{Claim, judge};
+pub use crl::{Crl, CrlError};
+pub use judge::{Claim, judge, judge_with};
 pub use mapping::{HolderName, MapRule};
 pub use refusal::{Cause, Refusal};
-pub use trust::{Revocation, Trust, TrustError};
+pub use trust::{Responder, Revocation, Trust, TrustError};
 pub use verifier::PossessionVerifier;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::mapping::MappingError;
+use crate::ocsp::Question;
 
 /// A verdict against a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,10 +14,12 @@ pub struct Refusal {
     pub trust: Option<String>,
     /// What the log adds: which rule, which limit, which library verdict. Never a value from the certificate.
     pub detail: String,
+    /// What responders can be asked, so that another verdict may be had: see [`Claim::questions`](crate::Claim::questions).
+    pub questions: Vec<Question>,
 }
 
 /// The causes of a [`Refusal`]. All are the peer's fault or the operator's policy, except
-/// [`Cause::RevocationUnknown`], which a missing or stale CRL of ours brings about.
+/// [`Cause::RevocationUnknown`], which a source of ours that is missing, stale or silent brings about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
     /// The peer showed no certificate.
@@ -39,14 +42,16 @@ pub enum Cause {
     Expired,
     /// A critical extension that is not understood (RFC 5280 §4.2).
     CriticalExtension,
+    /// None of the certificate policies that the table demands.
+    WrongPolicy,
     /// A name outside the constraints of its authority (RFC 5280 §4.2.1.10).
     NameConstraint,
     /// No path to a configured anchor: another authority, self-signed, or an authority of the same name with another
     /// key.
     UnknownIssuer,
-    /// A CRL lists the certificate or one of its issuers.
+    /// A CRL lists the certificate or one of its issuers, or a responder says so.
     Revoked,
-    /// `revocation = "hard"` and no fresh CRL covers the certificate.
+    /// `revocation = "hard"` and neither a fresh CRL nor a fresh answer speaks for the certificate.
     RevocationUnknown,
     /// A mapping rule meets several values.
     Ambiguous,
@@ -57,6 +62,28 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All of them, for who counts.
+    pub const ALL: [Self; 18] = [
+        Self::NoCertificate,
+        Self::Malformed,
+        Self::TooLarge,
+        Self::WeakKey,
+        Self::WeakSignature,
+        Self::WrongPurpose,
+        Self::AuthorityMisuse,
+        Self::NotYetValid,
+        Self::Expired,
+        Self::CriticalExtension,
+        Self::WrongPolicy,
+        Self::NameConstraint,
+        Self::UnknownIssuer,
+        Self::Revoked,
+        Self::RevocationUnknown,
+        Self::Ambiguous,
+        Self::BadName,
+        Self::NoName,
+    ];
+
     /// A short English sentence for the peer, as the text of an IMAP `NO` (RFC 9051 §7.1.2): what a holder can act on,
     /// and nothing about which authorities, rules or accounts there are.
     pub fn text(self) -> &'static str {
@@ -72,9 +99,10 @@ impl Cause {
             Self::Expired => "Your certificate has expired",
             Self::Revoked => "Your certificate has been revoked",
             Self::RevocationUnknown => "Your certificate cannot be checked at the moment",
-            Self::CriticalExtension | Self::NameConstraint | Self::UnknownIssuer => {
-                "Your certificate is not accepted here"
-            }
+            Self::CriticalExtension
+            | Self::WrongPolicy
+            | Self::NameConstraint
+            | Self::UnknownIssuer => "Your certificate is not accepted here",
             Self::Ambiguous | Self::BadName | Self::NoName => "Your certificate names no mailbox",
         }
     }
@@ -92,6 +120,7 @@ impl Cause {
             Self::NotYetValid => "not-yet-valid",
             Self::Expired => "expired",
             Self::CriticalExtension => "critical-extension",
+            Self::WrongPolicy => "wrong-policy",
             Self::NameConstraint => "name-constraint",
             Self::UnknownIssuer => "unknown-issuer",
             Self::Revoked => "revoked",
@@ -114,6 +143,7 @@ impl Refusal {
             cause,
             trust: None,
             detail: detail.into(),
+            questions: Vec::new(),
         }
     }
 

@@ -5,42 +5,53 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use der::{Decode, Reader, SliceReader};
+use der::asn1::ObjectIdentifier;
 use mail::{Digest, Timestamp};
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor};
-use webpki::{CertRevocationList, OwnedCertRevocationList};
+use rustls_pki_types::{CertificateDer, TrustAnchor};
 
 use crate::certificate::{Certificate, CertificateError};
+use crate::crl::{CRL_BYTES_MAX, Crl, CrlError};
 use crate::mapping::MapRule;
 
 /// Most certificates read from the files of one table: a national list has a dozen; each handshake walks them all.
 const CERTIFICATES_MAX: usize = 256;
 
-/// Largest file of CRLs read. The largest public CRLs have some 50 MiB; each entry costs about 100 octets of memory, and
-/// the whole list is hashed once for each certificate of its issuer that is judged.
-const CRL_BYTES_MAX: usize = 128 * 1024 * 1024;
-
 /// What `revocation` in a `[[trust]]` table says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revocation {
-    /// A fresh CRL must cover the holder's certificate; none does: refused.
+    /// A fresh CRL or answer must speak for the holder's certificate; none does: refused.
     Hard,
-    /// What a CRL revokes is refused; a missing or stale CRL is not held against the holder.
+    /// What is known to be revoked is refused; that nothing is known is not held against the holder.
     Soft,
-    /// CRLs are not read.
+    /// Nothing is looked at.
     Off,
 }
 
-/// One source of holders' certificates.
-#[derive(Debug)]
+/// Who is asked about a certificate by OCSP: what `ocsp` in a `[[trust]]` table says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Responder {
+    /// `""`: whom the certificate itself names (authorityInfoAccess).
+    Named,
+    /// A URL: this one, whatever the certificate names.
+    At(String),
+    /// `"off"`: nobody.
+    Off,
+}
+
+/// One source of holders' certificates. A copy shares the CRLs.
+#[derive(Debug, Clone)]
 pub struct Trust {
     name: String,
     anchors: Vec<Anchor>,
     intermediates: Vec<CertificateDer<'static>>,
-    crls: Vec<Crl>,
+    authorities: Vec<AuthorityKey>,
+    crls: Vec<Arc<Crl>>,
+    responder: Responder,
     revocation: Revocation,
+    policies: Vec<ObjectIdentifier>,
     map: Vec<MapRule>,
 }
 
@@ -94,15 +105,21 @@ pub enum TrustError {
         /// By which the operator finds it; the subject may be a holder's.
         fingerprint: Digest,
     },
-    /// A CRL cannot be used; `fault` says why.
-    #[error("trust \"{trust}\": crl: list {section}: {fault}")]
+    /// A CRL cannot be used.
+    #[error("trust \"{trust}\": crl: {source}")]
     Crl {
         /// The table's name.
         trust: String,
-        /// Counted from 1 within its file.
-        section: usize,
-        /// What is wrong with it.
-        fault: String,
+        /// Why.
+        source: CrlError,
+    },
+    /// A policy that is no object identifier.
+    #[error("trust \"{trust}\": policies: \"{text}\" is no object identifier such as \"1.2.3\"")]
+    Policy {
+        /// The table's name.
+        trust: String,
+        /// What was written.
+        text: String,
     },
     /// More certificates or octets than are read.
     #[error("trust \"{trust}\": {role} is too large: at most {max} {unit} are read")]
@@ -133,18 +150,19 @@ pub enum TrustError {
 pub struct UnknownRevocation(String);
 
 /// An anchor and what is compared with the clock.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Anchor {
     pub(crate) anchor: TrustAnchor<'static>,
+    pub(crate) der: CertificateDer<'static>,
     pub(crate) not_before: Timestamp,
     pub(crate) not_after: Timestamp,
 }
 
-/// A CRL as it was read; its signature is checked against the issuer in each path.
-#[derive(Debug)]
-pub(crate) struct Crl {
-    pub(crate) list: CertRevocationList<'static>,
-    pub(crate) this_update: Timestamp,
+/// Whose lists are taken from the network: name and key of an anchor or a configured intermediate.
+#[derive(Debug, Clone)]
+struct AuthorityKey {
+    name: Vec<u8>,
+    spki: Vec<u8>,
 }
 
 impl Trust {
@@ -162,6 +180,7 @@ impl Trust {
             });
         }
         let certificates = authorities(name, "anchors", anchors)?;
+        let keys = certificates.iter().map(AuthorityKey::of).collect();
         let anchors = certificates
             .iter()
             .enumerate()
@@ -176,6 +195,7 @@ impl Trust {
                 let (not_before, not_after) = (certificate.not_before(), certificate.not_after());
                 Ok(Anchor {
                     anchor: anchor.to_owned(),
+                    der: der.clone(),
                     not_before,
                     not_after,
                 })
@@ -184,8 +204,11 @@ impl Trust {
             name: name.to_owned(),
             anchors: anchors.collect::<Result<_, TrustError>>()?,
             intermediates: Vec::new(),
+            authorities: keys,
             crls: Vec::new(),
+            responder: Responder::Named,
             revocation: Revocation::Soft,
+            policies: Vec::new(),
             map,
         })
     }
@@ -196,6 +219,8 @@ impl Trust {
     /// As [`Trust::new`].
     pub fn with_intermediates(mut self, intermediates: &str) -> Result<Self, TrustError> {
         let certificates = authorities(&self.name, "intermediates", intermediates)?;
+        self.authorities
+            .extend(certificates.iter().map(AuthorityKey::of));
         self.intermediates
             .extend(certificates.into_iter().map(|(der, _)| der));
         Ok(self)
@@ -206,7 +231,60 @@ impl Trust {
     /// # Errors
     /// [`TrustError::Crl`] for a list that cannot be read, a delta CRL or an indirect one; else as [`Trust::new`].
     pub fn with_crls(mut self, file: &[u8]) -> Result<Self, TrustError> {
-        self.crls.extend(crls(&self.name, file)?);
+        let lists = Crl::read_all(file).map_err(|source| match source {
+            CrlError::TooLarge(_) => TrustError::TooLarge {
+                trust: self.name.clone(),
+                role: "crl",
+                max: CRL_BYTES_MAX,
+                unit: "octets",
+            },
+            source => TrustError::Crl {
+                trust: self.name.clone(),
+                source,
+            },
+        })?;
+        self.crls.extend(lists.into_iter().map(Arc::new));
+        Ok(self)
+    }
+
+    /// The lists in octets that came over the network, each signed by an anchor or a configured intermediate. They are not
+    /// taken into the table yet: see [`Trust::with_lists`].
+    ///
+    /// # Errors
+    /// [`CrlError`].
+    pub fn fetched_lists(&self, octets: &[u8]) -> Result<Vec<Crl>, CrlError> {
+        Crl::read_checked(octets, |list, der| {
+            let mut authorities = self.authorities.iter();
+            authorities.any(|one| list.is_signed_by(&one.name, &one.spki, der))
+        })
+    }
+
+    /// Adds lists that were read before.
+    #[must_use]
+    pub fn with_lists(mut self, lists: impl IntoIterator<Item = Arc<Crl>>) -> Self {
+        self.crls.extend(lists);
+        self
+    }
+
+    /// Sets who is asked by OCSP.
+    #[must_use]
+    pub fn with_responder(mut self, responder: Responder) -> Self {
+        self.responder = responder;
+        self
+    }
+
+    /// Sets the certificate policies of which a holder's certificate must name at least one; none: any will do.
+    ///
+    /// # Errors
+    /// [`TrustError::Policy`].
+    pub fn with_policies(mut self, policies: &[String]) -> Result<Self, TrustError> {
+        let read = |text: &String| {
+            ObjectIdentifier::new(text).map_err(|_| TrustError::Policy {
+                trust: self.name.clone(),
+                text: text.clone(),
+            })
+        };
+        self.policies = policies.iter().map(read).collect::<Result<_, _>>()?;
         Ok(self)
     }
 
@@ -256,8 +334,28 @@ impl Trust {
         &self.intermediates
     }
 
-    pub(crate) fn crls(&self) -> &[Crl] {
+    /// The certificate of an anchor that ended a path.
+    pub(crate) fn anchor_der(&self, anchor: &TrustAnchor<'_>) -> Option<&CertificateDer<'static>> {
+        let found = self.anchors.iter().find(|one| {
+            one.anchor.subject == anchor.subject
+                && one.anchor.subject_public_key_info == anchor.subject_public_key_info
+        });
+        found.map(|one| &one.der)
+    }
+
+    /// The lists.
+    pub fn crls(&self) -> &[Arc<Crl>] {
         &self.crls
+    }
+
+    /// Who is asked by OCSP.
+    pub fn responder(&self) -> &Responder {
+        &self.responder
+    }
+
+    /// The certificate policies of which one must be named; none: any will do.
+    pub fn policies(&self) -> &[ObjectIdentifier] {
+        &self.policies
     }
 }
 
@@ -280,6 +378,15 @@ impl FromStr for Revocation {
             "soft" => Ok(Self::Soft),
             "off" => Ok(Self::Off),
             _ => Err(UnknownRevocation(text.to_owned())),
+        }
+    }
+}
+
+impl AuthorityKey {
+    fn of((_, certificate): &Authority) -> Self {
+        Self {
+            name: certificate.subject_der(),
+            spki: certificate.spki_der(),
         }
     }
 }
@@ -330,62 +437,6 @@ fn authorities(trust: &str, role: &'static str, text: &str) -> Result<Vec<Author
         });
     }
     Ok(found)
-}
-
-fn crls(trust: &str, file: &[u8]) -> Result<Vec<Crl>, TrustError> {
-    if file.len() > CRL_BYTES_MAX {
-        return Err(TrustError::TooLarge {
-            trust: trust.to_owned(),
-            role: "crl",
-            max: CRL_BYTES_MAX,
-            unit: "octets",
-        });
-    }
-    let fault = |at: usize, fault: String| TrustError::Crl {
-        trust: trust.to_owned(),
-        section: at + 1,
-        fault,
-    };
-    // A CRL in DER begins with the tag of a SEQUENCE, 0x30.
-    let lists: Vec<CertificateRevocationListDer<'static>> = if file.first() == Some(&0x30) {
-        vec![CertificateRevocationListDer::from(file.to_vec())]
-    } else {
-        let sections = CertificateRevocationListDer::pem_slice_iter(file).enumerate();
-        let sections =
-            sections.map(|(at, list)| list.map_err(|error| fault(at, pem_fault(&error))));
-        sections.collect::<Result<_, _>>()?
-    };
-    if lists.is_empty() {
-        return Err(fault(
-            0,
-            "the file holds no CRL, neither PEM nor DER".to_owned(),
-        ));
-    }
-    let read = |(at, der): (usize, CertificateRevocationListDer<'static>)| {
-        let list = OwnedCertRevocationList::from_der(&der)
-            .map_err(|error| fault(at, error.to_string()))?;
-        let this_update = this_update(&der).map_err(|error| fault(at, error.to_string()))?;
-        Ok(Crl {
-            list: CertRevocationList::Owned(list),
-            this_update,
-        })
-    };
-    lists.into_iter().enumerate().map(read).collect()
-}
-
-/// `thisUpdate` of a CertificateList (RFC 5280 §5.1), for a list from the future proves nothing about now.
-fn this_update(der: &[u8]) -> der::Result<Timestamp> {
-    let outer = der::asn1::AnyRef::from_der(der)?;
-    let mut list = SliceReader::new(outer.value())?;
-    let tbs: der::asn1::AnyRef<'_> = list.decode()?;
-    let mut fields = SliceReader::new(tbs.value())?;
-    // version, signature, issuer; OwnedCertRevocationList takes only v2 lists, which have all three.
-    for _ in 0..3 {
-        let _: der::asn1::AnyRef<'_> = fields.decode()?;
-    }
-    let time: x509_cert::time::Time = fields.decode()?;
-    let millis = i64::try_from(time.to_unix_duration().as_millis()).unwrap_or(i64::MAX);
-    Ok(Timestamp::from_millis(millis))
 }
 
 fn pem_fault(error: &pem::Error) -> String {

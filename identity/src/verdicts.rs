@@ -12,6 +12,7 @@ use crate::forge::{self, Ca, NOW};
 use crate::{Cause, HolderName, MapRule, Trust, judge};
 
 mod dishonest;
+mod ocsp;
 mod paths;
 
 const DOMAIN: &str = "e-post.test";

@@ -3,13 +3,49 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use identity::{Cause, Claim, HolderName, Refusal, Trust, judge};
+use identity::ocsp::{Answers, Question};
+use identity::{Cause, Claim, HolderName, Refusal, Trust, judge_with};
 use mail::Address;
 use rustls::pki_types::CertificateDer;
 use store::register::{Account, AccountState};
 use store::{Actor, Store, StoreError};
 
 use crate::session::state::{Bearer, Holder};
+
+/// A look at a connection's certificates.
+#[derive(Debug)]
+pub struct Look {
+    /// Whom they name.
+    pub bearer: Bearer,
+    /// Why a certificate was refused, if it was.
+    pub cause: Option<Cause>,
+    /// What responders can be asked about it.
+    pub questions: Vec<Question>,
+    /// How much hangs on their answer.
+    pub need: Need,
+}
+
+/// How much hangs on a responder's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// A fresh source has said good, or nothing that could be answered would change the verdict.
+    Little,
+    /// No source has said anything yet; the holder is let in without.
+    Wanted,
+    /// Without it the holder is refused.
+    Demanded,
+}
+
+/// What is known when certificates are looked at.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    /// The sources of holders' certificates.
+    pub trusts: &'a [Trust],
+    /// What responders have answered.
+    pub answers: &'a dyn Answers,
+    /// The operator's domain.
+    pub domain: &'a str,
+}
 
 /// Whom a connection's certificates name at this moment. Asked after every handshake, resumed ones too, and again on
 /// live sessions.
@@ -19,44 +55,85 @@ use crate::session::state::{Bearer, Holder};
 pub fn identify(
     store: &Store,
     chain: &[CertificateDer<'_>],
-    trusts: &[Trust],
+    known: Known<'_>,
+    peer: IpAddr,
+) -> Result<Look, StoreError> {
+    let judged = judge_with(
+        chain,
+        known.trusts,
+        known.answers,
+        known.domain,
+        store.now(),
+    );
+    match judged {
+        Ok(claim) => {
+            let bearer = bearer(store, &claim, known.domain, peer)?;
+            let (bearer, cause) = match bearer {
+                Ok(holder) => (Bearer::Holder(Box::new(holder)), None),
+                Err((cause, why)) => (Bearer::Refused(why.to_owned()), cause),
+            };
+            let need = if claim.standings.is_empty() {
+                Need::Wanted
+            } else {
+                Need::Little
+            };
+            Ok(Look {
+                bearer,
+                cause,
+                questions: claim.questions,
+                need,
+            })
+        }
+        Err(refusal) => {
+            let bearer = if refusal.cause == Cause::NoCertificate {
+                Bearer::Nobody
+            } else {
+                log(&refusal);
+                Bearer::Refused(refusal.text().to_owned())
+            };
+            let need = if refusal.cause == Cause::RevocationUnknown {
+                Need::Demanded
+            } else {
+                Need::Little
+            };
+            Ok(Look {
+                bearer,
+                cause: Some(refusal.cause),
+                questions: refusal.questions,
+                need,
+            })
+        }
+    }
+}
+
+/// The holder whom a valid certificate names; else why it names none, for counters and for the client.
+fn bearer(
+    store: &Store,
+    claim: &Claim,
     domain: &str,
     peer: IpAddr,
-) -> Result<Bearer, StoreError> {
-    let claim = match judge(chain, trusts, domain, store.now()) {
-        Ok(claim) => claim,
-        Err(refusal) if refusal.cause == Cause::NoCertificate => return Ok(Bearer::Nobody),
-        Err(refusal) => {
-            log(&refusal);
-            return Ok(Bearer::Refused(refusal.text().to_owned()));
-        }
-    };
-    let refused = |cause: Cause| Ok(Bearer::Refused(cause.text().to_owned()));
+) -> Result<Result<Holder, (Option<Cause>, &'static str)>, StoreError> {
+    let refused = |cause: Cause| Ok(Err((Some(cause), cause.text())));
     // Any "revoked" wins (interfaces §Wire), whichever rule would have found the holder.
     let enrolled = store.enrolled(&claim.spki_sha256)?;
     if enrolled.is_some_and(|(_, enrolment)| enrolment.revoked.is_some()) {
         return refused(Cause::Revoked);
     }
-    let accounts = accounts(store, &claim, domain)?;
+    let accounts = accounts(store, claim, domain)?;
     let mut accounts = accounts.into_values();
     let (Some(account), None) = (accounts.next(), accounts.next()) else {
         return refused(Cause::NoName);
     };
     match account.state {
         AccountState::Active => {}
-        AccountState::Pending => {
-            let begin = account.life.active_from.map(|begin| format!(" before {begin}"));
-            let why = format!("Your mailbox is not open{}", begin.unwrap_or_default());
-            return Ok(Bearer::Refused(why));
-        }
-        AccountState::Closed => return Ok(Bearer::Refused("Your mailbox is closed".to_owned())),
+        AccountState::Pending => return Ok(Err((None, "Your mailbox is not open yet"))),
+        AccountState::Closed => return Ok(Err((None, "Your mailbox is closed"))),
     }
     let aliases = store.aliases(account.id)?;
-    let holder = Holder {
+    Ok(Ok(Holder {
         aliases,
-        ..holder(account, &claim, peer)
-    };
-    Ok(Bearer::Holder(Box::new(holder)))
+        ..holder(account, claim, peer)
+    }))
 }
 
 /// The accounts that all names together yield; by id, so that each counts once.

@@ -9,6 +9,7 @@
 //! | [`search`] | one window of a SEARCH |
 //! | [`mod@perform`] | does what a session asks of the store |
 //! | [`identify`] | a certificate's verdict to the one account it names |
+//! | [`responders`] | who asks OCSP responders, as far as this room knows |
 //! | [`serve`] | the driver over sockets |
 //! | [`house`] | what all sessions of one daemon share |
 //! | [`names`] | mailbox names between the wire and the store |
@@ -26,6 +27,7 @@ pub mod identify;
 pub mod limits;
 pub mod names;
 pub mod perform;
+pub mod responders;
 pub mod search;
 pub mod serve;
 pub mod session;

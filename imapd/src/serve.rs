@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use identity::Trust;
+use identity::{Cause, Trust};
 use rustls::ServerConfig;
 use store::Store;
 use tokio::net::TcpStream;
@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::house::{House, Limits};
+use crate::responders::{Nobody, Responders};
 use admission::Admission;
 
 /// How long sessions may finish what they are at when the daemon ends.
@@ -55,6 +56,17 @@ pub struct Counters {
     pub logged_in: AtomicU64,
     pub ended_by_recheck: AtomicU64,
     pub timed_out: AtomicU64,
+    pub certificates_refused: [AtomicU64; Cause::ALL.len()],
+}
+
+impl Counters {
+    /// One more certificate that names nobody, for this cause.
+    pub(crate) fn refuse(&self, cause: Cause) {
+        let place = Cause::ALL.iter().position(|one| *one == cause);
+        if let Some(counter) = place.and_then(|at| self.certificates_refused.get(at)) {
+            count(counter);
+        }
+    }
 }
 
 /// The IMAP server: everything its connections share.
@@ -65,6 +77,7 @@ pub struct Imapd {
     admission: Arc<Admission>,
     tls: RwLock<Arc<ServerConfig>>,
     trust: RwLock<Arc<Vec<Trust>>>,
+    responders: RwLock<Arc<dyn Responders>>,
     /// Counts up whenever live sessions have to be looked at again.
     changes: watch::Sender<u64>,
 }
@@ -90,6 +103,7 @@ impl Imapd {
             counters: Arc::default(),
             tls: RwLock::new(tls),
             trust: RwLock::new(Arc::new(trust)),
+            responders: RwLock::new(Arc::new(Nobody)),
             changes: watch::Sender::new(0),
             store,
         })
@@ -107,11 +121,28 @@ impl Imapd {
         *self.house.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(house);
     }
 
-    /// Another certificate for the connections to come, and other anchors or CRLs, which live sessions are held to
-    /// within seconds.
-    pub fn reload(&self, tls: Arc<ServerConfig>, trust: Vec<Trust>) {
+    /// Another certificate for the connections to come.
+    pub fn reload_tls(&self, tls: Arc<ServerConfig>) {
         *self.tls.write().unwrap_or_else(PoisonError::into_inner) = tls;
+    }
+
+    /// Other anchors or CRLs, which live sessions are held to within seconds.
+    pub fn believe(&self, trust: Vec<Trust>) {
         *self.trust.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(trust);
+        self.look_again();
+    }
+
+    /// From now on these are who knows what OCSP responders say.
+    pub fn ask(&self, responders: Arc<dyn Responders>) {
+        let mut asked = self
+            .responders
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *asked = responders;
+    }
+
+    /// Live sessions look at their certificates again within seconds.
+    pub fn look_again(&self) {
         self.changes.send_modify(|changes| *changes += 1);
     }
 
@@ -163,7 +194,7 @@ impl Imapd {
                     let now = self.store.revision();
                     if now != revision {
                         revision = now;
-                        self.changes.send_modify(|changes| *changes += 1);
+                        self.look_again();
                     }
                 }
                 changed = shutdown.changed() => if changed.is_err() {
@@ -218,6 +249,15 @@ impl Imapd {
 
     pub(crate) fn trust(&self) -> Arc<Vec<Trust>> {
         Arc::clone(&self.trust.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn responders(&self) -> Arc<dyn Responders> {
+        Arc::clone(
+            &self
+                .responders
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {

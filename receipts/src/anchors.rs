@@ -3,6 +3,9 @@
 //! ```toml
 //! [[log]]                    # keys of logs: "<name>+<hash>+<base64>" (C2SP signed-note)
 //! key = "…"
+//! since = "…"                # optional: when it came into use
+//! until = "…"                # optional, with last_size: when it was retired, and the largest tree that it signed;
+//! last_size = 1234           # a larger one under this key alone is refuted
 //! [[seal]]                   # where the paths of sealing certificates may end
 //! name = "…"
 //! certificate = """-----BEGIN CERTIFICATE-----…"""
@@ -15,11 +18,13 @@ use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use mail::Timestamp;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::checkpoint::SignedCheckpoint;
 use crate::note::{NoteError, VerifierKey};
 use crate::seal;
 
@@ -31,12 +36,34 @@ pub const ANCHORS_OCTETS_MAX: usize = 1024 * 1024;
 pub struct Anchors {
     /// Logs whose checkpoints are believed.
     pub logs: Vec<VerifierKey>,
+    /// From when until when keys of logs were in use, where the file says so.
+    pub terms: Vec<LogTerms>,
     /// Certificates that sealing certificates may lead to.
     pub seals: Vec<CertificateAnchor>,
     /// Certificates that time-stamp authorities may lead to.
     pub timestamps: Vec<TimestampAnchor>,
     /// Witnesses whose cosignatures count.
     pub witnesses: Vec<WitnessAnchor>,
+}
+
+/// From when until when a log's key was in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogTerms {
+    /// The key; one of [`Anchors::logs`].
+    pub key: VerifierKey,
+    /// When it came into use.
+    pub since: Option<Timestamp>,
+    /// Since when it is retired.
+    pub retired: Option<Retired>,
+}
+
+/// The end of a log's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retired {
+    /// When it was retired.
+    pub until: Timestamp,
+    /// Entries under the last checkpoint that it signed. Trees only grow, so this bounds it without any clock.
+    pub last_size: u64,
 }
 
 /// A witness's key as text: its kind is that of cosignatures (C2SP tlog-cosignature), which [`VerifierKey`] is not.
@@ -96,6 +123,14 @@ pub enum AnchorsError {
         /// What is wrong with it.
         source: NoteError,
     },
+    /// A term that is not one: a time that cannot be read, or `until` and `last_size` of which one is missing.
+    #[error("line {line}: {what}")]
+    Terms {
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        what: &'static str,
+    },
     /// The file has no entry at all.
     #[error("the anchors file names nothing to trust")]
     Empty,
@@ -105,13 +140,22 @@ pub enum AnchorsError {
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
-    log: Vec<KeyTable>,
+    log: Vec<LogTable>,
     #[serde(default)]
     seal: Vec<CertificateTable>,
     #[serde(default)]
     timestamp: Vec<TimestampTable>,
     #[serde(default)]
     witness: Vec<KeyTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogTable {
+    key: Spanned<String>,
+    since: Option<Spanned<String>>,
+    until: Option<Spanned<String>>,
+    last_size: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -149,7 +193,8 @@ impl Anchors {
             line: line(text, &error.span().unwrap_or_default()),
             message: error.message().to_owned(),
         })?;
-        let log = |table: &KeyTable| log_anchor(text, table);
+        let log = |table: &LogTable| log_anchor(text, table);
+        let terms = file.log.iter().map(|table| log_terms(text, table));
         let witness = |table: &KeyTable| witness_anchor(text, table);
         let seal = |table: &CertificateTable| {
             Ok(CertificateAnchor {
@@ -166,6 +211,9 @@ impl Anchors {
         };
         let anchors = Self {
             logs: file.log.iter().map(log).collect::<Result<_, _>>()?,
+            terms: terms
+                .filter_map(Result::transpose)
+                .collect::<Result<_, _>>()?,
             seals: file.seal.iter().map(seal).collect::<Result<_, _>>()?,
             timestamps: file
                 .timestamp
@@ -192,6 +240,16 @@ impl Anchors {
         text.push_str("\n# The log: its checkpoints are believed when this key signed them.\n");
         for log in &self.logs {
             text.push_str(&format!("[[log]]\nkey = {}\n", quoted(&log.to_string())));
+            let terms = self.terms.iter().find(|terms| terms.key == *log);
+            if let Some(since) = terms.and_then(|terms| terms.since) {
+                text.push_str(&format!("since = \"{since}\"\n"));
+            }
+            if let Some(Retired { until, last_size }) = terms.and_then(|terms| terms.retired) {
+                text.push_str(&format!(
+                    "# Retired: what it signed up to this many entries is believed for ever, and nothing beyond.\n\
+                     until = \"{until}\"\nlast_size = {last_size}\n"
+                ));
+            }
         }
         text.push_str(
             "\n# The operator's seal: a sealing certificate must lead to one of these.\n",
@@ -218,6 +276,24 @@ impl Anchors {
         text
     }
 
+    /// Whether one of the log's keys that signed was in use for a tree of this size.
+    ///
+    /// # Errors
+    /// The largest tree that a retired key signed, when none was.
+    pub fn admit(&self, signed: &SignedCheckpoint) -> Result<(), u64> {
+        let last_of = |key: &VerifierKey| {
+            let terms = self.terms.iter().find(|terms| terms.key == *key);
+            terms
+                .and_then(|terms| terms.retired)
+                .map(|end| end.last_size)
+        };
+        let lasts: Option<Vec<u64>> = signed.logs().iter().map(last_of).collect();
+        match lasts.and_then(|lasts| lasts.into_iter().max()) {
+            Some(last) if last < signed.checkpoint().size => Err(last),
+            _ => Ok(()),
+        }
+    }
+
     /// The certificates that time-stamp authorities may lead to, in the order of [`Anchors::timestamps`].
     #[must_use]
     pub fn timestamp_certificates(&self) -> Vec<CertificateDer<'static>> {
@@ -235,7 +311,41 @@ impl Anchors {
     }
 }
 
-fn log_anchor(text: &str, table: &KeyTable) -> Result<VerifierKey, AnchorsError> {
+/// What the file says of when a log's key was in use; `None` when it says nothing.
+fn log_terms(text: &str, table: &LogTable) -> Result<Option<LogTerms>, AnchorsError> {
+    let wrong = |span: &Range<usize>, what| AnchorsError::Terms {
+        line: line(text, span),
+        what,
+    };
+    let time = |of: &Option<Spanned<String>>| match of {
+        None => Ok(None),
+        Some(time) => {
+            let read = time.get_ref().parse::<Timestamp>().map(Some);
+            read.map_err(|_| wrong(&time.span(), "not a time as 2026-01-31T09:00:00.000Z"))
+        }
+    };
+    let (since, until) = (time(&table.since)?, time(&table.until)?);
+    let retired = match (until, table.last_size) {
+        (Some(until), Some(last_size)) => Some(Retired { until, last_size }),
+        (None, None) => None,
+        _ => {
+            let what =
+                "until and last_size stand together: when it was retired, and what it signed last";
+            return Err(wrong(&table.key.span(), what));
+        }
+    };
+    if since.is_none() && retired.is_none() {
+        return Ok(None);
+    }
+    let key = log_anchor(text, table)?;
+    Ok(Some(LogTerms {
+        key,
+        since,
+        retired,
+    }))
+}
+
+fn log_anchor(text: &str, table: &LogTable) -> Result<VerifierKey, AnchorsError> {
     table
         .key
         .get_ref()
@@ -324,8 +434,25 @@ mod tests {
             certificate: certificate.der().clone(),
             untrusted,
         };
+        let log = |number| VerifierKey::new("log.example/1", [number; 32]).unwrap();
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
         Anchors {
-            logs: vec![VerifierKey::new("log.example/1", [7; 32]).unwrap()],
+            logs: vec![log(7), log(8), log(9)],
+            terms: vec![
+                LogTerms {
+                    key: log(7),
+                    since: None,
+                    retired: Some(Retired {
+                        until: time("2026-02-03T04:05:06.789Z"),
+                        last_size: 12,
+                    }),
+                },
+                LogTerms {
+                    key: log(8),
+                    since: Some(time("2026-02-03T04:05:06.789Z")),
+                    retired: None,
+                },
+            ],
             seals: vec![anchor("the \"seal\"\n\\"), anchor("Փոստ")],
             timestamps: vec![timestamp("tsa", false), timestamp("test", true)],
             witnesses: vec![WitnessAnchor {
@@ -358,6 +485,19 @@ mod tests {
             at("[[seal]]\nname = 'a'\n"),
             AnchorsError::Toml { line: 1, .. }
         ));
+        let key = VerifierKey::new("log.example/1", [7; 32]).unwrap();
+        let key = format!("[[log]]\nkey = '{key}'\n");
+        for (terms, line) in [
+            ("since = 'yesterday'\n", 3),
+            ("until = '2026-02-03T04:05:06.789Z'\n", 2),
+            ("last_size = 4\n", 2),
+        ] {
+            let found = at(&format!("{key}{terms}"));
+            assert!(
+                matches!(found, AnchorsError::Terms { line: at, .. } if at == line),
+                "{found:?}"
+            );
+        }
         assert_eq!(
             at(&" ".repeat(ANCHORS_OCTETS_MAX + 1)),
             AnchorsError::TooLarge

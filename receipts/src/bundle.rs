@@ -156,9 +156,10 @@ impl Bundle {
                 if before.is_some_and(|before| before != file) {
                     return Err(wrong());
                 }
-                bundle
-                    .log_keys
-                    .insert(log_key::file_name(signed.log()), *signed.log().public());
+                for key in signed.logs() {
+                    let name = log_key::file_name(key);
+                    bundle.log_keys.insert(name, *key.public());
+                }
             }
             if let Some(xml) = &item.xml {
                 let signed = xades::verify(xml, anchors, None)

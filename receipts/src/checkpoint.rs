@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::merkle::{Hash, SIZE_MAX};
-use crate::note::{Note, NoteError, Signature, SigningKey, VerifierKey};
+use crate::note::{Note, NoteError, NoteSigner, SigningKey, VerifierKey};
 
 /// Octets of an origin, at most: it is our key's name too.
 const ORIGIN_BYTES_MAX: usize = crate::note::NAME_BYTES_MAX;
@@ -114,12 +114,29 @@ impl Checkpoint {
     /// # Errors
     /// A key of another name than the origin; a checkpoint that [`Checkpoint::parse`] would not read.
     pub fn sign(&self, key: &SigningKey) -> Result<SignedCheckpoint, CheckpointError> {
+        self.sign_by(&[key])
+    }
+
+    /// Signs with every one of `keys`, all of them the log's: while one takes the place of another, whoever knows either
+    /// believes the checkpoint.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::sign`]; no key at all.
+    pub fn sign_by(&self, keys: &[&dyn NoteSigner]) -> Result<SignedCheckpoint, CheckpointError> {
         let text = self.to_string();
         if Self::parse(&text)? != *self {
             return Err(CheckpointError::Lines);
         }
-        let note = key.sign_note(&text)?;
-        SignedCheckpoint::verify(note, std::slice::from_ref(key.verifier()))
+        let foreign = keys.iter().find(|key| key.verifier().name() != self.origin);
+        if let Some(key) = foreign {
+            return Err(CheckpointError::OtherLog {
+                origin: self.origin.clone(),
+                name: key.verifier().name().to_owned(),
+            });
+        }
+        let lines: Result<Vec<_>, _> = keys.iter().map(|key| key.sign(&text)).collect();
+        let known: Vec<_> = keys.iter().map(|key| key.verifier().clone()).collect();
+        SignedCheckpoint::verify(Note::new(&text, lines?)?, &known)
     }
 }
 
@@ -145,6 +162,8 @@ pub struct SignedCheckpoint {
     checkpoint: Checkpoint,
     note: Note,
     log: VerifierKey,
+    /// The log's keys that signed, as far as they were known; never empty, `log` among them.
+    logs: Vec<VerifierKey>,
 }
 
 impl SignedCheckpoint {
@@ -171,6 +190,11 @@ impl SignedCheckpoint {
         match log {
             Some(log) if log.name() == checkpoint.origin => Ok(Self {
                 log: (*log).clone(),
+                logs: signers
+                    .iter()
+                    .filter(|key| key.name() == checkpoint.origin)
+                    .map(|key| (*key).clone())
+                    .collect(),
                 checkpoint,
                 note,
             }),
@@ -200,22 +224,24 @@ impl SignedCheckpoint {
         &self.log
     }
 
-    /// The note with the log's own signature line only: the octets of the file `checkpoints/<size>`, which a time-stamp
-    /// is taken of. Cosignatures come later and must not change them.
+    /// The log's keys that signed, of those that were known: two while one takes the place of the other.
+    #[must_use]
+    pub fn logs(&self) -> &[VerifierKey] {
+        &self.logs
+    }
+
+    /// The note with the log's own signature lines only, those under its name: the octets of the file
+    /// `checkpoints/<size>`, which a time-stamp is taken of. Cosignatures come later and must not change them; which of
+    /// the log's keys the reader knows does not matter.
     #[must_use]
     pub fn own_file(&self) -> String {
-        let own = |signature: &&Signature| {
-            signature.name() == self.log.name() && signature.id() == self.log.id()
-        };
-        // Invariant: `verify` saw this key's signature.
-        let line = self
-            .note
-            .signatures()
-            .iter()
-            .find(own)
-            .map(Signature::to_string)
-            .unwrap_or_default();
-        format!("{}\n{line}\n", self.note.text())
+        let mut file = format!("{}\n", self.note.text());
+        for line in self.note.signatures() {
+            if line.name() == self.checkpoint.origin {
+                file.push_str(&format!("{line}\n"));
+            }
+        }
+        file
     }
 }
 
@@ -329,15 +355,27 @@ mod tests {
         let checkpoint = Checkpoint::new("log.example", 5, leaf_hash(b"root"));
         let signed = checkpoint.sign(&log).unwrap();
         assert_eq!(signed.own_file(), signed.note().to_string());
-        // Other signatures around it, above and below, leave our own file as it was.
+        // Signatures of others around it leave our own file as it was.
         let text = checkpoint.to_string();
-        let lines = [&witness, &old_log, &log]
-            .map(|key| key.sign(&text).unwrap())
-            .to_vec();
-        let octets = Note::new(&text, lines).unwrap().to_string();
+        let lines = [&witness, &log].map(|key| key.sign(&text).unwrap());
+        let octets = Note::new(&text, lines.to_vec()).unwrap().to_string();
         let keys = [log.verifier().clone()];
         let opened = SignedCheckpoint::open(octets.as_bytes(), &keys).unwrap();
         assert_eq!(opened.own_file(), signed.own_file());
+        // Both keys of the log, while one takes the other's place: one file, whichever of them the reader knows.
+        let both = checkpoint.sign_by(&[&log, &old_log]).unwrap();
+        assert_eq!(
+            both.logs(),
+            [log.verifier().clone(), old_log.verifier().clone()]
+        );
+        for known in [&log, &old_log] {
+            let known = [known.verifier().clone()];
+            let opened = SignedCheckpoint::verify(both.note().clone(), &known).unwrap();
+            assert_eq!(opened.own_file(), both.note().to_string());
+            assert_eq!(opened.logs(), known);
+        }
+        assert!(checkpoint.sign_by(&[&log, &witness]).is_err());
+        assert!(checkpoint.sign_by(&[]).is_err());
         assert_eq!(
             (opened.checkpoint(), opened.log()),
             (&checkpoint, log.verifier())

@@ -15,12 +15,14 @@
 //! | [`proof`] | C2SP tlog-proof: one event's inclusion, checked offline |
 //! | [`monitor`] | a log watched from outside: grown, never rewritten |
 //! | [`seal`] | the operator's sealing key and certificate |
+//! | [`token_uri`] | where a key on a token is (RFC 7512) |
 //! | [`signing`] | what is asked of a signer in another process, as octets |
 //! | [`evidence_xml`] | the event as ETSI evidence XML (EN 319 522-3) |
 //! | [`xades`] | the enveloped XAdES signature of the evidence XML |
 //! | [`cms`] | detached CMS signatures (CAdES) of receipt mails |
 //! | [`smime`] | a receipt mail as multipart/signed: made, split, verified |
 //! | [`timestamp`] | RFC 3161: requests, tokens, a built-in test authority |
+//! | [`tenure`] | what a contract held at an instant, from its events alone |
 //! | [`texts`] | what a receipt says to people, in Armenian, Russian and English |
 //! | [`receipt_mail`] | the sealed receipt as mail (EN 319 532-3) |
 //! | [`anchors`] | what a verifier trusts: certificates and log keys |
@@ -47,8 +49,10 @@ pub mod receipt_mail;
 pub mod seal;
 pub mod signing;
 pub mod smime;
+pub mod tenure;
 pub mod texts;
 pub mod tiles;
 pub mod timestamp;
+pub mod token_uri;
 pub mod verify;
 pub mod xades;

@@ -70,6 +70,9 @@ pub enum NoteError {
     /// The key could not sign.
     #[error("the key could not sign")]
     Signing,
+    /// What holds the key did not sign; why, in its words.
+    #[error("the key did not sign: {0}")]
+    Device(String),
     /// No signature is of a key that was given.
     #[error("note has no signature of a known key")]
     NoKnownKey,
@@ -318,6 +321,24 @@ impl VerifierKey {
     }
 }
 
+impl VerifierKey {
+    /// What this key's holder made of `text`, as a signature line; verified first, since it may come from another device.
+    ///
+    /// # Errors
+    /// A text that cannot be a note's; [`NoteError::Signing`] when it is not this key's signature.
+    pub fn line(&self, text: &str, signature: &[u8]) -> Result<Signature, NoteError> {
+        check_text(text)?;
+        if !self.verifies(text, signature) {
+            return Err(NoteError::Signing);
+        }
+        Ok(Signature {
+            name: self.name.clone(),
+            id: self.id(),
+            bytes: signature.to_vec(),
+        })
+    }
+}
+
 /// As [`VerifierKey::parse`] reads it.
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -337,6 +358,28 @@ impl FromStr for VerifierKey {
 
     fn from_str(text: &str) -> Result<Self, NoteError> {
         Self::parse(text)
+    }
+}
+
+/// A private key that signs notes, wherever it is: in this process ([`SigningKey`]) or on a token.
+pub trait NoteSigner: Send + Sync {
+    /// The public side.
+    fn verifier(&self) -> &VerifierKey;
+
+    /// This key's signature under `text`.
+    ///
+    /// # Errors
+    /// A text that cannot be a note's; [`NoteError::Signing`] or [`NoteError::Device`] when the key does not sign.
+    fn sign(&self, text: &str) -> Result<Signature, NoteError>;
+}
+
+impl NoteSigner for SigningKey {
+    fn verifier(&self) -> &VerifierKey {
+        &self.verifier
+    }
+
+    fn sign(&self, text: &str) -> Result<Signature, NoteError> {
+        Self::sign(self, text)
     }
 }
 

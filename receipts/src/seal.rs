@@ -224,7 +224,8 @@ pub fn chain_from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, SealEr
 }
 
 /// The subject public key of a certificate, as its BIT STRING holds it; `None` if the certificate cannot be read.
-pub(crate) fn public_key_octets(der: &CertificateDer<'_>) -> Option<Vec<u8>> {
+#[must_use]
+pub fn public_key_octets(der: &CertificateDer<'_>) -> Option<Vec<u8>> {
     let certificate = parse(der)?;
     let key = certificate.tbs_certificate().subject_public_key_info();
     key.subject_public_key.as_bytes().map(<[u8]>::to_vec)

@@ -6,14 +6,15 @@
 //! written again the same.
 
 use mail::{Digest, Timestamp};
+use rustls_pki_types::CertificateDer;
 
 use crate::checkpoint::Checkpoint;
 use crate::merkle::{Hash, PROOF_HASHES_MAX};
 use crate::note::{NAME_BYTES_MAX, NOTE_BYTES_MAX, VerifierKey};
-use crate::seal::{Purpose, Signature, Statement};
+use crate::seal::{CERTIFICATE_OCTETS_MAX, CHAIN_CERTIFICATES_MAX, Purpose, Signature, Statement};
 
 /// The edition of these forms; another one is refused at the greeting.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Octets before a frame's content: its length.
 pub const HEAD_BYTES: usize = 4;
@@ -27,6 +28,12 @@ pub const ANSWER_BYTES_MAX: usize = NOTE_BYTES_MAX + 1024;
 
 /// Octets of the reason in a refusal: one line for people.
 pub const REASON_BYTES_MAX: usize = 1024;
+
+/// Octets of a log's key as text: its name, an id, and 33 octets in base64.
+const NOTE_KEY_BYTES_MAX: usize = NAME_BYTES_MAX + 1 + 8 + 1 + 44;
+
+/// Keys of the log in a greeting: one, and while it takes the place of another that one too.
+pub const LOG_KEYS_MAX: usize = 2;
 
 /// First octets of a greeting, so that whatever else answers on a socket is known at once.
 const NAME: &[u8] = b"knik-signer";
@@ -51,10 +58,11 @@ pub enum SigningError {
 /// What a signer says of itself, before it is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Greeting {
-    /// The key under which it signs checkpoints; its name is the log's origin.
-    pub log: VerifierKey,
-    /// SHA-256 of the certificate under which it seals.
-    pub certificate: Digest,
+    /// The keys under which it signs checkpoints, each of them under all: the one in use, then the one whose place it
+    /// takes. They have one name, the log's origin.
+    pub logs: Vec<VerifierKey>,
+    /// The certificate under which it seals on this connection, then what leads from it towards an anchor.
+    pub chain: Vec<CertificateDer<'static>>,
 }
 
 /// What can be asked.
@@ -132,17 +140,18 @@ pub fn frame(octets: &[u8]) -> Result<Vec<u8>, SigningError> {
 }
 
 impl Greeting {
-    /// As octets.
+    /// As octets; keys and certificates beyond what is read are left out.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let key = self.log.to_string();
-        [
-            NAME,
-            &[VERSION],
-            self.certificate.as_bytes(),
-            key.as_bytes(),
-        ]
-        .concat()
+        let logs: Vec<String> = self.logs.iter().map(ToString::to_string).collect();
+        let mut octets = [NAME, &[VERSION]].concat();
+        push_all(
+            &mut octets,
+            logs.iter().take(LOG_KEYS_MAX).map(String::as_bytes),
+        );
+        let chain = self.chain.iter().take(CHAIN_CERTIFICATES_MAX);
+        push_all(&mut octets, chain.map(AsRef::as_ref));
+        octets
     }
 
     /// From octets.
@@ -156,11 +165,40 @@ impl Greeting {
         if version != VERSION {
             return Err(SigningError::Version(version));
         }
-        let certificate = Digest::from_bytes(parts.array("the certificate's digest")?);
-        let wrong = SigningError::Part("the log's key");
-        let key = std::str::from_utf8(parts.0).map_err(|_| wrong)?;
-        let log = VerifierKey::parse(key).map_err(|_| wrong)?;
-        Ok(Self { log, certificate })
+        let what = "the log's key";
+        let wrong = SigningError::Part(what);
+        let keys = parts.list(what, LOG_KEYS_MAX, NOTE_KEY_BYTES_MAX)?;
+        let key = |octets: &[u8]| {
+            let text = std::str::from_utf8(octets).map_err(|_| wrong)?;
+            let key = VerifierKey::parse(text).map_err(|_| wrong)?;
+            // One spelling: base64 has others.
+            (key.to_string() == text).then_some(key).ok_or(wrong)
+        };
+        let logs = keys.into_iter().map(key).collect::<Result<Vec<_>, _>>()?;
+        let first = logs.first().map(VerifierKey::name);
+        if logs.iter().any(|log| Some(log.name()) != first) {
+            return Err(wrong);
+        }
+        let what = "the certificate";
+        let chain = parts.list(what, CHAIN_CERTIFICATES_MAX, CERTIFICATE_OCTETS_MAX)?;
+        let chain = chain.into_iter().map(|der| der.to_vec().into()).collect();
+        parts.end()?;
+        Ok(Self { logs, chain })
+    }
+
+    /// The digest of the certificate under which it seals.
+    #[must_use]
+    pub fn certificate(&self) -> Option<Digest> {
+        self.chain.first().map(|leaf| Digest::of(leaf))
+    }
+}
+
+/// A count, then each with its length before it (2 octets); both are small by construction.
+fn push_all<'a>(octets: &mut Vec<u8>, all: impl ExactSizeIterator<Item = &'a [u8]>) {
+    octets.push(u8::try_from(all.len()).unwrap_or(u8::MAX));
+    for one in all {
+        octets.extend(u16::try_from(one.len()).unwrap_or(u16::MAX).to_be_bytes());
+        octets.extend_from_slice(one);
     }
 }
 
@@ -362,6 +400,28 @@ impl<'a> Parts<'a> {
         part.try_into().map_err(|_| SigningError::Part(what))
     }
 
+    /// At least one, at most so many, each at most so long.
+    fn list(
+        &mut self,
+        what: &'static str,
+        count_max: usize,
+        length_max: usize,
+    ) -> Result<Vec<&'a [u8]>, SigningError> {
+        let count = usize::from(self.octet(what)?);
+        if !(1..=count_max).contains(&count) {
+            return Err(SigningError::Part(what));
+        }
+        let mut all = Vec::with_capacity(count);
+        for _ in 0..count {
+            let length = usize::from(u16::from_be_bytes(self.array(what)?));
+            if !(1..=length_max).contains(&length) {
+                return Err(SigningError::Part(what));
+            }
+            all.push(self.take(length, what)?);
+        }
+        Ok(all)
+    }
+
     /// The rest.
     fn text(&mut self, what: &'static str, max: usize) -> Result<String, SigningError> {
         let rest = self.take(self.0.len(), what)?;
@@ -381,147 +441,4 @@ impl<'a> Parts<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::merkle::leaf_hash;
-    use crate::note::SigningKey;
-
-    fn requests() -> Vec<Request> {
-        let digest = Digest::of(b"document");
-        let time = Timestamp::from_millis(1_790_000_000_123);
-        let extend = |origin: &str, hashes| Request::Extend {
-            next: Checkpoint::new(origin, 7, leaf_hash(b"root")),
-            proof: vec![leaf_hash(b"hash"); hashes],
-        };
-        vec![
-            Request::Last,
-            extend("a.test/log", 0),
-            extend(&"x".repeat(NAME_BYTES_MAX), PROOF_HASHES_MAX),
-            Request::Seal(Statement::evidence(digest, time)),
-            Request::Seal(Statement::mail(digest, Timestamp::from_millis(-1))),
-        ]
-    }
-
-    fn answers() -> Vec<Answer> {
-        let refused = |why| {
-            Answer::Refused(Refused {
-                why,
-                reason: "because".to_owned(),
-            })
-        };
-        let mut all: Vec<Answer> = Why::ALL.into_iter().map(refused).collect();
-        all.push(Answer::Last(None));
-        all.push(Answer::Last(Some("note\n".to_owned())));
-        all.push(Answer::Signed("note\n".to_owned()));
-        all.push(Answer::Sealed(Signature::from_fixed([9; 64])));
-        all
-    }
-
-    #[test]
-    fn what_is_written_is_read_and_fits() {
-        for request in requests() {
-            let octets = request.to_bytes().unwrap();
-            assert!(octets.len() <= REQUEST_BYTES_MAX, "{request:?}");
-            assert_eq!(Request::from_bytes(&octets), Ok(request));
-        }
-        for answer in answers() {
-            assert_eq!(Answer::from_bytes(&answer.to_bytes()), Ok(answer));
-        }
-        let greeting = Greeting {
-            log: SigningKey::from_seed("a.test/log", &[7; 32])
-                .unwrap()
-                .verifier()
-                .clone(),
-            certificate: Digest::of(b"certificate"),
-        };
-        assert_eq!(Greeting::from_bytes(&greeting.to_bytes()), Ok(greeting));
-    }
-
-    #[test]
-    fn any_octet_more_or_less_is_refused() {
-        let mut octets: Vec<Vec<u8>> = requests()
-            .iter()
-            .map(|request| request.to_bytes().unwrap())
-            .collect();
-        for whole in &mut octets {
-            // A shorter proof is another proof, not a malformed one.
-            let is_extend = whole.first() == Some(&Request::EXTEND);
-            for end in 0..whole.len() {
-                let hashes = end.checked_sub(2 + usize::from(whole[1.min(whole.len() - 1)]) + 40);
-                if is_extend && hashes.is_some_and(|octets| octets % 32 == 0) {
-                    continue;
-                }
-                assert!(Request::from_bytes(&whole[..end]).is_err(), "{end}");
-            }
-            whole.push(0);
-            assert!(Request::from_bytes(whole).is_err());
-        }
-        assert_eq!(
-            Request::from_bytes(&[9]),
-            Err(SigningError::Part("the request"))
-        );
-    }
-
-    #[test]
-    fn what_has_no_form_is_not_written() {
-        let digest = Digest::of(b"info");
-        let stamp = Request::Seal(Statement::time_stamp(digest, Timestamp::from_millis(0)));
-        assert_eq!(stamp.to_bytes(), Err(SigningError::Part("the purpose")));
-        let mut seal = Request::Seal(Statement::mail(digest, Timestamp::from_millis(0)))
-            .to_bytes()
-            .unwrap();
-        seal[1] = 3;
-        assert_eq!(
-            Request::from_bytes(&seal),
-            Err(SigningError::Part("the purpose"))
-        );
-        seal[1] = 2;
-        seal[2..10].copy_from_slice(&i64::MAX.to_be_bytes());
-        assert_eq!(
-            Request::from_bytes(&seal),
-            Err(SigningError::Part("the time"))
-        );
-        let long = Request::Extend {
-            next: Checkpoint::new(&"x".repeat(256), 1, leaf_hash(b"")),
-            proof: Vec::new(),
-        };
-        assert_eq!(long.to_bytes(), Err(SigningError::Part("the origin")));
-        let reason = "ա".repeat(REASON_BYTES_MAX);
-        let why = Why::Failed;
-        let octets = Answer::Refused(Refused { why, reason }).to_bytes();
-        let Ok(Answer::Refused(read)) = Answer::from_bytes(&octets) else {
-            panic!("a refusal");
-        };
-        assert_eq!(read.reason.len(), REASON_BYTES_MAX);
-    }
-
-    #[test]
-    fn frames_and_greetings_of_others_are_known() {
-        assert_eq!(frame(b"abc").unwrap(), b"\0\0\0\x03abc");
-        assert_eq!(length([0, 0, 0, 3], 3), Ok(3));
-        assert_eq!(length([0; 4], 3), Err(SigningError::Length(0)));
-        assert_eq!(length([0, 0, 0, 4], 3), Err(SigningError::Length(4)));
-        assert!(length([255; 4], ANSWER_BYTES_MAX).is_err());
-        assert!(frame(&vec![0; ANSWER_BYTES_MAX + 1]).is_err());
-        assert!(frame(b"").is_err());
-        let read = |octets: &[u8]| Greeting::from_bytes(octets).unwrap_err();
-        assert_eq!(read(b"220 mx.example ESMTP"), SigningError::NotASigner);
-        assert_eq!(read(b"knik-signer\x02later"), SigningError::Version(2));
-        assert_eq!(read(b"knik-signer"), SigningError::Part("the edition"));
-    }
-
-    proptest! {
-        #[test]
-        fn any_octets_are_read_or_refused(kind in 0u8..6, rest in prop::collection::vec(any::<u8>(), 0..200)) {
-            let octets = [&[kind], rest.as_slice()].concat();
-            if let Ok(request) = Request::from_bytes(&octets) {
-                prop_assert_eq!(request.to_bytes(), Ok(octets.clone()));
-            }
-            if let Ok(answer) = Answer::from_bytes(&octets) {
-                prop_assert_eq!(answer.to_bytes(), octets);
-            }
-        }
-    }
-}
+mod tests;

@@ -19,6 +19,7 @@ use crate::bundle::{Bundle, certificate_name, checkpoint_name, container, event_
 use crate::checkpoint::SignedCheckpoint;
 use crate::evidence_xml;
 use crate::leaf::{LeafData, Salt};
+use crate::note::VerifierKey;
 use crate::proof::TlogProof;
 
 mod chain;
@@ -232,14 +233,24 @@ fn check_log(bundle: &Bundle, anchors: &Anchors) -> Result<(), Refutation> {
             }
             Some(_) => sizes.insert(size),
         };
-        let key = log_key::file_name(signed.log());
-        match bundle.log_keys.get(&key) {
-            None => return Err(Refutation::Missing { file: key }),
-            Some(public) if public != signed.log().public() => {
-                return Err(Refutation::KeyDiffers { file: key });
-            }
-            Some(_) => keys.insert(key),
-        };
+        let mut shown = false;
+        for known in signed.logs() {
+            let key = log_key::file_name(known);
+            match bundle.log_keys.get(&key) {
+                // Made under older anchors: it shows another of the log's keys that signed.
+                None => continue,
+                Some(public) if public != known.public() => {
+                    return Err(Refutation::KeyDiffers { file: key });
+                }
+                Some(_) => keys.insert(key),
+            };
+            shown = true;
+        }
+        if !shown {
+            let file = log_key::file_name(signed.log());
+            return Err(Refutation::Missing { file });
+        }
+        keys.extend(unknown_signers(bundle, &signed));
     }
     let stray_checkpoint = bundle.checkpoints.keys().find(|size| !sizes.contains(size));
     let stray_key = bundle.log_keys.keys().find(|key| !keys.contains(*key));
@@ -250,6 +261,19 @@ fn check_log(bundle: &Bundle, anchors: &Anchors) -> Result<(), Refutation> {
         (Some(file), _) | (None, Some(file)) => Err(Refutation::Stray { file }),
         (None, None) => Ok(()),
     }
+}
+
+/// Key files of keys that the anchors do not list and that signed all the same, as the log's own: while one key of a log
+/// takes the place of another both sign, and who made the bundle knew both. They prove nothing here; they are not stray.
+fn unknown_signers(bundle: &Bundle, signed: &SignedCheckpoint) -> Vec<String> {
+    let origin = &signed.checkpoint().origin;
+    let signs = |(name, public): (&String, &[u8; 32])| {
+        let key = VerifierKey::new(origin, *public).ok()?;
+        let is_named = log_key::file_name(&key) == *name;
+        let holds = signed.note().verify(std::slice::from_ref(&key)).is_ok();
+        (is_named && holds).then(|| name.clone())
+    };
+    bundle.log_keys.iter().filter_map(signs).collect()
 }
 
 /// The original in the bundle and the message shown beside it, against every event that names a digest.

@@ -61,7 +61,7 @@ pub fn mail(
     size_bytes_max: u64,
 ) -> Result<(), Refusal> {
     let terms = &contract.terms;
-    if !tls && (terms.require_tls || terms.client_cert.is_some()) {
+    if !tls && (terms.require_tls || terms.client_certs.is_some()) {
         // RFC 3207 §4.
         return Err(Refusal::new(
             Reason::RA05,
@@ -70,8 +70,8 @@ pub fn mail(
             "the contract asks for STARTTLS first",
         ));
     }
-    if let Some(pinned) = &terms.client_cert
-        && certificate != Some(pinned)
+    if let Some(pinned) = &terms.client_certs
+        && !certificate.is_some_and(|shown| pinned.contains(shown))
     {
         return Err(Refusal::new(
             Reason::RA05,

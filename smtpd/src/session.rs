@@ -257,6 +257,17 @@ impl Session {
         }
     }
 
+    /// When the contract's hold on the peer's address ends by itself; `None`: not before something changes.
+    pub fn open_until(&self) -> Option<mail::Timestamp> {
+        match &self.state {
+            State::Greeted(contract) => contract.open_until,
+            State::Ready(client) | State::Mailing(client, _) | State::Receiving(client, _, _) => {
+                client.contract.open_until
+            }
+            State::Connecting | State::Barred | State::Closed => None,
+        }
+    }
+
     /// The driver's end of the session: 421, and what was coming in is dropped.
     pub fn evict(&mut self, why: Eviction) {
         if self.is_receiving() {
@@ -461,7 +472,10 @@ impl Session {
     pub(crate) fn actor(&self, contract: &Contract) -> Actor {
         let certificate = self.tls.and_then(|tls| tls.certificate);
         // Only a certificate that the contract names says who is there; any other is nobody's.
-        let pinned = certificate.filter(|digest| contract.terms.client_cert == Some(*digest));
+        let pinned = certificate.filter(|digest| {
+            let pinned = contract.terms.client_certs.as_ref();
+            pinned.is_some_and(|pinned| pinned.contains(digest))
+        });
         let mut auth = vec![Auth::Ip];
         auth.extend(self.tls.map(|_| Auth::Tls));
         auth.extend(pinned.map(|_| Auth::Mtls));

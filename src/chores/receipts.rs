@@ -73,8 +73,8 @@ impl Chore for Receipts {
             }
             // Before anything is claimed: without it nothing can be done.
             let seal = match self.seal.take() {
-                Some(seal) => seal,
-                None => signer::seal(&self.config)?,
+                Some(seal) if signer::is_sealing(&self.config, seal.as_ref())? => seal,
+                _ => signer::seal(&self.config)?,
             };
             let done = self.fulfil_due(seal.as_ref());
             self.seal = Some(seal);

@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use mail::Timestamp;
 use receipts::checkpoint::SignedCheckpoint;
 use receipts::event::Clock;
-use receipts::note::VerifierKey;
 use store::Store;
 use store::lease::Lease;
 use store::stamps::Stamp;
@@ -43,7 +42,6 @@ const ASKING: &str = "time-stamp";
 pub struct TimeStamp {
     config: Config,
     store: Store,
-    log: Option<VerifierKey>,
     /// Not before; by the monotonic clock, so that a clock that jumps neither hurries nor stops it.
     due: Option<Instant>,
     /// The size of the stamp that `due` was reckoned from.
@@ -59,7 +57,6 @@ impl TimeStamp {
         Self {
             config: config.clone(),
             store: store.clone(),
-            log: None,
             due: None,
             seen: None,
             ending: ending.clone(),
@@ -138,13 +135,8 @@ impl TimeStamp {
         if head.checkpoint.size <= stamped {
             return Ok(None);
         }
-        let key = match &self.log {
-            Some(key) => key.clone(),
-            None => signer::log_key(&self.config)?,
-        };
-        let signed = SignedCheckpoint::verify(head.note, std::slice::from_ref(&key))
+        let signed = SignedCheckpoint::verify(head.note, &signer::log_keys(&self.config)?)
             .map_err(|e| Failure::doing("the published checkpoint", &e))?;
-        self.log = Some(key);
         Ok(Some(signed))
     }
 

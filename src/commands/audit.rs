@@ -31,6 +31,7 @@ pub fn run(config: &Config, out: &mut Output) -> Outcome {
         "chains": report.chains,
         "published": report.published,
         "pending": pending,
+        "contracts": report.contracts,
         "messages": report.messages,
         "erased_messages": report.erased_messages,
         "content_bytes": report.content_bytes,
@@ -81,8 +82,7 @@ fn check_signature(config: &Config, store: &Store) -> Outcome {
     let Some((note, _)) = LogFiles::current(store)?.checkpoint()? else {
         return Ok(());
     };
-    let key = signer::log_key(config)?;
-    match SignedCheckpoint::verify(note, std::slice::from_ref(&key)) {
+    match SignedCheckpoint::verify(note, &signer::log_keys(config)?) {
         Ok(_) => Ok(()),
         Err(error) => Err(Failure::is_false(format!(
             "the published checkpoint: {}",

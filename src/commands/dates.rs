@@ -1,5 +1,6 @@
 //! Days and moments as operators write them. A day begins at midnight in Yerevan, whatever the host's own zone.
 
+use std::fmt;
 use std::str::FromStr;
 
 use jiff::civil::Date;
@@ -28,6 +29,12 @@ impl Day {
     /// The first instant after it.
     pub fn end(self) -> Option<Timestamp> {
         Self(self.0.checked_add(1.day()).ok()?).begin()
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -110,7 +110,7 @@ fn refuse_existing(dir: &Path) -> Outcome {
     }
 }
 
-fn authority(config: &Config) -> Outcome<(Authority, String)> {
+pub fn authority(config: &Config) -> Outcome<(Authority, String)> {
     let text = |path: &Path| std::fs::read_to_string(path).map_err(|e| Failure::file(path, &e));
     let pair = &config.authority;
     let certificate = text(&pair.certificate)?;

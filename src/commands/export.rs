@@ -6,6 +6,7 @@
 
 pub mod gather;
 
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -44,10 +45,25 @@ pub fn run(config: &Config, store: &Store, wanted: &EvidenceExport, out: &mut Ou
             ));
         }
     };
+    let (gathered, size) = write(config, store, entries, wanted.with_original, &wanted.out)?;
+    say(config, wanted, &gathered, size, out)
+}
+
+/// Writes a bundle of these events to `file`; what is in it, and how many octets it has.
+///
+/// # Errors
+/// As [`run`].
+pub fn write(
+    config: &Config,
+    store: &Store,
+    entries: Vec<Entry>,
+    with_original: bool,
+    file: &Path,
+) -> Outcome<(Gathered, usize)> {
     let (records, erased) = kept(entries)?;
     let newest = records.iter().map(Record::log_index).max().unwrap_or(0);
     wait_until_published(config, store, newest)?;
-    let original = if wanted.with_original {
+    let original = if with_original {
         Some(original(store, &records)?)
     } else {
         None
@@ -63,8 +79,8 @@ pub fn run(config: &Config, store: &Store, wanted: &EvidenceExport, out: &mut Ou
     // What is handed out must hold for a stranger: it is checked as a stranger would.
     verify_bundle(&octets, &anchors, None)
         .map_err(|e| Failure::doing("the bundle would be refuted, so it was not written", &e))?;
-    keys::replace(&wanted.out, &octets, Readers::Owner)?;
-    say(config, wanted, &gathered, octets.len(), out)
+    keys::replace(file, &octets, Readers::Owner)?;
+    Ok((gathered, octets.len()))
 }
 
 fn say(

@@ -46,7 +46,12 @@ const LINE_BYTES_MAX: usize = 64 * 1024;
 ///
 /// # Errors
 /// [`Failure::False`] when lines are wrong; what they ask is left out, all else is done.
-pub fn run(config: &Config, store: &Store, wanted: &cli::account::Import, out: &mut Output) -> Outcome {
+pub fn run(
+    config: &Config,
+    store: &Store,
+    wanted: &cli::account::Import,
+    out: &mut Output,
+) -> Outcome {
     let grammar = Grammar::read(config.register.grammar.as_deref())?;
     let (digest, octets) = digest_of(&wanted.file)?;
     let file = File::open(&wanted.file).map_err(|e| Failure::file(&wanted.file, &e))?;
@@ -56,9 +61,8 @@ pub fn run(config: &Config, store: &Store, wanted: &cli::account::Import, out: &
     };
     let mut reader = ReaderBuilder::new().from_reader(hashed);
     let headings = reader.headers().map_err(|e| unread(&wanted.file, &e))?;
-    let columns = Columns::of(headings, wanted.delta).map_err(|why| {
-        Failure::could_not(format!("{}:1: {why}", wanted.file.display()))
-    })?;
+    let columns = Columns::of(headings, wanted.delta)
+        .map_err(|why| Failure::could_not(format!("{}:1: {why}", wanted.file.display())))?;
     let mut import = Import {
         store,
         by: operator::actor(),
@@ -123,7 +127,9 @@ impl Import<'_> {
     fn line(&mut self, line: u64, record: &ByteRecord) -> Outcome {
         self.report.lines += 1;
         if record.as_slice().len() > LINE_BYTES_MAX {
-            return self.report.wrong(line, &format!("is longer than {LINE_BYTES_MAX} octets"));
+            return self
+                .report
+                .wrong(line, &format!("is longer than {LINE_BYTES_MAX} octets"));
         }
         let Ok(record) = StringRecord::from_byte_record(record.clone()) else {
             return self.report.wrong(line, "is not UTF-8");

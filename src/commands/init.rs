@@ -3,9 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use identity::Authority;
 use identity::authority::AuthorityError;
 use mail::Timestamp;
@@ -20,6 +17,7 @@ use crate::config::template::{self, Answers};
 use crate::failure::{Failure, Outcome};
 use crate::keys::{self, Readers};
 use crate::output::{Output, properties};
+use crate::signer::rotate::new_log_key;
 
 /// What `init` makes in its directory.
 const MADE: [&str; 5] = ["knik.toml", "anchors.toml", "keys", "pki", "data"];
@@ -124,14 +122,9 @@ fn make(answers: &Answers) -> Outcome<Post> {
     let mut hosts = vec![hostname.as_str(), "localhost", "127.0.0.1", "::1"];
     hosts.dedup();
     let server = authority.server_certificate(&hosts, now).map_err(wrong)?;
-    let seal_name: String = format!("Seal of {domain}").chars().take(64).collect();
+    let (seal_organisation, seal_name, address) = template::seal_names(&issuer, domain);
     let seal = authority
-        .seal_certificate(
-            &organisation,
-            &seal_name,
-            &format!("postmaster@{domain}"),
-            now,
-        )
+        .seal_certificate(&seal_organisation, &seal_name, &address, now)
         .map_err(wrong)?;
     let timestamp = authority.timestamp_certificate(now).map_err(wrong)?;
     let (log_key, log_key_pem) = new_log_key(&template::origin(domain))?;
@@ -159,23 +152,6 @@ fn make(answers: &Answers) -> Outcome<Post> {
         log_key_pem,
         anchors,
     })
-}
-
-fn new_log_key(origin: &str) -> Outcome<(SigningKey, String)> {
-    let mut seed = [0; 32];
-    let random = SystemRandom::new().fill(&mut seed);
-    random.map_err(|_| Failure::could_not("the system gives no random octets"))?;
-    let key =
-        SigningKey::from_seed(origin, &seed).map_err(|e| Failure::doing("the log key", &e))?;
-    let der = key
-        .to_pkcs8()
-        .map_err(|e| Failure::doing("the log key", &e))?;
-    // A PKCS #8 document of an Ed25519 key has 48 octets: one line of base64 (RFC 7468 §2).
-    let pem = format!(
-        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
-        STANDARD.encode(der)
-    );
-    Ok((key, pem))
 }
 
 fn write(dir: &Path, post: &Post, answers: &Answers) -> Outcome {

@@ -25,7 +25,8 @@ use crate::signer;
 /// Names what is wrong.
 pub fn run(config: &Config, command: &cli::Log, out: &mut Output) -> Outcome {
     if let cli::Log::Key = command {
-        let key = signer::log_key(config)?.to_string();
+        let keys = signer::log_keys(config)?;
+        let key = keys.first().map(ToString::to_string).unwrap_or_default();
         return out.document(&json!({ "log": config.log.origin, "key": key }), || {
             key.clone()
         });

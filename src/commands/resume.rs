@@ -33,9 +33,8 @@ pub fn run(config: &Config, wanted: &cli::Resume, out: &mut Output) -> Outcome {
     let _alone = Receiving::take(&config.data)?;
     let store = config.open_store()?;
     let signer = held(config, &store)?;
-    let key = signer::log_key(config)?;
     let mut known = Known {
-        key,
+        keys: signer::log_keys(config)?,
         checkpoints: Vec::new(),
     };
     if let Some(last) = signer.last() {
@@ -101,13 +100,13 @@ fn held(config: &Config, store: &Store) -> Outcome<Box<dyn CheckpointSigner>> {
 
 /// What is known of how far the log was signed; each was verified under the log's key.
 struct Known {
-    key: VerifierKey,
+    keys: Vec<VerifierKey>,
     checkpoints: Vec<Checkpoint>,
 }
 
 impl Known {
     fn add(&mut self, note: &[u8], place: &str) -> Outcome {
-        let signed = SignedCheckpoint::open(note, std::slice::from_ref(&self.key));
+        let signed = SignedCheckpoint::open(note, &self.keys);
         let signed = signed.map_err(|e| Failure::doing(place, &e))?;
         self.checkpoints.push(signed.checkpoint().clone());
         Ok(())

@@ -1,11 +1,15 @@
 //! `knik verify`: bundles, evidence, proofs and receipt mails, checked offline. No store, no network, no configuration.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use receipts::anchors::Anchors;
 use receipts::bundle::container::TOTAL_OCTETS_MAX;
+use receipts::event::Event;
+use receipts::id::ContractId;
+use receipts::tenure::{Answer, Tenure};
 use receipts::verify::{Beside, Kind, Refutation, Report, neighbours, verify_file};
 use serde_json::json;
 
@@ -31,7 +35,13 @@ pub fn run(wanted: &Verify, out: &mut Output) -> Outcome {
         let report = check(path, &anchors, message.as_deref())?;
         let file = path.display().to_string();
         match report {
-            Ok(report) => say(&file, &report, out)?,
+            Ok(report) => {
+                let answers = tenures(&file, &report, wanted)?;
+                say(&file, &report, &answers, out)?;
+                if let Some(no) = refusal(&answers) {
+                    return Err(Failure::is_false(format!("{file}: {no}")));
+                }
+            }
             Err(refutation) => return Err(refuted(&file, &refutation, out)?),
         }
     }
@@ -94,10 +104,63 @@ fn event_and_salt(path: &Path, name: &str) -> Option<(Vec<u8>, Vec<u8>)> {
     neighbours(name).into_iter().find_map(both)
 }
 
-fn say(file: &str, report: &Report, out: &mut Output) -> Outcome {
+fn say(file: &str, report: &Report, answers: &[Answer], out: &mut Output) -> Outcome {
     let mut json = report.to_json();
     json["file"] = json!(file);
-    out.document(&json, || format!("{file}: verified\n{report}"))
+    if !answers.is_empty() {
+        json["tenure"] = answers.iter().map(Answer::to_json).collect();
+    }
+    out.document(&json, || {
+        let mut text = format!("{file}: verified\n{report}");
+        for answer in answers {
+            text.push_str(&format!("From these events alone:\n  {answer}\n"));
+            let deciding: Vec<String> = answer.deciding.iter().map(ToString::to_string).collect();
+            if !deciding.is_empty() {
+                text.push_str(&format!("    decided by evidence {}\n", deciding.join(", ")));
+            }
+            text.push_str(match answer.closed {
+                true => "    an event after that instant is shown: none before it was left out of the chain\n",
+                false => "    no event after that instant is shown: a later one before it may have been left out\n",
+            });
+            text.push_str("    not shown: whether another contract had a narrower network with it\n");
+        }
+        text
+    })
+}
+
+/// What the events of contracts in the file tell of the address that was asked for.
+fn tenures(file: &str, report: &Report, wanted: &Verify) -> Outcome<Vec<Answer>> {
+    let (Some(address), Some(at)) = (wanted.address, wanted.at) else {
+        return Ok(Vec::new());
+    };
+    let events: Vec<&Event> = report
+        .findings
+        .iter()
+        .filter_map(|finding| finding.shown.as_ref())
+        .filter(|event| event.subject.message.is_none())
+        .collect();
+    let contracts: BTreeSet<ContractId> = events
+        .iter()
+        .filter_map(|event| event.subject.contract)
+        .collect();
+    if contracts.is_empty() {
+        return Err(Failure::could_not(format!(
+            "{file}: has no events of a contract, so --address cannot be answered"
+        )));
+    }
+    let answer = |contract: ContractId| {
+        let tenure = Tenure::replay(contract, events.iter().copied())
+            .map_err(|e| Failure::doing(file, &e))?;
+        Ok(tenure.holds(address, at.0))
+    };
+    contracts.into_iter().map(answer).collect()
+}
+
+/// Why the answer is no, if it is.
+fn refusal(answers: &[Answer]) -> Option<&Answer> {
+    answers
+        .first()
+        .filter(|_| !answers.iter().any(Answer::held))
 }
 
 fn refuted(file: &str, refutation: &Refutation, out: &mut Output) -> Outcome<Failure> {

@@ -11,10 +11,12 @@ use serde::Deserialize;
 use smtpd::relay::Destination;
 use toml::Spanned;
 
+use super::key_place::KeyPlace;
 use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
-    Config, KeyPair, Limits, Log, Seal, content, database, listen, register, retention, signer, timestamps,
+    Config, KeyPair, Limits, Log, Seal, content, database, dns, listen, register, retention,
+    signer, timestamps,
 };
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
@@ -47,11 +49,13 @@ tables! {
         imap: ImapTable,
         timestamp: TimestampTable,
         relay: RelayTable,
+        dns: DnsTable,
         store: StoreTable,
         content: ContentTable,
         retention: RetentionTable,
         register: RegisterTable,
         limits: LimitsTable,
+        revocation: RevocationTable,
         trust: Vec<Spanned<TrustFileTable>>,
     }
     ListenTable { smtp: Text, imap: Text, imaps: Text, imaps_preauth: Text, http: Text, https: Text, balancers: Vec<Spanned<String>>, }
@@ -62,6 +66,7 @@ tables! {
     ImapTable { append: Option<Spanned<bool>>, }
     TimestampTable { urls: Vec<Spanned<String>>, anchors: Text, interval: Text, }
     RelayTable { smarthost: Text, }
+    DnsTable { servers: Vec<Spanned<String>>, }
     StoreTable { engine: Text, dir: Text, connection: Text, connection_file: Text, anchors: Text, }
     ContentTable {
         kind: Text,
@@ -89,6 +94,7 @@ tables! {
         unauthenticated_per_address_max: Number,
         handshakes_per_address_max: Number,
     }
+    RevocationTable { crl_interval: Text, private_hosts: Vec<Spanned<String>>, }
     TrustFileTable {
         name: Text,
         anchors: Text,
@@ -96,6 +102,7 @@ tables! {
         crl: Vec<Spanned<String>>,
         ocsp: Text,
         revocation: Text,
+        policies: Vec<Spanned<String>>,
         map: Option<Spanned<Vec<Spanned<String>>>>,
     }
 }
@@ -125,10 +132,8 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         listen: listen::read(&place, &file.listen)?,
         tls: pair(&place, &file.tls, "pki/server"),
         seal: Seal {
-            pair: KeyPair {
-                certificate: place.file(&file.seal.certificate, "keys/seal.pem"),
-                key: place.file(&file.seal.key, "keys/seal.key"),
-            },
+            certificate: place.file(&file.seal.certificate, "keys/seal.pem"),
+            key: place.key("seal.key", &file.seal.key, "keys/seal.key")?,
             issuer: text_or(&file.seal.issuer, &super::template::issuer(&domain)),
             anchors: place.file(&file.seal.anchors, "anchors.toml"),
         },
@@ -140,9 +145,11 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         rows: database::read(&place, &file.store)?,
         content: content::read(&place, &file.content)?,
         relay: relay(&place, &file.relay)?,
+        dns: dns::read(&place, &file.dns)?,
         retention: retention::read(&place, &file.retention)?,
         register: register::read(&place, &file.register),
         limits: limits(&place, &file.limits)?,
+        revocation: trust::news(&place, &file.revocation)?,
         trust: trusts(&place, &file.trust)?,
         domain,
         hostname,
@@ -176,7 +183,7 @@ fn log(place: &Place<'_>, table: &LogTable, domain: &str) -> Result<Log, String>
     }
     Ok(Log {
         origin: text_or(&table.origin, &super::template::origin(domain)),
-        key: place.file(&table.key, "keys/log.key"),
+        key: place.key("log.key", &table.key, "keys/log.key")?,
         state: place.file(&table.state, "keys/log.state"),
         merge_delay,
     })
@@ -301,6 +308,12 @@ impl Place<'_> {
     /// A path relative to the file.
     pub(super) fn file(&self, value: &Text, default: &str) -> PathBuf {
         self.beside(&text_or(value, default))
+    }
+
+    /// Where a private key is: a file's name, or a `pkcs11:` URI.
+    fn key(&self, key: &str, value: &Text, default: &str) -> Result<KeyPlace, String> {
+        KeyPlace::written_in(self.path, &text_or(value, default))
+            .map_err(|what| self.fault_at(value, key, what))
     }
 
     pub(super) fn beside(&self, name: &str) -> PathBuf {
@@ -461,6 +474,10 @@ mod tests {
                 "etc/knik.toml:3: relay.smarthost: \"mail\" has no port",
             ),
             (
+                "domain = 'a.test'\n[dns]\nservers = ['::1', 'ns1']\n",
+                "etc/knik.toml:3: dns.servers: \"ns1\" is no address, such as 192.0.2.53 or [2001:db8::53]:53",
+            ),
+            (
                 "domain = 'a.test'\n[limits]\nrecipients_max = 0\n",
                 "etc/knik.toml:3: limits.recipients_max: must be a number above 0",
             ),
@@ -486,12 +503,20 @@ mod tests {
                 "etc/knik.toml:6: trust.revocation: \"never\"",
             ),
             (
-                &format!("{trust}map = ['enrolment']\nocsp = 'http://o'"),
-                "etc/knik.toml:6: trust.ocsp: ",
+                &format!("{trust}map = ['enrolment']\nocsp = 'https://o'"),
+                "etc/knik.toml:6: trust.ocsp: \"https://o\" does not begin with http://",
             ),
             (
-                &format!("{trust}map = ['enrolment']\ncrl = ['a.crl', 'http://o']"),
-                "etc/knik.toml:6: trust.crl: \"http://o\"",
+                &format!("{trust}map = ['enrolment']\ncrl = ['a.crl', 'https://o']"),
+                "etc/knik.toml:6: trust.crl: \"https://o\" does not begin with http://",
+            ),
+            (
+                "domain = 'a.test'\n[revocation]\ncrl_interval = '25h'\n",
+                "etc/knik.toml:3: revocation.crl_interval: must be 1s to 24h",
+            ),
+            (
+                "domain = 'a.test'\n[revocation]\nprivate_hosts = ['http://x']\n",
+                "etc/knik.toml:3: revocation.private_hosts: \"http://x\" is no",
             ),
             (
                 &format!(

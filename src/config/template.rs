@@ -46,6 +46,17 @@ pub fn issuer(domain: &str) -> String {
     format!("Official electronic post {domain}")
 }
 
+/// Organisation, common name and address in the certificate of a domain's seal. A certificate's names hold 64 characters; a
+/// longer name stands in the evidence, not in the seal's certificate.
+pub fn seal_names(issuer: &str, domain: &str) -> (String, String, String) {
+    let short = |name: &str| name.chars().take(64).collect();
+    (
+        short(issuer),
+        short(&format!("Seal of {domain}")),
+        format!("postmaster@{domain}"),
+    )
+}
+
 impl Default for Limits {
     fn default() -> Self {
         let (smtp, imap) = (smtpd::Limits::default(), imapd::house::Limits::default());
@@ -125,6 +136,7 @@ mod tests {
             "anchors",
             "interval",
             "smarthost",
+            "servers",
             "engine",
             "connection",
             "connection_file",
@@ -143,11 +155,14 @@ mod tests {
             "region",
             "access_key",
             "secret_key_file",
+            "crl_interval",
+            "private_hosts",
             "name",
             "intermediates",
             "crl",
             "ocsp",
             "revocation",
+            "policies",
             "map",
         ] {
             assert!(

@@ -1,12 +1,13 @@
-//! The `[[trust]]` tables, and the files they name.
+//! The `[[trust]]` tables with the files they name, and the `[revocation]` table.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use identity::{MapRule, Revocation, Trust};
+use identity::{MapRule, Responder, Revocation, Trust};
 use toml::Spanned;
 
-use super::file::{Place, TrustFileTable, text_or};
+use super::file::{Place, RevocationTable, TrustFileTable, text_or};
 use crate::failure::{Failure, Outcome};
 
 /// One source of holders' certificates, as configured.
@@ -20,10 +21,55 @@ pub struct TrustTable {
     pub intermediates: Option<PathBuf>,
     /// Files of CRLs.
     pub crl: Vec<PathBuf>,
-    /// What a missing or stale CRL means.
+    /// URLs of CRLs, to be fetched.
+    pub crl_urls: Vec<String>,
+    /// Who is asked by OCSP.
+    pub responder: Responder,
+    /// What it means that no source speaks for a certificate.
     pub revocation: Revocation,
+    /// Certificate policies of which one must be named; none: any will do.
+    pub policies: Vec<String>,
     /// Where the holder's name stands.
     pub map: Vec<MapRule>,
+}
+
+/// How news of revocations are had, for all tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// How often a CRL is asked for by its URL.
+    pub crl_interval: Duration,
+    /// Hosts, `host` or `host:port`, that certificates may name as their responders though they are on private addresses.
+    pub private_hosts: Vec<String>,
+}
+
+/// A CRL's URL is asked for this often unless the configuration says otherwise: one small question with a small answer.
+const CRL_INTERVAL: Duration = Duration::from_secs(600);
+/// More often would be a flood upon the authority; more rarely, revocation would not take effect on the day.
+const CRL_INTERVALS: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(24 * 3600));
+
+pub(super) fn news(place: &Place<'_>, table: &RevocationTable) -> Result<News, String> {
+    let key = "revocation.crl_interval";
+    let crl_interval = place.duration(key, &table.crl_interval, CRL_INTERVAL)?;
+    if crl_interval < CRL_INTERVALS.0 || crl_interval > CRL_INTERVALS.1 {
+        return Err(place.fault_at(&table.crl_interval, key, "must be 1s to 24h"));
+    }
+    let host = |entry: &Spanned<String>| {
+        let text = entry.get_ref();
+        if text.is_empty() || text.contains(['/', '@', ' ']) {
+            let why = format!("\"{text}\" is no \"host\" or \"host:port\"");
+            return Err(place.fault(&entry.span(), "revocation.private_hosts", why));
+        }
+        Ok(text.clone())
+    };
+    Ok(News {
+        crl_interval,
+        private_hosts: table
+            .private_hosts
+            .iter()
+            .map(host)
+            .collect::<Result<_, _>>()?,
+    })
 }
 
 /// Whether a value is the address of something to be fetched.
@@ -39,15 +85,22 @@ pub(super) fn read(
     let name = place.required("trust.name", &table.name, span)?;
     let anchors = place.required("trust.anchors", &table.anchors, span)?;
     let intermediates = text_or(&table.intermediates, "");
-    if !text_or(&table.ocsp, "").is_empty() {
-        let why = "asking an OCSP responder is not available in this version; leave it \"\" and name CRL files in crl";
-        return Err(place.fault_at(&table.ocsp, "trust.ocsp", why));
+    let (mut crl, mut crl_urls) = (Vec::new(), Vec::new());
+    for entry in &table.crl {
+        if is_url(entry.get_ref()) {
+            crl_urls.push(plain(place, "trust.crl", entry)?);
+        } else {
+            crl.push(place.beside(entry.get_ref()));
+        }
     }
-    let crl = table
-        .crl
-        .iter()
-        .map(|entry| crl_file(place, entry))
-        .collect::<Result<Vec<_>, _>>()?;
+    let responder = match &table.ocsp {
+        None => Responder::Named,
+        Some(text) => match text.get_ref().as_str() {
+            "" => Responder::Named,
+            "off" => Responder::Off,
+            _ => Responder::At(plain(place, "trust.ocsp", text)?),
+        },
+    };
     let revocation = match &table.revocation {
         Some(word) => place.word("trust.revocation", word)?,
         None => Revocation::Soft,
@@ -57,20 +110,28 @@ pub(super) fn read(
         anchors: place.beside(&anchors),
         intermediates: (!intermediates.is_empty()).then(|| place.beside(&intermediates)),
         crl,
+        crl_urls,
+        responder,
         revocation,
+        policies: table
+            .policies
+            .iter()
+            .map(|one| one.get_ref().clone())
+            .collect(),
         map: rules(place, span, table)?,
     })
 }
 
-fn crl_file(place: &Place<'_>, entry: &Spanned<String>) -> Result<PathBuf, String> {
-    if is_url(entry.get_ref()) {
-        let why = format!(
-            "\"{}\": fetching CRLs is not available in this version; fetch it to a file and name the file",
-            entry.get_ref()
-        );
-        return Err(place.fault(&entry.span(), "trust.crl", why));
+/// A URL with http. CRLs and answers are signed; https could not be checked without asking about its own certificate
+/// first (RFC 5280 §8).
+fn plain(place: &Place<'_>, key: &str, entry: &Spanned<String>) -> Result<String, String> {
+    let text = entry.get_ref();
+    let host = text.strip_prefix("http://").unwrap_or_default();
+    if host.is_empty() || host.starts_with('/') {
+        let why = format!("\"{text}\" does not begin with http:// and a host");
+        return Err(place.fault(&entry.span(), key, why));
     }
-    Ok(place.beside(entry.get_ref()))
+    Ok(text.clone())
 }
 
 /// Which rules take a name from a certificate decides who may read whose mail: there is no default.
@@ -98,7 +159,10 @@ fn rules(
 impl TrustTable {
     /// Whether every certificate of this source is refused: revocation is to be known for sure, and nothing can say.
     pub fn refuses_everybody(&self) -> bool {
-        self.revocation == Revocation::Hard && self.crl.is_empty()
+        self.revocation == Revocation::Hard
+            && self.crl.is_empty()
+            && self.crl_urls.is_empty()
+            && self.responder == Responder::Off
     }
 
     /// Reads the files: anchors, intermediates, CRLs.
@@ -121,7 +185,12 @@ impl TrustTable {
             let octets = std::fs::read(path).map_err(|e| Failure::file(path, &e))?;
             trust = trust.with_crls(&octets).map_err(fault(path))?;
         }
-        Ok(trust.with_revocation(self.revocation))
+        let trust = trust
+            .with_revocation(self.revocation)
+            .with_responder(self.responder.clone());
+        trust
+            .with_policies(&self.policies)
+            .map_err(|e| Failure::could_not(e.to_string()))
     }
 }
 

@@ -9,7 +9,8 @@ use store::outbound::LetterState;
 use store::{Store, StoreError};
 use webd::{Exposition, Figures};
 
-use super::door;
+use super::{door, responders};
+use crate::chores::lists;
 
 /// For how long one count of the store answers all who ask: anybody may ask, and counting reads an index.
 const COUNT_KEPT: Duration = Duration::from_secs(2);
@@ -72,6 +73,52 @@ pub fn imap(counters: Arc<imapd::Counters>) -> Arc<dyn Figures> {
         out.counters(
             "knik_imap_total",
             "Mail to holders, since the start: connections, log-ins.",
+            "what",
+            &all,
+        );
+        let causes = identity::Cause::ALL.iter().map(|cause| cause.word());
+        let refused = causes.zip(counters.certificates_refused.iter().map(read));
+        out.counters(
+            "knik_certificates_refused_total",
+            "Connections whose certificate named nobody, since the start, by the cause.",
+            "cause",
+            &refused.collect::<Vec<_>>(),
+        );
+    })
+}
+
+/// OCSP responders.
+pub fn responders(counters: Arc<responders::Counters>) -> Arc<dyn Figures> {
+    Arc::new(move |out: &mut Exposition| {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let all = [
+            ("good", read(&counters.good)),
+            ("revoked", read(&counters.revoked)),
+            ("unknown", read(&counters.unknown)),
+            ("failed", read(&counters.failed)),
+            ("not_asked", read(&counters.not_asked)),
+        ];
+        out.counters(
+            "knik_ocsp_total",
+            "What OCSP responders answered, since the start; failed: nothing that can be believed.",
+            "answer",
+            &all,
+        );
+    })
+}
+
+/// CRLs by their URLs.
+pub fn lists(counters: Arc<lists::Counters>) -> Arc<dyn Figures> {
+    Arc::new(move |out: &mut Exposition| {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let all = [
+            ("fetched", read(&counters.fetched)),
+            ("unchanged", read(&counters.unchanged)),
+            ("failed", read(&counters.failed)),
+        ];
+        out.counters(
+            "knik_crl_total",
+            "CRLs asked for by their URLs, since the start.",
             "what",
             &all,
         );
@@ -177,6 +224,8 @@ mod tests {
         imap(Arc::default()).write(&mut out);
         relay(Arc::default()).write(&mut out);
         door(Arc::default()).write(&mut out);
+        super::responders(Arc::default()).write(&mut out);
+        super::lists(Arc::default()).write(&mut out);
         let text = out.into_text();
         for line in [
             "knik_evidence_total 0",
@@ -187,6 +236,9 @@ mod tests {
             "knik_imap_total{what=\"logged_in\"} 0",
             "knik_relay_total{what=\"sent\"} 0",
             "knik_balancers_total{what=\"malformed\"} 0",
+            "knik_certificates_refused_total{cause=\"revoked\"} 0",
+            "knik_ocsp_total{answer=\"failed\"} 0",
+            "knik_crl_total{what=\"fetched\"} 0",
         ] {
             assert!(text.lines().any(|there| there == line), "{line}: {text}");
         }

@@ -10,6 +10,8 @@ use rustls::server::NoServerSessionStorage;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 
+use super::sources::Table;
+use crate::config::trust::TrustTable;
 use crate::config::{Config, KeyPair, Limits};
 use crate::failure::{Failure, Outcome};
 use crate::keys;
@@ -21,21 +23,30 @@ pub struct Material {
     /// For IMAP: client certificates are asked for.
     pub imap_tls: Arc<ServerConfig>,
     /// Sources of holders' certificates.
-    pub trust: Sources,
+    pub trust: Tables,
     /// Limits of SMTP.
     pub smtp_limits: smtpd::Limits,
     /// Limits of IMAP.
     pub imap_limits: imapd::Limits,
 }
 
-/// The sources, handed over once: they may hold CRLs of many megabytes and are not copied.
-pub struct Sources(Mutex<Vec<Trust>>);
+/// The tables of sources, handed over once.
+pub struct Tables(Mutex<Vec<Table>>);
 
-impl Sources {
+impl Tables {
     /// Hands them over.
-    pub fn take(&self) -> Vec<Trust> {
+    pub fn take(&self) -> Vec<Table> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Reads the files of all `[[trust]]` tables.
+///
+/// # Errors
+/// Names the file at fault.
+pub fn tables(config: &Config) -> Outcome<Vec<Table>> {
+    let load = |table: &TrustTable| Ok((table.load()?, table.crl_urls.clone()));
+    config.trust.iter().map(load).collect()
 }
 
 impl Material {
@@ -44,11 +55,8 @@ impl Material {
     /// # Errors
     /// Names the file at fault.
     pub fn load(config: &Config) -> Outcome<Self> {
-        let trust = config
-            .trust
-            .iter()
-            .map(|table| table.load())
-            .collect::<Outcome<Vec<_>>>()?;
+        let tables = tables(config)?;
+        let trust: Vec<Trust> = tables.iter().map(|(trust, _)| trust.clone()).collect();
         if trust.is_empty() {
             tracing::warn!("there is no [[trust]]: no holder can log in");
         }
@@ -59,7 +67,7 @@ impl Material {
         {
             tracing::warn!(
                 trust = table.name,
-                "revocation is \"hard\" and crl is empty: its certificates are all refused"
+                "revocation is \"hard\", crl is empty and ocsp is \"off\": its certificates are all refused"
             );
         }
         let (smtp_limits, imap_limits) = limits(&config.limits);
@@ -67,7 +75,7 @@ impl Material {
             // Whom a sender's certificate leads to is not asked: a contract names one by its digest.
             smtp_tls: tls(&config.tls, &[])?,
             imap_tls: tls(&config.tls, &trust)?,
-            trust: Sources(Mutex::new(trust)),
+            trust: Tables(Mutex::new(tables)),
             smtp_limits,
             imap_limits,
         })

@@ -1,15 +1,18 @@
 //! What the signer's process answers. It knows three questions, and signs nothing that it has not made itself.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use mail::{Digest, Timestamp};
-use receipts::seal::{Seal, SoftSeal, Statement};
+use mail::Timestamp;
+use receipts::note::VerifierKey;
+use receipts::seal::{Seal, Statement};
 use receipts::signing::{Answer, Greeting, Refused, Request, Why};
 use store::log::CheckpointSigner;
+use store::signing_keys::KeyPurpose;
 
 use super::Refusal;
 use super::held::FileSigner;
+use super::ring::{Entry, Ring, State, seal_id};
 use crate::config::Config;
 use crate::failure::{Failure, Outcome, chain};
 use crate::keys;
@@ -22,8 +25,22 @@ const APART_MAX: Duration = Duration::from_secs(5 * 60);
 pub struct Desk {
     /// One at a time: each is compared with the last and becomes the last.
     log: Mutex<FileSigner>,
-    seal: SoftSeal,
+    seals: Mutex<Seals>,
+}
+
+/// The seals: the one in use, and those under which earlier connections were told that they would get theirs.
+struct Seals {
+    /// `None` in tests, whose seal never changes.
+    source: Option<(Config, Ring)>,
+    current: Arc<dyn Seal>,
+    /// With their names, as long as another takes their place.
+    former: Vec<(String, Arc<dyn Seal>)>,
+}
+
+/// What one connection was told, and gets.
+pub struct Seat {
     greeting: Greeting,
+    seal: Arc<dyn Seal>,
 }
 
 impl Desk {
@@ -38,47 +55,143 @@ impl Desk {
                 config.log.state.with_extension("lock").display()
             ))
         })?;
-        Ok(Self::of(log, keys::seal(config)?))
-    }
-
-    fn of(log: FileSigner, seal: SoftSeal) -> Self {
-        let greeting = Greeting {
-            log: log.verifier().clone(),
-            certificate: Digest::of(seal.certificate()),
-        };
-        Self {
+        Ok(Self {
             log: Mutex::new(log),
-            seal,
-            greeting,
-        }
+            seals: Mutex::new(Seals::load(config)?),
+        })
     }
 
-    /// What is said first.
-    pub fn greeting(&self) -> &Greeting {
-        &self.greeting
+    /// A connection's seat: what it is told first, and what holds for it as long as these keys are in use.
+    ///
+    /// # Errors
+    /// Names the key that cannot be used.
+    pub fn seat(&self) -> Outcome<Seat> {
+        let seal = {
+            let mut seals = self.seals.lock().unwrap_or_else(PoisonError::into_inner);
+            seals.refresh()?;
+            Arc::clone(&seals.current)
+        };
+        let greeting = Greeting {
+            logs: self.log_keys()?,
+            chain: seal.chain().to_vec(),
+        };
+        Ok(Seat { greeting, seal })
     }
 
-    /// The answer to a request at this time.
+    fn log_keys(&self) -> Outcome<Vec<VerifierKey>> {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.refresh()?;
+        Ok(log.verifiers())
+    }
+
+    /// Whether what a connection was told still holds: its seal is in use or another takes its place, and one of its log
+    /// keys signs.
+    fn holds(&self, seat: &Seat) -> Outcome<bool> {
+        let sealed = {
+            let mut seals = self.seals.lock().unwrap_or_else(PoisonError::into_inner);
+            seals.refresh()?;
+            seals.has(&seat.seal)
+        };
+        let logs = self.log_keys()?;
+        Ok(sealed && seat.greeting.logs.iter().any(|key| logs.contains(key)))
+    }
+
+    /// The answer to a request at this time; `None` when what the connection was told holds no more: it is to be closed,
+    /// and who comes again is told anew.
     ///
     /// # Errors
     /// [`Failure::Stopped`] when a checkpoint was signed and the memory of it could not be made durable: nothing is
     /// answered, and the process must end.
-    pub fn answer(&self, request: &Request, now: Timestamp) -> Outcome<Answer> {
-        match request {
+    pub fn answer(
+        &self,
+        seat: &Seat,
+        request: &Request,
+        now: Timestamp,
+    ) -> Outcome<Option<Answer>> {
+        match self.holds(seat) {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(failure) => {
+                tracing::error!(why = %failure, "the keys cannot be used");
+                return Ok(Some(Answer::Refused(Refused {
+                    why: Why::Failed,
+                    reason: failure.to_string(),
+                })));
+            }
+        }
+        let answer = match request {
             Request::Last => {
                 let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-                Ok(Answer::Last(log.last().map(|last| last.note().to_string())))
+                Answer::Last(log.last().map(|last| last.note().to_string()))
             }
             Request::Extend { next, proof } => {
                 let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
                 match log.sign_next(next, proof) {
-                    Ok(signed) => Ok(Answer::Signed(signed.note().to_string())),
-                    Err(Refusal::NotDurable(text)) => Err(Failure::Stopped(text)),
-                    Err(refusal) => Ok(refused(&refusal)),
+                    Ok(signed) => Answer::Signed(signed.note().to_string()),
+                    Err(Refusal::NotDurable(text)) => return Err(Failure::Stopped(text)),
+                    Err(refusal) => refused(&refusal),
                 }
             }
-            Request::Seal(statement) => Ok(self.seal(statement, now)),
+            Request::Seal(statement) => seat.seal(statement, now),
+        };
+        Ok(Some(answer))
+    }
+}
+
+impl Seals {
+    fn load(config: &Config) -> Outcome<Self> {
+        let ring = Ring::load(config)?;
+        let current = keys::seal(config, ring.current(KeyPurpose::Seal)?)?;
+        Ok(Self {
+            source: Some((config.clone(), ring)),
+            current: Arc::from(current),
+            former: Vec::new(),
+        })
+    }
+
+    /// Takes up a seal that came into use since; one whose place it takes is kept for whoever was told of it.
+    fn refresh(&mut self) -> Outcome {
+        let Some((config, ring)) = &mut self.source else {
+            return Ok(());
+        };
+        if ring.is_fresh()? {
+            return Ok(());
         }
+        let new = Ring::load(config)?;
+        let entry = new.current(KeyPurpose::Seal)?;
+        let certificate = entry.chain()?;
+        if certificate.first() != Some(self.current.certificate()) {
+            let current: Arc<dyn Seal> = Arc::from(keys::seal(config, entry)?);
+            let before = std::mem::replace(&mut self.current, current);
+            self.former.push((seal_id(before.chain()), before));
+            tracing::info!(key = entry.id, "it is sealed by another key from now on");
+        }
+        let stays = |id: &str| {
+            let of_it = |entry: &&Entry| entry.id == id;
+            new.entries
+                .iter()
+                .find(of_it)
+                .is_some_and(|entry| entry.state == State::Overlap)
+        };
+        self.former.retain(|(id, _)| stays(id));
+        *ring = new;
+        Ok(())
+    }
+
+    fn has(&self, seal: &Arc<dyn Seal>) -> bool {
+        let mut all = self
+            .former
+            .iter()
+            .map(|(_, seal)| seal)
+            .chain([&self.current]);
+        all.any(|other| other.certificate() == seal.certificate())
+    }
+}
+
+impl Seat {
+    /// What is said first.
+    pub fn greeting(&self) -> &Greeting {
+        &self.greeting
     }
 
     fn seal(&self, statement: &Statement, now: Timestamp) -> Answer {
@@ -121,9 +234,11 @@ fn refused(refusal: &Refusal) -> Answer {
 mod tests {
     use std::path::Path;
 
+    use mail::Digest;
     use receipts::checkpoint::{Checkpoint, SignedCheckpoint};
     use receipts::merkle::{Hash, leaf_hash, root};
     use receipts::note::SigningKey;
+    use receipts::seal::SoftSeal;
 
     use super::*;
 
@@ -135,7 +250,19 @@ mod tests {
             .unwrap();
         let seal = SoftSeal::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes());
         let log = SigningKey::from_seed("a.test/log", &[7; 32]).unwrap();
-        Desk::of(FileSigner::for_test(log, dir), seal.unwrap())
+        Desk {
+            log: Mutex::new(FileSigner::for_test(log, dir)),
+            seals: Mutex::new(Seals {
+                source: None,
+                current: Arc::new(seal.unwrap()),
+                former: Vec::new(),
+            }),
+        }
+    }
+
+    fn asked(desk: &Desk, request: &Request) -> Answer {
+        let seat = desk.seat().unwrap();
+        desk.answer(&seat, request, at(0)).unwrap().unwrap()
     }
 
     fn at(seconds: i64) -> Timestamp {
@@ -161,7 +288,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let desk = desk(dir.path());
         // Each wants its own second leaf after the first, and its own first leaf.
-        let signed = |request: &Request| match desk.answer(request, at(0)).unwrap() {
+        let signed = |request: &Request| match asked(&desk, request) {
             Answer::Signed(note) => Some(note),
             Answer::Refused(refused) => {
                 assert_eq!(refused.why, Why::NotExtending);
@@ -193,7 +320,7 @@ mod tests {
                 "{all:?}"
             );
             assert_eq!(
-                desk.answer(&Request::Last, at(0)).unwrap(),
+                asked(&desk, &Request::Last),
                 Answer::Last(Some(all[0].clone()))
             );
             assert!(size == 1 || all.len() == 1);
@@ -204,14 +331,14 @@ mod tests {
     fn only_what_extends_this_log_is_signed() {
         let dir = tempfile::tempdir().unwrap();
         let desk = desk(dir.path());
-        let ask = |request: &Request| desk.answer(request, at(0)).unwrap();
+        let ask = |request: &Request| asked(&desk, request);
         assert_eq!(ask(&Request::Last), Answer::Last(None));
         let first = leaf_hash(b"first");
         assert_eq!(why(ask(&extend("b.test/log", 1, first, &[]))), Why::Origin);
         let Answer::Signed(note) = ask(&extend("a.test/log", 1, first, &[])) else {
             panic!("signed");
         };
-        let keys = [desk.greeting().log.clone()];
+        let keys = desk.seat().unwrap().greeting().logs.clone();
         let signed = SignedCheckpoint::open(note.as_bytes(), &keys).unwrap();
         assert_eq!(
             (signed.checkpoint().size, signed.checkpoint().root),
@@ -240,15 +367,14 @@ mod tests {
         let digest = Digest::of(b"document");
         for apart in [0, 299, -299] {
             let statement = Statement::evidence(digest, at(apart));
-            let Answer::Sealed(signature) = desk.answer(&Request::Seal(statement), at(0)).unwrap()
-            else {
+            let Answer::Sealed(signature) = asked(&desk, &Request::Seal(statement)) else {
                 panic!("sealed");
             };
-            assert!(signature.holds_for(&statement, desk.seal.chain()));
+            assert!(signature.holds_for(&statement, &desk.seat().unwrap().greeting().chain));
         }
         for apart in [301, -301, -1_790_000_000, i64::MAX / 2000] {
             let request = Request::Seal(Statement::mail(digest, at(apart)));
-            assert_eq!(why(desk.answer(&request, at(0)).unwrap()), Why::Time);
+            assert_eq!(why(asked(&desk, &request)), Why::Time);
         }
     }
 }

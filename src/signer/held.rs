@@ -1,4 +1,4 @@
-//! The log's key, and the memory of the last checkpoint it signed.
+//! The log's keys, and the memory of the last checkpoint it signed.
 
 use std::error::Error;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use receipts::checkpoint::{Checkpoint, SignedCheckpoint};
 use receipts::merkle::{self, Hash};
-use receipts::note::{SigningKey, VerifierKey};
+use receipts::note::VerifierKey;
 use store::log::CheckpointSigner;
 
 use super::Refusal;
+use super::log_keys::LogKeys;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome, chain};
 use crate::keys::{self, Readers};
@@ -19,7 +20,7 @@ const STATE_BYTES_MAX: usize = receipts::note::NOTE_BYTES_MAX;
 
 /// The log's signer in this process, held by it alone.
 pub struct FileSigner {
-    key: SigningKey,
+    keys: LogKeys,
     state: PathBuf,
     last: Option<SignedCheckpoint>,
     /// Released when the signer goes away, also by a crash.
@@ -44,22 +45,30 @@ impl FileSigner {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(Failure::file(&lock_path, &error)),
         }
-        Self::open(keys::log_key(config)?, &config.log.state, lock).map(Some)
+        Self::open(LogKeys::load(config)?, &config.log.state, lock).map(Some)
     }
 
-    /// The key under which it signs.
-    pub fn verifier(&self) -> &VerifierKey {
-        self.key.verifier()
+    /// The keys under which it signs, the one in use first.
+    pub fn verifiers(&self) -> Vec<VerifierKey> {
+        self.keys.verifiers()
     }
 
-    fn open(key: SigningKey, state: &Path, lock: File) -> Outcome<Self> {
+    /// Takes up keys that came into use since.
+    ///
+    /// # Errors
+    /// Names the key that cannot be used.
+    pub fn refresh(&mut self) -> Outcome {
+        self.keys.refresh()
+    }
+
+    fn open(keys: LogKeys, state: &Path, lock: File) -> Outcome<Self> {
         let last = match std::fs::read(state) {
-            Ok(octets) => read_state(state, &octets, &key)?,
+            Ok(octets) => read_state(state, &octets, &keys.known())?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(Failure::file(state, &error)),
         };
         Ok(Self {
-            key,
+            keys,
             state: state.to_owned(),
             last,
             _lock: lock,
@@ -68,9 +77,9 @@ impl FileSigner {
 
     /// With its memory in this folder.
     #[cfg(test)]
-    pub fn for_test(key: SigningKey, dir: &Path) -> Self {
+    pub fn for_test(key: receipts::note::SigningKey, dir: &Path) -> Self {
         let lock = File::create(dir.join("log.lock")).unwrap();
-        Self::open(key, &dir.join("log.state"), lock).unwrap()
+        Self::open(LogKeys::fixed(key), &dir.join("log.state"), lock).unwrap()
     }
 
     fn last_tree(&self) -> (u64, Hash) {
@@ -113,7 +122,11 @@ impl FileSigner {
         next: &Checkpoint,
         proof: &[Hash],
     ) -> Result<SignedCheckpoint, Refusal> {
-        if next.origin != self.key.verifier().name() {
+        // Keys change before or after a signature and its memory, never between.
+        let failed = |failure: Failure| Refusal::Failed(failure.to_string());
+        let _held = self.keys.hold().map_err(failed)?;
+        self.keys.refresh().map_err(failed)?;
+        if next.origin != self.keys.origin() {
             return Err(Refusal::Origin);
         }
         let (size, root) = self.last_tree();
@@ -121,7 +134,7 @@ impl FileSigner {
             .map_err(|e| Refusal::NotExtending(chain(&e)))?;
         self.check_unmoved()?;
         let signed = next
-            .sign(&self.key)
+            .sign_by(&self.keys.signers())
             .map_err(|e| Refusal::Failed(chain(&e)))?;
         // Swap: after this instant the checkpoint is a promise.
         let swapped = keys::replace(
@@ -140,7 +153,7 @@ impl FileSigner {
 
 impl CheckpointSigner for FileSigner {
     fn origin(&self) -> &str {
-        self.key.verifier().name()
+        self.keys.origin()
     }
 
     fn last(&self) -> Option<&SignedCheckpoint> {
@@ -157,7 +170,11 @@ impl CheckpointSigner for FileSigner {
 }
 
 /// The state is empty before the first checkpoint.
-fn read_state(path: &Path, octets: &[u8], key: &SigningKey) -> Outcome<Option<SignedCheckpoint>> {
+fn read_state(
+    path: &Path,
+    octets: &[u8],
+    known: &[VerifierKey],
+) -> Outcome<Option<SignedCheckpoint>> {
     if octets.is_empty() {
         return Ok(None);
     }
@@ -167,7 +184,7 @@ fn read_state(path: &Path, octets: &[u8], key: &SigningKey) -> Outcome<Option<Si
             path.display()
         )));
     }
-    let signed = SignedCheckpoint::open(octets, std::slice::from_ref(key.verifier()));
+    let signed = SignedCheckpoint::open(octets, known);
     signed.map(Some).map_err(|e| {
         Failure::doing(
             format!(
@@ -181,6 +198,8 @@ fn read_state(path: &Path, octets: &[u8], key: &SigningKey) -> Outcome<Option<Si
 
 #[cfg(test)]
 mod tests {
+    use receipts::note::SigningKey;
+
     use receipts::merkle::{RightEdge, leaf_hash, root};
 
     use super::*;
@@ -251,7 +270,7 @@ mod tests {
         let note = tree(&[b"a"]).sign(&other).unwrap().note().to_string();
         std::fs::write(dir.path().join("log.state"), note).unwrap();
         let lock = File::create(dir.path().join("log.lock")).unwrap();
-        let refused = FileSigner::open(key(), &dir.path().join("log.state"), lock)
+        let refused = FileSigner::open(LogKeys::fixed(key()), &dir.path().join("log.state"), lock)
             .err()
             .unwrap();
         assert!(

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use mail::Digest;
+use mail::Timestamp;
 use receipts::note::VerifierKey;
-use receipts::seal::chain_from_pem;
+use receipts::seal::{chain_from_pem, validate};
 use receipts::signing::{
     ANSWER_BYTES_MAX, Answer, Greeting, HEAD_BYTES, Request, SigningError, frame, length,
 };
@@ -55,9 +55,25 @@ impl From<Fault> for Failure {
 /// The way to the signer.
 pub struct Line {
     socket: PathBuf,
-    log: VerifierKey,
-    chain: Vec<CertificateDer<'static>>,
+    known: Known,
+    told: Told,
     stream: Option<UnixStream>,
+}
+
+/// What this post believes of a signer.
+struct Known {
+    origin: String,
+    /// What strangers are told to trust.
+    anchors: PathBuf,
+    /// The certificate that the configuration names.
+    certificate: PathBuf,
+}
+
+/// What the signer said, as far as it is believed.
+#[derive(PartialEq, Eq)]
+struct Told {
+    logs: Vec<VerifierKey>,
+    chain: Vec<CertificateDer<'static>>,
 }
 
 impl Line {
@@ -66,42 +82,28 @@ impl Line {
     /// # Errors
     /// Names the socket, or the file that does not fit what is there.
     pub fn open(config: &Config, socket: &Path) -> Outcome<Self> {
-        let file = &config.seal.pair.certificate;
-        let chain = chain_from_pem(&keys::read(file)?).map_err(|e| Failure::file(file, &e))?;
+        let known = Known {
+            origin: config.log.origin.clone(),
+            anchors: config.seal.anchors.clone(),
+            certificate: config.seal.certificate.clone(),
+        };
         let (stream, greeting) = found(|| connect(socket))?;
-        let own = chain.first().map(|leaf| Digest::of(leaf));
-        if own != Some(greeting.certificate) {
-            return Err(Failure::could_not(format!(
-                "{}: the signer at {} seals under another certificate",
-                file.display(),
-                socket.display()
-            )));
-        }
-        let known = keys::anchors(&config.seal.anchors)?.logs;
-        if greeting.log.name() != config.log.origin || !known.contains(&greeting.log) {
-            return Err(Failure::could_not(format!(
-                "{}: does not list the log key of the signer at {}, {}",
-                config.seal.anchors.display(),
-                socket.display(),
-                greeting.log
-            )));
-        }
         Ok(Self {
             socket: socket.to_owned(),
-            log: greeting.log,
-            chain,
+            told: known.believe(socket, greeting)?,
+            known,
             stream: Some(stream),
         })
     }
 
-    /// The key under which the signer signs the log.
-    pub fn log(&self) -> &VerifierKey {
-        &self.log
+    /// The keys under which the signer signs the log, of those that strangers are told of.
+    pub fn logs(&self) -> &[VerifierKey] {
+        &self.told.logs
     }
 
     /// The certificate under which it seals, and what leads from it towards an anchor.
     pub fn chain(&self) -> &[CertificateDer<'static>] {
-        &self.chain
+        &self.told.chain
     }
 
     /// Asks once, over a new connection where the last one was lost.
@@ -132,14 +134,54 @@ impl Line {
         wrong(&self.socket, what)
     }
 
-    fn reconnect(&self) -> Result<UnixStream, Fault> {
+    fn reconnect(&mut self) -> Result<UnixStream, Fault> {
         let (stream, greeting) = connect(&self.socket)?;
-        let own = self.chain.first().map(|leaf| Digest::of(leaf));
-        if greeting.log != self.log || own != Some(greeting.certificate) {
-            return Err(self.wrong("it holds other keys than before"));
-        }
+        let told = self.known.believe(&self.socket, greeting);
+        self.told = told.map_err(|failure| Fault::Wrong(failure.to_string()))?;
         Ok(stream)
     }
+}
+
+impl Known {
+    /// Believes what a signer says of itself, as far as this post's own files bear it out: its log keys are in
+    /// `anchors.toml`, and it seals under the certificate of the configuration, or, after a rotation, under another one
+    /// that leads to a seal anchor.
+    fn believe(&self, socket: &Path, greeting: Greeting) -> Outcome<Told> {
+        let anchors = keys::anchors(&self.anchors)?;
+        let (mut logs, socket) = (greeting.logs, socket.display());
+        let first = logs.first().map(ToString::to_string).unwrap_or_default();
+        logs.retain(|log| log.name() == self.origin && anchors.logs.contains(log));
+        if logs.is_empty() {
+            return Err(Failure::could_not(format!(
+                "{}: does not list the log key of the signer at {socket}, {first}",
+                self.anchors.display(),
+            )));
+        }
+        let own = match keys::read(&self.certificate) {
+            Ok(pem) => chain_from_pem(&pem).map_err(|e| Failure::file(&self.certificate, &e))?,
+            Err(failure) => return Err(failure),
+        };
+        let chain = greeting.chain;
+        let now = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
+        let leads = chain.split_first().is_some_and(|(leaf, others)| {
+            let seals = anchors.seal_certificates();
+            own.first() == Some(leaf) || validate(leaf, others, &seals, now).is_ok()
+        });
+        if !leads {
+            return Err(Failure::could_not(format!(
+                "{}: the signer at {socket} seals under another certificate, which leads to no seal anchor of {}",
+                self.certificate.display(),
+                self.anchors.display()
+            )));
+        }
+        Ok(Told { logs, chain })
+    }
+}
+
+/// The certificate under which the signer seals now; `None` when it cannot be asked now.
+pub fn sealing_now(socket: &Path) -> Option<CertificateDer<'static>> {
+    let (_, greeting) = connect(socket).ok()?;
+    greeting.chain.into_iter().next()
 }
 
 /// Does it, again and again while the signer is lost, for as long as one waits for it.

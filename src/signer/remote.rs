@@ -52,8 +52,7 @@ impl RemoteSigner {
     }
 
     fn verified(&self, note: &str) -> Result<SignedCheckpoint, Fault> {
-        let keys = std::slice::from_ref(self.line.log());
-        SignedCheckpoint::open(note.as_bytes(), keys).map_err(|e| self.line.wrong(e))
+        SignedCheckpoint::open(note.as_bytes(), self.line.logs()).map_err(|e| self.line.wrong(e))
     }
 
     /// Asks once. Where it was asked before and the connection was lost, its memory says whether it was done.
@@ -89,7 +88,7 @@ impl RemoteSigner {
 
 impl CheckpointSigner for RemoteSigner {
     fn origin(&self) -> &str {
-        self.line.log().name()
+        self.line.logs().first().map_or("", |log| log.name())
     }
 
     fn last(&self) -> Option<&SignedCheckpoint> {
@@ -143,7 +142,11 @@ impl RemoteSeal {
     fn ask(&self, statement: &Statement) -> Result<Signature, Fault> {
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         // A seal that was put and lost harms nobody: it is asked for again.
-        match found(|| line.ask(&Request::Seal(*statement)))? {
+        let answer = found(|| line.ask(&Request::Seal(*statement)))?;
+        if line.chain() != self.chain.as_slice() {
+            return Err(line.wrong("it seals under another certificate since; it is asked again"));
+        }
+        match answer {
             Answer::Sealed(signature) if signature.holds_for(statement, &self.chain) => {
                 Ok(signature)
             }

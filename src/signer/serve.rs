@@ -152,7 +152,14 @@ async fn connection(
     fail: mpsc::Sender<Failure>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let mut saying = desk.greeting().to_bytes();
+    let seat = match tokio::task::block_in_place(|| desk.seat()) {
+        Ok(seat) => seat,
+        Err(failure) => {
+            tracing::error!(why = %failure, "hung up: the keys cannot be used");
+            return;
+        }
+    };
+    let mut saying = seat.greeting().to_bytes();
     loop {
         if let Err(error) = say(&mut stream, &saying).await {
             tracing::debug!(%error, "an answer was not taken");
@@ -171,8 +178,10 @@ async fn connection(
                 return;
             }
         };
-        match tokio::task::block_in_place(|| desk.answer(&request, now())) {
-            Ok(answer) => saying = answer.to_bytes(),
+        match tokio::task::block_in_place(|| desk.answer(&seat, &request, now())) {
+            Ok(Some(answer)) => saying = answer.to_bytes(),
+            // What it was told holds no more: it comes again, and is told anew.
+            Ok(None) => return,
             Err(failure) => {
                 tracing::error!(why = %failure, "a write could not be made durable; restart to recover");
                 // Where one is told already, that one ends the process.

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::commit::{Act, Ticket};
 use crate::deposit::DEPOSIT_KEYWORDS;
 use crate::mailboxes::{MailboxId, mailbox_by_id};
+use crate::placement_row::PlacementRow;
 use crate::reading::{MARKED_READ, Placed, placed, record};
 use crate::register::AccountId;
 use crate::sql::{Param, Sql};
@@ -120,21 +121,16 @@ impl Change {
             return Ok(placed.entry);
         }
         let modseq = self.modseq(act)?;
-        act.sql.put(
-            "UPDATE placement SET flags = $3, keywords = $4, modseq = $5 WHERE mailbox = $1 AND uid = $2",
-            &[
-                self.mailbox.0.into(),
-                placed.entry.uid.into(),
-                Param::Int(i64::from(flags.system)),
-                (&*flags.keywords).into(),
-                Param::Int(modseq as i64),
-            ],
-        )?;
-        Ok(Entry {
+        let row = PlacementRow {
+            mailbox: self.mailbox.0,
             uid: placed.entry.uid,
+            message: placed.message,
+            recipient: placed.recipient,
             modseq,
             flags,
-        })
+        };
+        row.update(act.sql)?;
+        Ok(row.into())
     }
 
     /// This act's mod-sequence.

@@ -5,9 +5,13 @@
 //! |---|---|
 //! | `accounts` | accounts against their own events |
 //! | `ahead` | pages read ahead on another core |
+//! | `finding` | the first thing that does not hold |
+//! | `places` | where letters lie, and the counters of mailboxes |
 
 mod accounts;
 mod ahead;
+mod finding;
+mod places;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -19,12 +23,16 @@ use receipts::id::MessageId;
 use receipts::leaf::LeafData;
 use receipts::merkle::{Hash, RightEdge};
 
+use serde_json::Value;
+
 use crate::Store;
 use crate::content::Place;
 use crate::evidence::{Entry, Record};
-use crate::log::{LogError, LogFiles};
+use crate::log::LogFiles;
 use crate::reading::stored_content;
 use crate::sql::Param;
+
+pub use finding::AuditFinding;
 
 /// Events read at a time.
 const STEP: u64 = 2_000;
@@ -42,6 +50,8 @@ pub struct AuditReport {
     pub chains: u64,
     /// Events under the published checkpoint, whose root is the root of their leaves.
     pub published: u64,
+    /// Contracts that are, and were open and held, what their events say.
+    pub contracts: u64,
     /// Messages whose content has its digest and whose recipients have their evidence.
     pub messages: u64,
     /// Those of them whose content was erased.
@@ -50,47 +60,6 @@ pub struct AuditReport {
     pub accounts: u64,
     /// Octets of content read.
     pub content_bytes: u64,
-}
-
-/// The first thing that does not hold.
-#[derive(Debug, thiserror::Error)]
-pub enum AuditFinding {
-    /// An event is not what was committed to.
-    #[error("evidence {ordinal}: {what}")]
-    Evidence {
-        /// Its place in the order of evidence.
-        ordinal: u64,
-        /// What is wrong.
-        what: String,
-    },
-    /// The log's files are not the events' tree.
-    #[error("the log: {0}")]
-    Log(String),
-    /// A message is not what its evidence says.
-    #[error("message {message}: {what}")]
-    Message {
-        /// The message.
-        message: MessageId,
-        /// What is wrong.
-        what: String,
-    },
-    /// An account is not what its events say.
-    #[error("account {address}: {what}")]
-    Account {
-        /// Its address.
-        address: String,
-        /// What is wrong.
-        what: String,
-    },
-    /// The audit could not be carried out.
-    #[error("the audit could not read the store")]
-    Unreadable(#[from] LogError),
-}
-
-impl From<crate::StoreError> for AuditFinding {
-    fn from(error: crate::StoreError) -> Self {
-        Self::Unreadable(LogError::Store(error))
-    }
 }
 
 impl Store {
@@ -131,10 +100,12 @@ impl Store {
             published: tree.published.map_or(0, |(size, _)| size),
             ..AuditReport::default()
         };
+        report.contracts = self.audit_contracts()?;
         self.audit_messages(&mut report, &mut chains)?;
         chains.all_have_messages()?;
         self.audit_erasures(erased_events)?;
         self.audit_accounts(&mut report)?;
+        self.audit_places()?;
         Ok(report)
     }
 
@@ -585,6 +556,9 @@ fn event_key(event: &Event) -> String {
         (Some(message), None, _, _) => submission_key(message),
         (None, _, Some(contract), _) => format!("c/{contract}"),
         (None, _, None, Some(account)) => format!("a/{account}"),
-        (None, _, None, None) => "system".to_owned(),
+        (None, _, None, None) => match event.details.get("purpose").and_then(Value::as_str) {
+            Some(purpose) => format!("k/{purpose}"),
+            None => "system".to_owned(),
+        },
     }
 }

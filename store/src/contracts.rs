@@ -1,6 +1,20 @@
 //! Senders under contract: who may send, from which addresses, for which domains.
+//!
+//! | module | what |
+//! |---|---|
+//! | `audit` | contracts' rows against their events |
+//! | `change` | terms, and what a contract holds, changed |
+//! | [`life`] | the steps of a contract's life, and the table of those allowed |
+//! | `rows` | contracts as rows |
+//! | [`tenancy`] | whose an address is, and was at any instant |
 
-use std::net::{IpAddr, Ipv6Addr};
+mod audit;
+mod change;
+pub mod life;
+mod rows;
+pub mod tenancy;
+
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use mail::address::Address;
@@ -9,11 +23,14 @@ use mail::time::Timestamp;
 use receipts::actor::Actor;
 use receipts::event::EventName;
 use receipts::id::{ContractId, EvidenceId};
-use serde_json::json;
+use receipts::tenure::Interval;
+use serde_json::{Value, json};
 
 use crate::commit::{Act, Ticket};
-use crate::sql::{Param, Row, Sql};
 use crate::{Store, StoreError};
+
+pub use change::{ContractChange, Things};
+pub use life::{ContractState, ContractStep, Document, Paper};
 
 /// A sender's contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,9 +41,9 @@ pub struct Contract {
     pub name: String,
     /// Whether the gate is open to it.
     pub state: ContractState,
-    /// The networks it sends from.
+    /// The networks it sends from at the moment.
     pub addresses: Vec<IpNet>,
-    /// The domains its envelope senders may be of; lower case.
+    /// The domains its envelope senders may be of at the moment; lower case.
     pub domains: Vec<String>,
     /// Where signed receipts go; `None`: the envelope sender.
     pub receipts_to: Option<Address>,
@@ -34,6 +51,8 @@ pub struct Contract {
     pub profile: Profile,
     /// Its dates and limits.
     pub terms: Terms,
+    /// As the answer to whose an address is: when that ends by itself, if nothing is changed.
+    pub open_until: Option<Timestamp>,
 }
 
 /// A contract's dates and limits.
@@ -47,8 +66,15 @@ pub struct Terms {
     pub size_bytes_max: Option<u64>,
     /// Mail is taken under TLS only.
     pub require_tls: bool,
-    /// SHA-256 of the DER of the only client certificate it may send with.
-    pub client_cert: Option<Digest>,
+    /// SHA-256 of the DER of each client certificate it may send with at the moment; `None`: it needs none. Of a list without members
+    /// no connection can show one: nothing is taken.
+    pub client_certs: Option<Vec<Digest>>,
+    /// A word of the configured kinds of sender, such as `state-body`.
+    pub sender_kind: Option<String>,
+    /// The name of the price list that applies.
+    pub tariff: Option<String>,
+    /// The sender declared its addresses to be static: nobody else is ever given them.
+    pub declares_static: bool,
 }
 
 /// A contract to be added.
@@ -103,18 +129,6 @@ macro_rules! words {
 pub(crate) use words;
 
 words! {
-    /// The state of a contract.
-    ContractState, "contract state" {
-        /// The gate is open.
-        Active = "active",
-        /// The gate is closed until it is resumed.
-        Suspended = "suspended",
-        /// Closed for good.
-        Ended = "ended",
-    }
-}
-
-words! {
     /// Which receipts a sender gets (evidence.md §7).
     Profile, "profile" {
         /// Signed mail and reports.
@@ -137,42 +151,25 @@ const LIST_MAX: usize = 200;
 impl Store {
     /// The contract that a peer's address belongs to, if one is active now. Of nested networks the narrowest decides.
     pub fn contract_for(&self, peer: IpAddr) -> Result<Option<Contract>, StoreError> {
-        let address = octets(peer);
         let now = self.now();
-        let found =
-            self.read(|sql| {
-                let mut candidates = sql.all(
-                "SELECT contract, low, high FROM contract_address WHERE low <= $1 AND high >= $1",
-                &[(&address).into()],
-                |row| Ok((row.array::<16>(0)?, row.array::<16>(1)?, row.array::<16>(2)?)),
-            )?;
-                candidates.sort_by_key(|(_, low, high)| {
-                    u128::from_be_bytes(*high) - u128::from_be_bytes(*low)
-                });
-                for (id, _, _) in candidates {
-                    let contract = contract(sql, ContractId::from_bytes(id))?;
-                    if let Some(contract) = contract.filter(|contract| contract.is_open(now)) {
-                        return Ok(Some(contract));
-                    }
-                }
-                Ok(None)
-            })?;
-        Ok(found)
+        self.read(|sql| tenancy::contract_for(sql, peer, now))
     }
 
     /// A contract by id.
     pub fn contract(&self, id: ContractId) -> Result<Option<Contract>, StoreError> {
-        self.read(|sql| contract(sql, id))
+        let now = self.now();
+        self.read(|sql| rows::contract(sql, id, now))
     }
 
     /// All contracts, oldest first.
     pub fn contracts(&self) -> Result<Vec<Contract>, StoreError> {
+        let now = self.now();
         self.read(|sql| {
             let ids = sql.all("SELECT id FROM contract ORDER BY id", &[], |row| {
                 row.array(0)
             })?;
             ids.into_iter()
-                .filter_map(|id| contract(sql, ContractId::from_bytes(id)).transpose())
+                .filter_map(|id| rows::contract(sql, ContractId::from_bytes(id), now).transpose())
                 .collect()
         })
     }
@@ -183,23 +180,66 @@ impl Store {
     /// [`StoreError::Invalid`] names what is wrong: an empty name, no address, no domain, or a network that is
     /// another open contract's.
     pub fn add_contract(&self, by: Actor, new: NewContract) -> Ticket<(Contract, EvidenceId)> {
-        self.act(move |act| act.add_contract(&by, new))
+        let state = ContractState::Active;
+        self.act(move |act| act.begin_contract(&by, new, state, Paper::default()))
+    }
+
+    /// Takes down an application for a contract: its addresses are spoken for, and the gate stays closed until the
+    /// contract has come through its steps.
+    ///
+    /// # Errors
+    /// As [`add_contract`](Self::add_contract).
+    pub fn apply_for_contract(
+        &self,
+        by: Actor,
+        new: NewContract,
+        paper: Paper,
+    ) -> Ticket<(Contract, EvidenceId)> {
+        let state = ContractState::Applied;
+        self.act(move |act| act.begin_contract(&by, new, state, paper))
+    }
+
+    /// Takes a contract one step on in its life. Where that closes the gate, live sessions end within 10 s.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::Invalid`] when the step is not possible in the contract's state, or
+    /// something that it needs is missing.
+    pub fn step_contract(
+        &self,
+        by: Actor,
+        id: ContractId,
+        step: ContractStep,
+        paper: Paper,
+    ) -> Ticket<EvidenceId> {
+        self.act(move |act| act.step_contract(&by, id, step, paper))
     }
 
     /// Closes the gate until [`resume_contract`](Self::resume_contract). Live sessions end within 10 s.
     pub fn suspend_contract(&self, by: Actor, id: ContractId, why: String) -> Ticket<EvidenceId> {
-        let event = EventName::ContractSuspended;
-        self.act(move |act| act.turn(&by, id, event, Some(why)))
+        self.step_contract(by, id, ContractStep::Suspend, Paper::because(why))
     }
 
     /// Opens a suspended contract again.
     pub fn resume_contract(&self, by: Actor, id: ContractId) -> Ticket<EvidenceId> {
-        self.act(move |act| act.turn(&by, id, EventName::ContractResumed, None))
+        self.step_contract(by, id, ContractStep::Resume, Paper::default())
     }
 
     /// Ends a contract for good.
     pub fn end_contract(&self, by: Actor, id: ContractId, why: String) -> Ticket<EvidenceId> {
-        self.act(move |act| act.turn(&by, id, EventName::ContractEnded, Some(why)))
+        self.step_contract(by, id, ContractStep::End, Paper::because(why))
+    }
+
+    /// Changes a contract's terms or what it holds, from now on or from a later instant, never from an earlier one.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::Invalid`] names what cannot be changed so.
+    pub fn change_contract(
+        &self,
+        by: Actor,
+        id: ContractId,
+        change: ContractChange,
+    ) -> Ticket<(Contract, EvidenceId)> {
+        self.act(move |act| act.change_contract(&by, id, change))
     }
 }
 
@@ -213,129 +253,63 @@ impl Contract {
 }
 
 impl Act<'_> {
-    fn add_contract(
+    fn begin_contract(
         &mut self,
         by: &Actor,
         new: NewContract,
+        state: ContractState,
+        paper: Paper,
     ) -> Result<(Contract, EvidenceId), StoreError> {
-        let new = new.checked()?;
+        let (new, paper) = (new.checked()?, paper.checked()?);
+        let now = self.minter.now();
         for network in &new.addresses {
-            self.refuse_taken(network)?;
+            self.refuse_taken(network, Interval::since(now), None)?;
         }
         let id = ContractId::from_bytes(self.minter.next_id()?.to_bytes());
         let contract = Contract {
             id,
             name: new.name,
-            state: ContractState::Active,
+            state,
             addresses: new.addresses,
             domains: new.domains,
             receipts_to: new.receipts_to,
             profile: new.profile,
             terms: new.terms,
+            open_until: None,
         };
-        self.insert_contract(&contract)?;
-        let more = json!({
-            "name": contract.name,
-            "addresses": contract.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "domains": contract.domains,
-            "receipts_to": contract.receipts_to.as_ref().map(ToString::to_string),
-            "profile": contract.profile.as_str(),
-            "valid_from": contract.terms.valid_from.map(|t| t.to_string()),
-            "valid_until": contract.terms.valid_until.map(|t| t.to_string()),
-            "size_bytes_max": contract.terms.size_bytes_max,
-            "require_tls": contract.terms.require_tls,
-            "client_cert": contract.terms.client_cert.map(|digest| digest.tagged()),
-        });
-        let minted = self.contract_event(by, EventName::ContractAdded, id, more)?;
+        self.insert_contract(&contract, now)?;
+        let mut event = EventName::ContractApplied;
+        if state == ContractState::Active {
+            event = EventName::ContractAdded;
+            self.open_period(id, now, &contract.terms)?;
+        }
+        let mut more = contract.as_evidence();
+        paper.put(&mut more);
+        let minted = self.contract_event(by, event, id, more)?;
         self.revise()?;
         Ok((contract, minted.id))
     }
+}
 
-    /// One address is one sender's: the gate could not tell two apart.
-    fn refuse_taken(&mut self, network: &IpNet) -> Result<(), StoreError> {
-        let (low, high) = bounds(network);
-        let taken = self.sql.first(
-            "SELECT contract.name, contract_address.network FROM contract_address \
-             JOIN contract ON contract.id = contract_address.contract \
-             WHERE contract_address.low = $1 AND contract_address.high = $2 AND contract.state <> 'ended'",
-            &[(&low).into(), (&high).into()],
-            |row| Ok((row.string(0)?, row.string(1)?)),
-        )?;
-        match taken {
-            Some((name, network)) => Err(StoreError::Invalid(format!(
-                "address {network} belongs to the contract of {name:?} already"
-            ))),
-            None => Ok(()),
-        }
-    }
-
-    fn insert_contract(&mut self, contract: &Contract) -> Result<(), StoreError> {
-        let id = contract.id.to_bytes();
-        let receipts_to = contract.receipts_to.as_ref().map(ToString::to_string);
-        let terms = &contract.terms;
-        self.sql.put(
-            "INSERT INTO contract (id, name, state, profile, receipts_to, valid_from, valid_until, size_bytes_max, \
-             require_tls, client_cert) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-            &[
-                (&id).into(),
-                (&contract.name).into(),
-                contract.state.as_str().into(),
-                contract.profile.as_str().into(),
-                receipts_to.as_deref().into(),
-                terms.valid_from.map(|t| t.as_millis()).into(),
-                terms.valid_until.map(|t| t.as_millis()).into(),
-                terms.size_bytes_max.map(|n| n as i64).into(),
-                terms.require_tls.into(),
-                terms.client_cert.as_ref().map(|d| d.as_bytes()).into(),
-            ],
-        )?;
-        for network in &contract.addresses {
-            let (low, high) = bounds(network);
-            self.sql.put(
-                "INSERT INTO contract_address (contract, network, low, high) VALUES ($1, $2, $3, $4)",
-                &[(&id).into(), (&network.to_string()).into(), (&low).into(), (&high).into()],
-            )?;
-        }
-        for domain in &contract.domains {
-            self.sql.put(
-                "INSERT INTO contract_domain (contract, domain) VALUES ($1, $2)",
-                &[(&id).into(), domain.into()],
-            )?;
-        }
-        Ok(())
-    }
-
-    fn turn(
-        &mut self,
-        by: &Actor,
-        id: ContractId,
-        event: EventName,
-        why: Option<String>,
-    ) -> Result<EvidenceId, StoreError> {
-        let contract = contract(self.sql, id)?
-            .ok_or_else(|| StoreError::NotFound(format!("contract {id}")))?;
-        let (from, to): (&[ContractState], _) = match event {
-            EventName::ContractSuspended => (&[ContractState::Active], ContractState::Suspended),
-            EventName::ContractResumed => (&[ContractState::Suspended], ContractState::Active),
-            _ => (
-                &[ContractState::Active, ContractState::Suspended],
-                ContractState::Ended,
-            ),
-        };
-        if !from.contains(&contract.state) {
-            return Err(StoreError::Invalid(format!(
-                "contract {id} is {}, so it cannot become {to}",
-                contract.state
-            )));
-        }
-        let why = why.map(|why| one_line("the reason", &why)).transpose()?;
-        self.sql.put(
-            "UPDATE contract SET state = $2 WHERE id = $1",
-            &[(&id.to_bytes()).into(), to.as_str().into()],
-        )?;
-        let minted = self.contract_event(by, event, id, json!({ "why": why }))?;
-        self.revise()?;
-        Ok(minted.id)
+impl Contract {
+    /// What the event of its beginning says of it.
+    fn as_evidence(&self) -> Value {
+        let terms = &self.terms;
+        json!({
+            "name": self.name,
+            "addresses": self.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "domains": self.domains,
+            "receipts_to": self.receipts_to.as_ref().map(ToString::to_string),
+            "profile": self.profile.as_str(),
+            "valid_from": terms.valid_from.map(|t| t.to_string()),
+            "valid_until": terms.valid_until.map(|t| t.to_string()),
+            "size_bytes_max": terms.size_bytes_max,
+            "require_tls": terms.require_tls,
+            "client_certs": terms.client_certs.as_ref().map(|all| tagged(all)),
+            "kind": terms.sender_kind,
+            "tariff": terms.tariff,
+            "declares_static": terms.declares_static,
+        })
     }
 }
 
@@ -356,14 +330,34 @@ impl NewContract {
         self.addresses.sort_unstable();
         self.addresses.dedup();
         for domain in &mut self.domains {
-            *domain = domain.to_ascii_lowercase();
-            Address::parse(&format!("postmaster@{domain}"))
-                .map_err(|e| StoreError::Invalid(format!("domain {domain:?}: {e}")))?;
+            *domain = canonical_domain(domain)?;
         }
         self.domains.sort_unstable();
         self.domains.dedup();
+        let words = [&self.terms.sender_kind, &self.terms.tariff];
+        words
+            .into_iter()
+            .flatten()
+            .try_for_each(|word| a_word(word))?;
         Ok(self)
     }
+}
+
+/// The kind of a sender and the name of a price list are words of data files: short, and safe in any of them.
+const WORD_BYTES_MAX: usize = 40;
+
+fn a_word(word: &str) -> Result<(), StoreError> {
+    let safe = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if (1..=WORD_BYTES_MAX).contains(&word.len()) && word.chars().all(safe) {
+        return Ok(());
+    }
+    Err(StoreError::Invalid(format!(
+        "{word:?} must be a word of 1 to {WORD_BYTES_MAX} small letters a-z, digits and hyphens"
+    )))
+}
+
+fn tagged(digests: &[Digest]) -> Vec<String> {
+    digests.iter().map(|digest| digest.tagged()).collect()
 }
 
 /// A text for people on one line, bounded; refuses control characters and emptiness.
@@ -389,75 +383,9 @@ fn canonical_network(network: &IpNet) -> IpNet {
     network.trunc()
 }
 
-/// An address as 16 octets, IPv4 mapped into IPv6, so that one order holds for both.
-fn octets(address: IpAddr) -> [u8; 16] {
-    let v6: Ipv6Addr = match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-        IpAddr::V6(v6) => v6,
-    };
-    v6.octets()
-}
-
-fn bounds(network: &IpNet) -> ([u8; 16], [u8; 16]) {
-    (octets(network.network()), octets(network.broadcast()))
-}
-
-pub(crate) fn contract(sql: &mut dyn Sql, id: ContractId) -> Result<Option<Contract>, StoreError> {
-    let key = id.to_bytes();
-    let found = sql.first(
-        "SELECT name, state, profile, receipts_to, valid_from, valid_until, size_bytes_max, require_tls, client_cert \
-         FROM contract WHERE id = $1",
-        &[(&key).into()],
-        |row| from_row(id, row),
-    )?;
-    let Some(mut contract) = found else {
-        return Ok(None);
-    };
-    let damaged = |what: &str| StoreError::damaged(format!("contract {id}: {what}"));
-    let one: [Param<'_>; 1] = [(&key).into()];
-    for network in sql.all(
-        "SELECT network FROM contract_address WHERE contract = $1",
-        &one,
-        |r| r.string(0),
-    )? {
-        contract
-            .addresses
-            .push(network.parse().map_err(|_| damaged("network"))?);
-    }
-    contract.domains = sql.all(
-        "SELECT domain FROM contract_domain WHERE contract = $1",
-        &one,
-        |r| r.string(0),
-    )?;
-    Ok(Some(contract))
-}
-
-fn from_row(id: ContractId, row: &dyn Row) -> Result<Contract, StoreError> {
-    let receipts_to = row.optional(3, |row, column| row.string(column))?;
-    let receipts_to = receipts_to
-        .map(|text| Address::parse(&text))
-        .transpose()
-        .map_err(|e| StoreError::damaged(format!("contract {id}: {e}")))?;
-    let time = |column| {
-        row.optional(column, |row, column| {
-            Ok(Timestamp::from_millis(row.int(column)?))
-        })
-    };
-    Ok(Contract {
-        id,
-        name: row.string(0)?,
-        state: row.text(1)?.parse()?,
-        addresses: Vec::new(),
-        domains: Vec::new(),
-        receipts_to,
-        profile: row.text(2)?.parse()?,
-        terms: Terms {
-            valid_from: time(4)?,
-            valid_until: time(5)?,
-            size_bytes_max: row.optional(6, |row, column| row.number(column))?,
-            require_tls: row.int(7)? != 0,
-            client_cert: row
-                .optional(8, |row, column| Ok(Digest::from_bytes(row.array(column)?)))?,
-        },
-    })
+fn canonical_domain(domain: &str) -> Result<String, StoreError> {
+    let domain = domain.to_ascii_lowercase();
+    Address::parse(&format!("postmaster@{domain}"))
+        .map_err(|e| StoreError::Invalid(format!("domain {domain:?}: {e}")))?;
+    Ok(domain)
 }

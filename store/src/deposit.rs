@@ -15,11 +15,13 @@ use crate::content::Place;
 use crate::contracts::words;
 use crate::mailboxes::{INBOX, MailboxId, Room};
 use crate::mint::{MessageFacts, Minted, RecipientFacts};
+use crate::placement_row::PlacementRow;
 use crate::placing::Octets;
 use crate::register::{Account, AccountId, AccountState, state_at};
 use crate::sql::{Param, Sql};
 use crate::squeeze::squeeze;
 use crate::staging::Sealed;
+use crate::view::Flags;
 use crate::{Store, StoreError};
 
 /// `$MDNSent` is set at deposit, so that the holder's own client sends no second, leaking read receipt (law 8,
@@ -438,18 +440,15 @@ impl Act<'_> {
             ],
         )?;
         let (uid, modseq) = self.take_uids(&inbox, 1)?;
-        self.sql.put(
-            "INSERT INTO placement (mailbox, uid, message, recipient, modseq, flags, keywords) \
-             VALUES ($1, $2, $3, $4, $5, 0, $6)",
-            &[
-                inbox.id.0.into(),
-                uid.into(),
-                next.message.into(),
-                recipient.into(),
-                Param::Int(modseq as i64),
-                DEPOSIT_KEYWORDS.into(),
-            ],
-        )?;
+        let row = PlacementRow {
+            mailbox: inbox.id.0,
+            uid,
+            message: next.message,
+            recipient,
+            modseq,
+            flags: Flags::new(0, [DEPOSIT_KEYWORDS]),
+        };
+        row.insert(self.sql)?;
         self.told.accounts.push(account.id);
         self.deposited(&submission.actor, who, minted)?;
         Ok(true)
@@ -522,10 +521,7 @@ fn numbered(all: &[&Addressee]) -> Vec<(u32, String)> {
 }
 
 fn addresses(all: &[&Addressee]) -> Option<Vec<String>> {
-    let list: Vec<String> = all
-        .iter()
-        .map(|to| to.address().to_string())
-        .collect();
+    let list: Vec<String> = all.iter().map(|to| to.address().to_string()).collect();
     (!list.is_empty()).then_some(list)
 }
 

@@ -261,6 +261,20 @@ impl Store {
         })
     }
 
+    /// The events of one chain, by rising seq.
+    pub(crate) fn chain(&self, chain: &Chain) -> Result<Vec<Entry>, StoreError> {
+        self.read(|sql| {
+            sql.all(
+                &format!(
+                    "SELECT {COLUMNS} FROM evidence WHERE chain_kind = $1 AND chain_subject = $2 \
+                     AND chain_ordinal = $3 ORDER BY seq"
+                ),
+                &chain.params(),
+                from_row,
+            )
+        })
+    }
+
     /// All events of a message, submission first, then recipient by recipient.
     pub fn chains_of_message(&self, message: MessageId) -> Result<Vec<Entry>, StoreError> {
         self.read(|sql| {

@@ -36,8 +36,10 @@
 //! | `originals` | the accepted octets of letters |
 //! | [`amend`] | flags |
 //! | [`placements`] | copy, move, expunge |
+//! | `placement_row` | a placement's row, with its check value |
 //! | [`agenda`] | what is owed to senders |
 //! | [`outbound`] | letters on their way out |
+//! | [`signing_keys`] | which keys of seal and log came into use when |
 //! | [`stamps`] | checkpoints that an outside clock has dated |
 //! | [`evidence`] | evidence looked up |
 //! | [`log`] | pending → integrated → published |
@@ -82,6 +84,7 @@ pub mod resume;
 pub mod schema;
 pub mod search;
 pub mod segments;
+pub mod signing_keys;
 pub mod sql;
 pub mod sqlite;
 pub mod staging;
@@ -92,6 +95,7 @@ pub mod watch;
 mod error;
 mod house;
 mod originals;
+mod placement_row;
 mod placing;
 mod squeeze;
 mod trusted;

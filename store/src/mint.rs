@@ -28,6 +28,7 @@ use crate::clock::{Clock, Reading};
 use crate::commit::Act;
 use crate::held::Held;
 use crate::register::AccountId;
+use crate::signing_keys::KeyPurpose;
 use crate::sql::{Param, Sql};
 use crate::squeeze::squeeze;
 
@@ -437,6 +438,23 @@ impl Act<'_> {
         let draft = Draft {
             event,
             chain: Chain::store(),
+            subject: Subject::default(),
+            details: details(more),
+        };
+        self.mint(by, draft, Before::Last)
+    }
+
+    /// A key of the seal or of the log came into use, took the place of another, or was retired.
+    pub(crate) fn key_event(
+        &mut self,
+        by: &Actor,
+        event: EventName,
+        purpose: KeyPurpose,
+        more: Value,
+    ) -> Result<Minted, StoreError> {
+        let draft = Draft {
+            event,
+            chain: Chain::key(purpose),
             subject: Subject::default(),
             details: details(more),
         };

@@ -6,6 +6,7 @@ use receipts::actor::Actor;
 use crate::amend::{Change, account_of};
 use crate::commit::{Act, Ticket};
 use crate::mailboxes::MailboxId;
+use crate::placement_row::PlacementRow;
 use crate::reading::placed;
 use crate::register::AccountId;
 use crate::sql::Param;
@@ -89,20 +90,16 @@ impl Act<'_> {
         }
         let (first, modseq) = self.next_uids(to, sources.len() as u32)?;
         for (uid, source) in (first..).zip(sources) {
-            self.sql.put(
-                "INSERT INTO placement (mailbox, uid, message, recipient, modseq, flags, keywords) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
-                &[
-                    to.0.into(),
-                    uid.into(),
-                    source.message.into(),
-                    source.recipient.into(),
-                    Param::Int(modseq as i64),
-                    Param::Int(i64::from(source.entry.flags.system)),
-                    (&*source.entry.flags.keywords).into(),
-                ],
-            )?;
             copied.pairs.push((source.entry.uid, uid));
+            let row = PlacementRow {
+                mailbox: to.0,
+                uid,
+                message: source.message,
+                recipient: source.recipient,
+                modseq,
+                flags: source.entry.flags,
+            };
+            row.insert(self.sql)?;
         }
         self.told.accounts.push(account);
         Ok(copied)

@@ -21,10 +21,11 @@ use crate::content::Place;
 use crate::mailboxes::MailboxId;
 use crate::mint::{MessageFacts, RecipientFacts};
 use crate::originals::Source;
+use crate::placement_row::{COLUMNS, COLUMNS_COUNT, PlacementRow};
 use crate::register::AccountId;
 use crate::sql::{Row, Sql};
 use crate::squeeze::restore;
-use crate::view::{Entry, Flags, Keywords, flags};
+use crate::view::{Entry, Flags, Keywords};
 use crate::{Store, StoreError};
 
 /// Once-only facts of a recipient, as bits of `recipient.facts`. Stored: never renumbered.
@@ -473,23 +474,19 @@ pub(crate) fn placed(
 ) -> Result<Option<Placed>, StoreError> {
     sql.first(
         &format!(
-            "SELECT placement.uid, placement.modseq, placement.flags, placement.keywords, placement.recipient, \
-             placement.message, {WHO} FROM placement \
+            "SELECT {COLUMNS}, {WHO} FROM placement \
              JOIN recipient ON recipient.id = placement.recipient JOIN account ON account.id = recipient.account \
              JOIN message ON message.id = placement.message WHERE placement.mailbox = $1 AND placement.uid = $2"
         ),
         &[mailbox.0.into(), uid.into()],
         |row| {
+            let found = PlacementRow::read(row, &mut Keywords::default())?;
             Ok(Placed {
-                entry: Entry {
-                    uid: row.number(0)?,
-                    modseq: row.number(1)?,
-                    flags: flags(row, 2, &mut Keywords::default())?,
-                },
-                recipient: row.int(4)?,
-                message: row.int(5)?,
-                facts: row.int(6)?,
-                who: who(row, 7)?,
+                recipient: found.recipient,
+                message: found.message,
+                facts: row.int(COLUMNS_COUNT)?,
+                who: who(row, COLUMNS_COUNT + 1)?,
+                entry: found.into(),
             })
         },
     )

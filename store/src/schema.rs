@@ -14,6 +14,8 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (7, include_str!("schema/0007_commit.sql")),
     (8, include_str!("schema/0008_held.sql")),
     (11, include_str!("schema/0011_register.sql")),
+    (9, include_str!("schema/0009_contracts.sql")),
+    (17, include_str!("schema/0017_checked_placements.sql")),
 ];
 
 /// Brings the database to the newest schema.

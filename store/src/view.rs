@@ -7,6 +7,7 @@ use mail::time::Timestamp;
 use receipts::id::MessageId;
 
 use crate::mailboxes::{Mailbox, MailboxId, mailbox_by_id};
+use crate::placement_row::{COLUMNS, COLUMNS_COUNT, PlacementRow};
 use crate::sql::{Param, Row, Sql};
 use crate::{Store, StoreError};
 
@@ -111,6 +112,16 @@ pub struct Entry {
     pub flags: Flags,
 }
 
+impl From<PlacementRow> for Entry {
+    fn from(row: PlacementRow) -> Self {
+        Self {
+            uid: row.uid,
+            modseq: row.modseq,
+            flags: row.flags,
+        }
+    }
+}
+
 /// A whole mailbox at one instant.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -213,9 +224,11 @@ impl Store {
             let mut found = Vec::with_capacity(uids.len());
             for uid in uids {
                 found.extend(sql.first(
-                    "SELECT placement.uid, message.served, message.submitted, message.sent, \
-                     placement.flags, placement.keywords, placement.modseq, message.ulid FROM placement \
-                     JOIN message ON message.id = placement.message WHERE placement.mailbox = $1 AND placement.uid = $2",
+                    &format!(
+                        "SELECT {COLUMNS}, message.served, message.submitted, message.sent, message.ulid FROM placement \
+                         JOIN message ON message.id = placement.message \
+                         WHERE placement.mailbox = $1 AND placement.uid = $2"
+                    ),
                     &[mailbox.0.into(), (*uid).into()],
                     description,
                 )?);
@@ -226,16 +239,18 @@ impl Store {
 }
 
 fn description(row: &dyn Row) -> Result<Description, StoreError> {
+    let placement = PlacementRow::read(row, &mut Keywords::default())?;
+    let first = COLUMNS_COUNT;
     Ok(Description {
-        uid: row.number(0)?,
-        size: row.number(1)?,
-        received: Timestamp::from_millis(row.int(2)?),
-        sent: row.optional(3, |row, column| {
+        uid: placement.uid,
+        size: row.number(first)?,
+        received: Timestamp::from_millis(row.int(first + 1)?),
+        sent: row.optional(first + 2, |row, column| {
             Ok(Timestamp::from_millis(row.int(column)?))
         })?,
-        flags: flags(row, 4, &mut Keywords::default())?,
-        modseq: row.number(6)?,
-        message: MessageId::from_bytes(row.array(7)?),
+        flags: placement.flags,
+        modseq: placement.modseq,
+        message: MessageId::from_bytes(row.array(first + 3)?),
     })
 }
 
@@ -247,17 +262,9 @@ pub(crate) fn entries(
 ) -> Result<Vec<Entry>, StoreError> {
     let mut keywords = Keywords::default();
     sql.all(
-        &format!(
-            "SELECT uid, modseq, flags, keywords FROM placement WHERE {condition} ORDER BY uid"
-        ),
+        &format!("SELECT {COLUMNS} FROM placement WHERE {condition} ORDER BY uid"),
         params,
-        |row| {
-            Ok(Entry {
-                uid: row.number(0)?,
-                modseq: row.number(1)?,
-                flags: flags(row, 2, &mut keywords)?,
-            })
-        },
+        |row| PlacementRow::read(row, &mut keywords).map(Entry::from),
     )
 }
 

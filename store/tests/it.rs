@@ -54,3 +54,5 @@ mod samples;
 mod search;
 #[path = "it/server.rs"]
 mod server;
+#[path = "it/signing_keys.rs"]
+mod signing_keys;

@@ -69,6 +69,11 @@ impl Outside {
 
     /// A revocation list, PEM, that holds from now on for ten days and names certificates by their numbers.
     pub fn revocation_list(&self, revoked: &[u64]) -> String {
+        self.revocation_list_numbered(1, revoked)
+    }
+
+    /// The same with a number of its own, by which a later one is known.
+    pub fn revocation_list_numbered(&self, number: u64, revoked: &[u64]) -> String {
         let revoked = revoked.iter().map(|number| RevokedCertParams {
             serial_number: SerialNumber::from(*number),
             revocation_time: date_time_ymd(1970, 1, 1) + until(0),
@@ -78,7 +83,7 @@ impl Outside {
         let list = CertificateRevocationListParams {
             this_update: date_time_ymd(1970, 1, 1) + until(0),
             next_update: date_time_ymd(1970, 1, 1) + until(10),
-            crl_number: SerialNumber::from(1),
+            crl_number: SerialNumber::from(number),
             issuing_distribution_point: None,
             revoked_certs: revoked.collect(),
             key_identifier_method: KeyIdMethod::Sha256,
@@ -90,6 +95,10 @@ impl Outside {
         self.issuer.pem()
     }
 
+    pub fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
     /// A certificate of this authority; `days` may be negative: it is over already.
     pub fn issue(
         &self,
@@ -98,9 +107,21 @@ impl Outside {
         serial: Option<&str>,
         days: i64,
     ) -> Credential {
+        self.issue_with(directory, name, serial, |params| last_days(params, days))
+    }
+
+    /// A certificate of this authority, with a change to what it would be.
+    pub fn issue_with(
+        &self,
+        directory: &Path,
+        name: &str,
+        serial: Option<&str>,
+        change: impl Fn(&mut CertificateParams),
+    ) -> Credential {
         let key = KeyPair::generate().unwrap();
         self.issued.set(self.issued.get() + 1);
-        let mut params = holder(name, serial, days);
+        let mut params = holder(name, serial, 30);
+        change(&mut params);
         params.serial_number = Some(SerialNumber::from(self.issued.get()));
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Credential::write(directory, &certificate.pem(), &key.serialize_pem())

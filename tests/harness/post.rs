@@ -52,6 +52,8 @@ pub struct Post {
     directory: TempDir,
     server: Option<Child>,
     environment: Vec<(String, PathBuf)>,
+    /// Where SoftHSM2 has its tokens: its configuration, for `serve` and every command.
+    pub tokens: Option<PathBuf>,
 }
 
 /// How a command ended.
@@ -76,6 +78,7 @@ impl Post {
             directory: tempfile::tempdir().unwrap(),
             server: None,
             environment: Vec::new(),
+            tokens: None,
         };
         let root = post.root();
         let mut arguments = vec!["init".to_owned(), root.display().to_string()];
@@ -119,6 +122,7 @@ impl Post {
             directory: tempfile::tempdir().unwrap(),
             server: None,
             environment: Vec::new(),
+            tokens: None,
         };
         for folder in ["", "keys", "pki"] {
             let (from, to) = (self.root().join(folder), node.root().join(folder));
@@ -180,6 +184,7 @@ impl Post {
             Command::new(KNIK)
                 .args(arguments)
                 .env("KNIK_CONFIG", self.config())
+                .envs(self.tokens.iter().map(|file| ("SOFTHSM2_CONF", file)))
                 .current_dir(self.scratch()),
         )
     }
@@ -310,6 +315,7 @@ impl Post {
             .args(options)
             .env("KNIK_CONFIG", self.config())
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(self.tokens.iter().map(|file| ("SOFTHSM2_CONF", file)))
             .current_dir(self.scratch())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

@@ -29,7 +29,7 @@ impl Wire {
     }
 
     pub fn origin(&self) -> String {
-        self.greeting.log.name().to_owned()
+        self.greeting.logs[0].name().to_owned()
     }
 
     pub fn write(&mut self, octets: &[u8]) {

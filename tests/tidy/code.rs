@@ -32,7 +32,12 @@ const TOKIO: [&str; 13] = [
 ];
 
 /// Where a thread, a task or a process may be started, each with what it runs.
-const SPAWNS: [(&str, &str); 20] = [
+const SPAWNS: [(&str, &str); 22] = [
+    (
+        "src/chores/lists.rs",
+        "the question for a CRL, which may take long",
+    ),
+    ("src/serve/responders.rs", "those who ask OCSP responders"),
     ("store/src/audit/ahead.rs", "the reader of an audit"),
     (
         "src/bench/store/growth.rs",

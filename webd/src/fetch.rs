@@ -1,5 +1,11 @@
 //! A blocking GET and POST with bounds on time and size, and a remote log as a monitor reads it. For commands and chores
 //! with threads of their own, never for the reactor.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`outside`] | addresses that others chose: which hosts may be asked, and how long |
+
+pub mod outside;
 
 use std::error::Error;
 use std::net::IpAddr;
@@ -27,6 +33,27 @@ const REDIRECTS_MAX: u32 = 3;
 /// Octets of a tile or bundle: 256 entries of 65535 octets and their lengths is what the format can say; a log of this
 /// kind has 34 each, others some hundred. 1 MiB is 4 kB for each entry.
 const TILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Octets of a validator that are kept: servers write some sixty.
+const VALIDATOR_BYTES_MAX: usize = 256;
+
+/// By what a server knows which state of a file it sent (RFC 9110 §8.8).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Validators {
+    /// `ETag`.
+    pub etag: Option<String>,
+    /// `Last-Modified`.
+    pub modified: Option<String>,
+}
+
+/// What came since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// It is as it was.
+    Nothing,
+    /// It is this, known by these.
+    Octets(Vec<u8>, Validators),
+}
 
 /// Why nothing came.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +119,65 @@ impl Client {
         Self {
             agent: config.new_agent(),
         }
+    }
+
+    /// A client of http with a patience of its own. Where `hosts` decides who may be asked, it asks no proxy: the decision is
+    /// about the very address that is connected to.
+    #[must_use]
+    pub fn outside(hosts: outside::Hosts, patience: Duration) -> Self {
+        let config = ureq::Agent::config_builder()
+            .timeout_connect(Some(patience.min(CONNECT_TIMEOUT)))
+            .timeout_global(Some(patience))
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .user_agent(concat!("knik/", env!("CARGO_PKG_VERSION")));
+        let config = match hosts {
+            outside::Hosts::Any => config,
+            outside::Hosts::Public(_) => config.proxy(None),
+        };
+        let config = config.build();
+        let connector = ureq::unversioned::transport::DefaultConnector::default();
+        Self {
+            agent: ureq::Agent::with_parts(config, connector, hosts),
+        }
+    }
+
+    /// What has changed at this URL since the answer that `held` came with; at most `size_max` octets. Redirects are not
+    /// followed.
+    ///
+    /// # Errors
+    /// [`FetchError`]; a status other than 200 and 304 is one.
+    pub fn news(&self, url: &str, held: &Validators, size_max: u64) -> Result<News, FetchError> {
+        let request = self.agent.get(url).config().max_redirects(0);
+        let request = if is_here(url)? {
+            request.proxy(None)
+        } else {
+            request
+        };
+        let mut request = request.build();
+        if let Some(etag) = &held.etag {
+            request = request.header("If-None-Match", etag);
+        }
+        if let Some(modified) = &held.modified {
+            request = request.header("If-Modified-Since", modified);
+        }
+        let response = request.call().map_err(|error| FetchError::Failed {
+            url: url.to_owned(),
+            source: Box::new(error),
+        })?;
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(News::Nothing);
+        }
+        let header = |name: &str| {
+            let value = response.headers().get(name)?.to_str().ok()?;
+            (value.len() <= VALIDATOR_BYTES_MAX).then(|| value.to_owned())
+        };
+        let validators = Validators {
+            etag: header("etag"),
+            modified: header("last-modified"),
+        };
+        let octets = body(url, response, size_max)?;
+        Ok(News::Octets(octets, validators))
     }
 
     /// The octets at this URL, at most `size_max` of them; `None` when there is nothing (404, 410).

@@ -166,7 +166,7 @@ fn list(
     params.signed_by(issuer).unwrap()
 }
 
-fn crl(issuer: &Ca, revoked: &[&CertificateDer<'_>], from: i64, until: i64) -> Vec<u8> {
+pub(super) fn crl(issuer: &Ca, revoked: &[&CertificateDer<'_>], from: i64, until: i64) -> Vec<u8> {
     list(issuer, revoked, from, until).der().to_vec()
 }
 

@@ -1,16 +1,17 @@
 //! Looks at a live session's certificate again: when something changed (an account closed, a device revoked, other
-//! anchors or CRLs), and now and then, because certificates expire without anything changing.
+//! anchors or CRLs), when a responder answered about it, and now and then, because certificates expire without anything
+//! changing.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Imapd;
-use crate::identify::identify;
+use crate::identify::{Known, Look, Need, identify};
 use crate::session::reply::chain;
 use crate::session::state::{Bearer, Seat};
 
@@ -18,6 +19,12 @@ use crate::session::state::{Bearer, Seat};
 const JUDGED_MIN: Duration = Duration::from_secs(4);
 /// … and this often at least.
 const JUDGED_MAX: Duration = Duration::from_secs(60);
+
+/// How long a log-in waits for a responder whose answer is wanted and not demanded: nobody is delayed by more than a
+/// second; what comes later is held against the live session.
+const WANTED_WAIT: Duration = Duration::from_millis(700);
+/// How long one waits whose answer is demanded (`revocation = "hard"`); then it is refused.
+const DEMANDED_WAIT: Duration = Duration::from_secs(5);
 
 /// The guard of one connection.
 pub struct Guard {
@@ -27,6 +34,10 @@ pub struct Guard {
     changes: watch::Receiver<u64>,
     judged: Instant,
     due: Instant,
+    /// A responder that was asked and has not answered yet.
+    asked: Option<oneshot::Receiver<()>>,
+    /// Each connection's first verdict is counted.
+    counted: bool,
 }
 
 impl Guard {
@@ -45,6 +56,8 @@ impl Guard {
             changes,
             judged: now,
             due: now + JUDGED_MAX,
+            asked: None,
+            counted: false,
         }
     }
 
@@ -55,6 +68,12 @@ impl Guard {
             self.changes.mark_unchanged();
             self.hasten();
         }
+        if let Some(asked) = &mut self.asked
+            && asked.try_recv() != Err(oneshot::error::TryRecvError::Empty)
+        {
+            self.asked = None;
+            self.due = Instant::now();
+        }
         !self.certificates.is_empty() && Instant::now() >= self.due
     }
 
@@ -63,6 +82,10 @@ impl Guard {
         while !self.is_due() {
             tokio::select! {
                 () = sleep_until(self.due), if !self.certificates.is_empty() => {}
+                () = answered(&mut self.asked) => {
+                    self.asked = None;
+                    self.due = Instant::now();
+                }
                 changed = self.changes.changed() => match changed {
                     Ok(()) => self.hasten(),
                     Err(_) => std::future::pending().await,
@@ -71,33 +94,66 @@ impl Guard {
         }
     }
 
-    /// Whom the certificates name now. `None`: the store did not say.
+    /// Whom the certificates name now. Where a responder's answer is missing it is asked, and waited for a little; what it
+    /// says later makes the certificates due again. `None`: the store did not say.
     pub async fn judge(&mut self) -> Option<Bearer> {
+        let mut look = self.look().await?;
+        if let Some(mut asked) = self.ask(&mut look) {
+            let patience = match look.need {
+                Need::Little => Duration::ZERO,
+                Need::Wanted => WANTED_WAIT,
+                Need::Demanded => DEMANDED_WAIT,
+            };
+            if timeout(patience, &mut asked).await.is_ok() {
+                look = self.look().await?;
+            } else {
+                self.asked = Some(asked);
+            }
+        }
+        if let Some(cause) = look.cause.filter(|_| !self.counted) {
+            self.imapd.counters.refuse(cause);
+        }
+        self.counted = true;
+        self.judged = Instant::now();
+        self.due = self.judged + JUDGED_MAX;
+        Some(look.bearer)
+    }
+
+    async fn look(&self) -> Option<Look> {
         let (imapd, certificates, peer) = (
             Arc::clone(&self.imapd),
             self.certificates.clone(),
             self.peer,
         );
-        let judged = move || {
-            identify(
-                &imapd.store,
-                &certificates,
-                &imapd.trust(),
-                &imapd.house().domain,
-                peer,
-            )
+        let look = move || {
+            let (trusts, responders, house) = (imapd.trust(), imapd.responders(), imapd.house());
+            let known = Known {
+                trusts: &trusts,
+                answers: &*responders,
+                domain: &house.domain,
+            };
+            identify(&imapd.store, &certificates, known, peer)
         };
-        let bearer = match tokio::task::spawn_blocking(judged).await {
-            Ok(Ok(bearer)) => Some(bearer),
+        match tokio::task::spawn_blocking(look).await {
+            Ok(Ok(look)) => Some(look),
             Ok(Err(error)) => {
                 tracing::error!(error = %chain(&error), "a certificate could not be looked up");
                 None
             }
             Err(_) => None,
-        };
-        self.judged = Instant::now();
-        self.due = self.judged + JUDGED_MAX;
-        bearer
+        }
+    }
+
+    /// Has the responders asked, unless that is under way for this connection or was done lately.
+    fn ask(&self, look: &mut Look) -> Option<oneshot::Receiver<()>> {
+        if look.questions.is_empty() || self.asked.is_some() {
+            return None;
+        }
+        let (tell, told) = oneshot::channel();
+        // A connection that has ended meanwhile does not hear it.
+        let tell = Box::new(move || tell.send(()).unwrap_or_default());
+        let questions = std::mem::take(&mut look.questions);
+        self.imapd.responders().ask(questions, tell).then_some(told)
     }
 
     /// Waits until a session no longer has what it stands on: why, for the client.
@@ -139,5 +195,13 @@ impl Guard {
 
     fn hasten(&mut self) {
         self.due = self.due.min(self.judged + JUDGED_MIN);
+    }
+}
+
+/// When a responder that was asked has answered, or will not any more; never, if none was.
+async fn answered(asked: &mut Option<oneshot::Receiver<()>>) {
+    match asked {
+        Some(asked) => drop(asked.await),
+        None => std::future::pending().await,
     }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use imapd::identify::{Known, identify};
 use imapd::session::state::{Bearer, Door};
-use imapd::{House, Next, Session, identify::identify, perform};
+use imapd::{House, Next, Session, perform};
 use store::register::Kind;
 
 use crate::post::Post;
@@ -101,14 +102,13 @@ impl Reader {
         };
         post.add_certificate(&certificate).unwrap();
         let (peer, shown) = ([127, 0, 0, 1].into(), post.shown("ann").unwrap());
-        let bearer = identify(
-            &post.store,
-            &shown.certificates,
-            &post.trusts,
-            "e-citizen.example",
-            peer,
-        )
-        .unwrap();
+        let known = Known {
+            trusts: &post.trusts,
+            answers: &(),
+            domain: "e-citizen.example",
+        };
+        let look = identify(&post.store, &shown.certificates, known, peer).unwrap();
+        let bearer = look.bearer;
         assert!(matches!(bearer, Bearer::Holder(_)));
         let door = Door {
             tls: true,

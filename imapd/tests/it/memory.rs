@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use imapd::identify::identify;
+use imapd::identify::{Known, identify};
 use imapd::session::state::{Bearer, Door};
 use imapd::{House, Next, Session, perform};
 use store::evidence::Query;
@@ -88,7 +88,13 @@ impl Memory {
             None => &[],
         };
         let store = &self.post.store;
-        identify(store, shown, &self.post.trusts, store.domain(), peer)
+        let known = Known {
+            trusts: &self.post.trusts,
+            answers: &(),
+            domain: store.domain(),
+        };
+        identify(store, shown, known, peer)
+            .map(|look| look.bearer)
             .map_err(|error| error.to_string())
     }
 
@@ -102,7 +108,10 @@ impl Memory {
                 self.connection(number)?.session.bye(&why);
             }
             if let Some(proxy) = proxy {
-                let stands = self.post.store.delegation_stands(proxy.delegation, proxy.scope);
+                let stands = self
+                    .post
+                    .store
+                    .delegation_stands(proxy.delegation, proxy.scope);
                 if !stands.map_err(|error| error.to_string())? {
                     let why = "Your delegation has ended or changed";
                     self.connection(number)?.session.bye(why);

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::id::EvidenceId;
+use crate::note::Note;
 use crate::proof::TlogProof;
 use crate::seal;
 use crate::xades::dom;
@@ -231,14 +232,46 @@ fn checkpoint(text: &mut String, bundle: &Bundle, size: u64) {
     let _ = writeln!(
         text,
         "\n# ---- The checkpoint of the log at {size} entries, signed by the log (C2SP signed-note, Ed25519).\n\
-         sed '/^$/,$d' {file} > \"$t/text\"\n\
-         tail -n 1 {file} | sed 's/.* //' | base64 -d | tail -c 64 > \"$t/signature\""
+         sed '/^$/,$d' {file} > \"$t/text\""
+    );
+    if own_lines(bundle, size) > 1 {
+        two_keys(text, bundle, &file);
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "tail -n 1 {file} | sed 's/.* //' | base64 -d | tail -c 64 > \"$t/signature\""
     );
     for key in bundle.log_keys.keys() {
-        let _ = writeln!(
-            text,
-            "if openssl pkeyutl -verify -rawin -pubin -inkey {key} -in \"$t/text\" -sigfile \"$t/signature\"; then echo '{file} is signed by {key}' > \"$t/signed\"; fi"
-        );
+        let _ = writeln!(text, "{}", signed_by(key, &file));
     }
     text.push_str("cat \"$t/signed\"\nrm \"$t/signed\"\n");
+}
+
+/// One key of the log takes the place of another, and both sign: one that you trust is enough.
+fn two_keys(text: &mut String, bundle: &Bundle, file: &str) {
+    let _ = writeln!(
+        text,
+        "# One key of the log takes the place of another here, and both have signed: one that you trust is enough.\n\
+         sed '1,/^$/d' {file} | sed 's/.* //' > \"$t/lines\"\n\
+         while read -r line; do\n\
+         printf '%s' \"$line\" | base64 -d | tail -c 64 > \"$t/signature\""
+    );
+    for key in bundle.log_keys.keys() {
+        let _ = writeln!(text, "{}", signed_by(key, file).replace("> \"", ">> \""));
+    }
+    text.push_str("done < \"$t/lines\"\ncat \"$t/signed\"\nrm \"$t/signed\"\n");
+}
+
+fn signed_by(key: &str, file: &str) -> String {
+    format!(
+        "if openssl pkeyutl -verify -rawin -pubin -inkey {key} -in \"$t/text\" -sigfile \"$t/signature\"; then echo '{file} is signed by {key}' > \"$t/signed\"; fi"
+    )
+}
+
+/// Signature lines in the file of a checkpoint.
+fn own_lines(bundle: &Bundle, size: u64) -> usize {
+    let file = bundle.checkpoints.get(&size);
+    file.and_then(|octets| Note::parse(octets).ok())
+        .map_or(0, |note| note.signatures().len())
 }

@@ -17,6 +17,20 @@ pub fn to_pem(public: &[u8; 32]) -> String {
     pem("PUBLIC KEY", &[SPKI.as_slice(), public].concat())
 }
 
+/// A public key as `SubjectPublicKeyInfo` in PEM: an Ed25519 key by its 32 octets, else a point on P-256 by its 65
+/// (RFC 5480 §2).
+#[must_use]
+pub fn public_pem(public: &[u8]) -> String {
+    const P256: [u8; 26] = [
+        0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08,
+        0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+    ];
+    match <&[u8; 32]>::try_from(public) {
+        Ok(key) => to_pem(key),
+        Err(_) => pem("PUBLIC KEY", &[P256.as_slice(), public].concat()),
+    }
+}
+
 /// Reads exactly what [`to_pem`] writes.
 #[must_use]
 pub fn from_pem(text: &[u8]) -> Option<[u8; 32]> {

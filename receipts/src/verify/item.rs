@@ -180,10 +180,19 @@ pub(super) fn verify_inclusion(
         // Nothing authenticates extra data, and we write none.
         return Err(Refutation::NotAsWritten { file });
     }
-    let others = proof.checkpoint().signatures().len().saturating_sub(1);
     match proof.verify(leaf, &anchors.logs) {
         Ok(verified) => {
-            let checkpoint = verified.checkpoint.checkpoint();
+            let signed = &verified.checkpoint;
+            let checkpoint = signed.checkpoint();
+            anchors
+                .admit(signed)
+                .map_err(|last| Refutation::KeyRetired {
+                    file: file.clone(),
+                    size: checkpoint.size,
+                    last,
+                })?;
+            let lines = signed.note().signatures().len();
+            let others = lines.saturating_sub(signed.logs().len());
             if others > 0 {
                 report.note(NotProved::Cosignatures {
                     file,

@@ -154,6 +154,18 @@ pub enum Refutation {
         /// Why.
         source: proof::Refutation,
     },
+    /// Only a key that was retired before signed the checkpoint.
+    #[error(
+        "{file}: the checkpoint over {size} entries is signed by nobody but a key of the log that was retired after {last}"
+    )]
+    KeyRetired {
+        /// The file.
+        file: String,
+        /// Entries under the checkpoint.
+        size: u64,
+        /// Entries under the last checkpoint that the key signed while it was in use.
+        last: u64,
+    },
     /// The checkpoint is not the one in the proofs.
     #[error("{file}: altered: not the checkpoint of the proofs")]
     CheckpointDiffers {
@@ -282,6 +294,7 @@ impl Refutation {
             Self::ProofWrong { .. } => "proof-wrong",
             Self::CheckpointSignatureWrong { .. } => "checkpoint-signature-wrong",
             Self::UnknownLog { .. } => "unknown-log",
+            Self::KeyRetired { .. } => "key-retired",
             Self::CheckpointDiffers { .. } => "checkpoint-differs",
             Self::KeyDiffers { .. } => "key-differs",
             Self::ChainBroken { .. } => "chain-broken",
@@ -333,6 +346,7 @@ impl Refutation {
             | Self::ProofWrong { file, .. }
             | Self::CheckpointSignatureWrong { file, .. }
             | Self::UnknownLog { file, .. }
+            | Self::KeyRetired { file, .. }
             | Self::CheckpointDiffers { file }
             | Self::KeyDiffers { file }
             | Self::ReceiptAltered { file }

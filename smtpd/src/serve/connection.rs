@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mail::Digest;
+use mail::{Digest, Timestamp};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -18,7 +18,7 @@ use super::desk::Desk;
 use crate::limits::{OUTPUT_BYTES_MAX, READ_BYTES_MAX};
 use crate::session::{Answer, Eviction, Session, Settings, Step, Tls};
 
-/// How often a waiting session looks whether contracts have changed: well within the ten seconds after which a
+/// How often a waiting session looks whether contracts have changed, or its own is over: well within the ten seconds after which a
 /// suspended contract's sessions must be gone.
 const RECHECK: Duration = Duration::from_secs(2);
 
@@ -40,6 +40,8 @@ pub(super) struct Connection {
     recheck_at: Instant,
     /// The store's revision for which the contract was last found open.
     revision: u64,
+    /// When that look said that it ends by itself.
+    open_until: Option<Timestamp>,
     stream: Stream,
     buffer: Vec<u8>,
 }
@@ -74,6 +76,7 @@ impl Connection {
             desk: Desk::new(smtpd.store.clone(), Arc::clone(&smtpd.office)),
             recheck_at: Instant::now() + RECHECK,
             revision: smtpd.store.revision(),
+            open_until: None,
             stream: Stream::Plain(socket),
             buffer: vec![0; READ_BYTES_MAX],
             smtpd,
@@ -165,11 +168,11 @@ impl Connection {
     /// Whether the session's contract still holds, as far as is known.
     async fn holds(&mut self) -> bool {
         let revision = self.smtpd.store.revision();
-        let Some(contract) = self
-            .session
-            .contract()
-            .filter(|_| revision != self.revision)
-        else {
+        let now = self.smtpd.store.now();
+        let ends = [self.open_until, self.session.open_until()];
+        let over = ends.into_iter().flatten().any(|until| until <= now);
+        let doubt = |_: &_| over || revision != self.revision;
+        let Some(contract) = self.session.contract().filter(doubt) else {
             return true;
         };
         let (store, peer) = (self.smtpd.store.clone(), self.peer);
@@ -179,6 +182,7 @@ impl Connection {
             return true;
         };
         self.revision = revision;
+        self.open_until = found.as_ref().and_then(|found| found.open_until);
         found.is_some_and(|found| found.id == contract)
     }
 

@@ -74,7 +74,10 @@ pub fn add_contract(store: &Store, setup: &ContractSetup) -> Contract {
         terms: Terms {
             size_bytes_max: setup.max_size,
             require_tls: setup.require_tls,
-            client_cert: setup.client_cert.as_deref().map(certificate),
+            client_certs: setup
+                .client_cert
+                .as_deref()
+                .map(|name| vec![certificate(name)]),
             ..Terms::default()
         },
     };

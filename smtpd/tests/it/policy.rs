@@ -45,9 +45,10 @@ fn contract(name: &str) -> Contract {
         terms: Terms {
             size_bytes_max: Some(1000),
             require_tls: name == "tls",
-            client_cert: (name == "pinned").then(|| certificate("office")),
+            client_certs: (name == "pinned").then(|| vec![certificate("office")]),
             ..Terms::default()
         },
+        open_until: None,
     }
 }
 

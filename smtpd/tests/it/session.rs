@@ -33,6 +33,7 @@ fn contract() -> Contract {
         receipts_to: None,
         profile: Profile::Pull,
         terms: Terms::default(),
+        open_until: None,
     }
 }
 

@@ -103,7 +103,7 @@ fn add(store: &Store, address: [u8; 4], client_cert: Option<Digest>) -> Contract
         receipts_to: None,
         profile: Profile::Pull,
         terms: Terms {
-            client_cert,
+            client_certs: client_cert.map(|digest| vec![digest]),
             ..Terms::default()
         },
     };

@@ -26,8 +26,8 @@ pub fn run(
     out: &mut Output,
 ) -> Outcome {
     if let Some(kind) = wish.kind
-        && let Some(doubt) = Grammar::read(config.register.grammar.as_deref())?
-            .doubt(kind, address.local())
+        && let Some(doubt) =
+            Grammar::read(config.register.grammar.as_deref())?.doubt(kind, address.local())
     {
         eprintln!("knik: warning: the local part is no usual one for this kind of holder: {doubt}");
     }

@@ -80,10 +80,7 @@ fn row(one: &(Delegation, Account), out: &mut Output) -> Outcome {
     out.row(&COLUMNS, &to_json(one), &cells)
 }
 
-fn instant(
-    day: Option<Day>,
-    of: fn(Day) -> Option<Timestamp>,
-) -> Outcome<Option<Timestamp>> {
+fn instant(day: Option<Day>, of: fn(Day) -> Option<Timestamp>) -> Outcome<Option<Timestamp>> {
     let out_of_range = || Failure::could_not("a date is out of range");
     day.map(|day| of(day).ok_or_else(out_of_range)).transpose()
 }

@@ -16,15 +16,31 @@ use crate::output::{Column, Output, properties};
 
 /// What stands for terms where the configuration names no folder.
 const BUILT_IN: [(&str, Lang, &str); 3] = [
-    ("2026-1", Lang::Hy, include_str!("../../../etc/terms/2026-1/hy.txt")),
-    ("2026-1", Lang::Ru, include_str!("../../../etc/terms/2026-1/ru.txt")),
-    ("2026-1", Lang::En, include_str!("../../../etc/terms/2026-1/en.txt")),
+    (
+        "2026-1",
+        Lang::Hy,
+        include_str!("../../../etc/terms/2026-1/hy.txt"),
+    ),
+    (
+        "2026-1",
+        Lang::Ru,
+        include_str!("../../../etc/terms/2026-1/ru.txt"),
+    ),
+    (
+        "2026-1",
+        Lang::En,
+        include_str!("../../../etc/terms/2026-1/en.txt"),
+    ),
 ];
 
 /// Octets of one text: some dozens of pages.
 const TEXT_BYTES_MAX: u64 = 1024 * 1024;
 
-const COLUMNS: [Column; 3] = [Column("VERSION", 12), Column("LANG", 4), Column("SHA-256", 0)];
+const COLUMNS: [Column; 3] = [
+    Column("VERSION", 12),
+    Column("LANG", 4),
+    Column("SHA-256", 0),
+];
 
 /// One text.
 struct Text {
@@ -81,7 +97,10 @@ pub fn accept(
             ("account", Some(account.address.to_string())),
             ("terms", Some(accepted.version.clone())),
             ("text", Some(accepted.digest.tagged())),
-            ("evidence", evidence.clone().or(Some("accepted before".into()))),
+            (
+                "evidence",
+                evidence.clone().or(Some("accepted before".into())),
+            ),
         ])
     })
 }

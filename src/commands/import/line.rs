@@ -247,14 +247,18 @@ mod tests {
             ("address", true, "act"),
             ("address,act", false, "--delta"),
         ] {
-            assert!(read(headings, "1", delta).unwrap_err().contains(why), "{headings}");
+            assert!(
+                read(headings, "1", delta).unwrap_err().contains(why),
+                "{headings}"
+            );
         }
         assert!(read("\u{feff}address,kind", "1,person", false).is_ok());
     }
 
     #[test]
     fn good_and_bad_rows() {
-        let headings = "address,kind,name,lang,active_from,closes_on,cause,successor,aliases,postal,ref";
+        let headings =
+            "address,kind,name,lang,active_from,closes_on,cause,successor,aliases,postal,ref";
         for (row, why) in [
             ("1,person,Ann,hy,2026-12-01,,,,2 3@post.test,Yerevan,r1", ""),
             ("1,body,,,,,,,,,", ""),
@@ -273,7 +277,10 @@ mod tests {
             ("1,person,,,,,,,2 b@,,", "aliases: b@"),
         ] {
             let said = read(headings, row, false).err().unwrap_or_default();
-            assert!(said.contains(why) && said.is_empty() == why.is_empty(), "{row}: {said}");
+            assert!(
+                said.contains(why) && said.is_empty() == why.is_empty(),
+                "{row}: {said}"
+            );
         }
     }
 
@@ -284,7 +291,14 @@ mod tests {
         assert_eq!(wish("add,1,person,,,,").unwrap().presence, Presence::Either);
         assert_eq!(wish("change,1,,,,,").unwrap().presence, Presence::There);
         let closing = wish("close,1,,,death,,").unwrap().closing;
-        assert!(matches!(closing, Some(Some(Closing { at: None, cause: Cause::Death, .. }))));
+        assert!(matches!(
+            closing,
+            Some(Some(Closing {
+                at: None,
+                cause: Cause::Death,
+                ..
+            }))
+        ));
         assert_eq!(wish("reopen,1,,,,,").unwrap().closing, Some(None));
         assert_eq!(wish("alias-add,1,,,,,2 3").unwrap().aliases_more.len(), 2);
         assert_eq!(wish("alias-remove,1,,,,,2").unwrap().aliases_less.len(), 1);

@@ -140,7 +140,10 @@ impl Report {
         } else if self.said.elapsed() >= SAID_EVERY {
             self.said = Instant::now();
             let percent = octets * 100 / self.octets.max(1);
-            eprintln!("knik: {percent} %, {} lines, {} wrong", self.lines, self.wrong);
+            eprintln!(
+                "knik: {percent} %, {} lines, {} wrong",
+                self.lines, self.wrong
+            );
         }
     }
 
@@ -212,7 +215,10 @@ impl Report {
             ("unchanged", count(self.unchanged)),
             ("wrong", count(self.wrong)),
             ("doubtful", count(self.doubtful)),
-            ("time", Some(format!("{seconds:.1} s, {rate} lines a second"))),
+            (
+                "time",
+                Some(format!("{seconds:.1} s, {rate} lines a second")),
+            ),
         ])
     }
 }

@@ -136,11 +136,17 @@ impl Facts {
             items.filter_map(Value::as_str).map(str::to_owned).collect()
         };
         let changed = match event.event {
-            EventName::AccountAdded => {
-                ["name", "kind", "lang", "active_from", "closes_at", "postal", "reference"]
-                    .map(str::to_owned)
-                    .to_vec()
-            }
+            EventName::AccountAdded => [
+                "name",
+                "kind",
+                "lang",
+                "active_from",
+                "closes_at",
+                "postal",
+                "reference",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             EventName::AccountClosed => {
                 self.is_closed = true;
                 vec!["closes_at".to_owned()]

@@ -73,7 +73,11 @@ pub const TABLES: &[Table] = &[
             ("valid_until", Int),
             ("size_bytes_max", Int),
             ("require_tls", Int),
-            ("client_cert", Blob),
+            ("sender_kind", Text),
+            ("tariff", Text),
+            ("declares_static", Int),
+            ("pinned", Int),
+            ("changed", Int),
         ],
     ),
     table(
@@ -84,12 +88,34 @@ pub const TABLES: &[Table] = &[
             ("network", Text),
             ("low", Blob),
             ("high", Blob),
+            ("valid_from", Int),
+            ("valid_until", Int),
         ],
     ),
     table(
         "contract_domain",
         &["contract"],
-        &[("contract", Blob), ("domain", Text)],
+        &[
+            ("contract", Blob),
+            ("domain", Text),
+            ("valid_from", Int),
+            ("valid_until", Int),
+        ],
+    ),
+    table(
+        "contract_certificate",
+        &["contract"],
+        &[
+            ("contract", Blob),
+            ("certificate", Blob),
+            ("valid_from", Int),
+            ("valid_until", Int),
+        ],
+    ),
+    table(
+        "contract_period",
+        &["contract"],
+        &[("contract", Blob), ("opened", Int), ("closed", Int)],
     ),
     table(
         "account",
@@ -206,6 +232,7 @@ pub const TABLES: &[Table] = &[
             ("modseq", Int),
             ("flags", Int),
             ("keywords", Text),
+            ("check_value", Int),
         ],
     ),
     table(

@@ -1,8 +1,12 @@
 //! Of what a chain of events speaks (evidence.md law 5).
 
+use mail::time::Timestamp;
 use receipts::id::{ContractId, MessageId};
 
+use crate::StoreError;
+use crate::commit::Act;
 use crate::register::AccountId;
+use crate::signing_keys::KeyPurpose;
 use crate::sql::Param;
 
 /// Of what a chain of events speaks (evidence.md law 5).
@@ -27,14 +31,22 @@ pub enum ChainKind {
     Account = 3,
     /// The store itself.
     Store = 4,
+    /// The keys of the seal, or of the log.
+    Key = 5,
 }
 
 impl ChainKind {
     /// The kind with this stored number.
     pub(crate) fn from_number(number: i64) -> Option<Self> {
-        [Self::Message, Self::Contract, Self::Account, Self::Store]
-            .into_iter()
-            .find(|kind| *kind as i64 == number)
+        [
+            Self::Message,
+            Self::Contract,
+            Self::Account,
+            Self::Store,
+            Self::Key,
+        ]
+        .into_iter()
+        .find(|kind| *kind as i64 == number)
     }
 }
 
@@ -82,11 +94,31 @@ impl Chain {
         }
     }
 
+    /// The chain of all keys of one purpose: each takes the place of the one before.
+    pub fn key(purpose: KeyPurpose) -> Self {
+        let mut subject = [0; 16];
+        subject[15] = purpose as u8;
+        Self {
+            kind: ChainKind::Key,
+            subject,
+            ordinal: 0,
+        }
+    }
+
     pub(crate) fn params(&self) -> [Param<'_>; 3] {
         [
             Param::Int(self.kind as i64),
             (&self.subject).into(),
             self.ordinal.into(),
         ]
+    }
+}
+
+impl Act<'_> {
+    /// The time that the next event of a chain will have: what it says of intervals begins and ends then.
+    pub(crate) fn next_time(&mut self, chain: &Chain) -> Result<Timestamp, StoreError> {
+        let now = self.minter.now();
+        let last = self.head_of(chain)?.map(|head| head.time.as_millis() + 1);
+        Ok(last.map_or(now, |after| now.max(Timestamp::from_millis(after))))
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::wish::{Closing, Difference, Known, Presence, Source, Wish, canonical};
 use super::{
-    Account, AccountId, AccountState, COLUMN_COUNT, COLUMNS, Lang, Life, NewAccount, BY_ADDRESS,
+    Account, AccountId, AccountState, BY_ADDRESS, COLUMN_COUNT, COLUMNS, Lang, Life, NewAccount,
     account_by_id, account_named, aliases, from_row,
 };
 use crate::commit::{Act, Ticket};
@@ -515,7 +515,12 @@ fn changes_life(difference: &Difference) -> bool {
 }
 
 /// What an event says of a change: what it is now. Of the postal address only that it changed.
-fn changed_json(account: &Account, difference: &Difference, postal: &str, reference: &str) -> Value {
+fn changed_json(
+    account: &Account,
+    difference: &Difference,
+    postal: &str,
+    reference: &str,
+) -> Value {
     let mut more = Map::new();
     let mut names: Vec<&str> = difference.changed.clone();
     if difference.reopened {
@@ -538,8 +543,14 @@ fn changed_json(account: &Account, difference: &Difference, postal: &str, refere
     if !names.is_empty() {
         more.insert("changed".into(), json!(names));
     }
-    more.insert("aliases_added".into(), json!(listed(&difference.aliases_more)));
-    more.insert("aliases_removed".into(), json!(listed(&difference.aliases_less)));
+    more.insert(
+        "aliases_added".into(),
+        json!(listed(&difference.aliases_more)),
+    );
+    more.insert(
+        "aliases_removed".into(),
+        json!(listed(&difference.aliases_less)),
+    );
     Value::Object(more)
 }
 

@@ -253,7 +253,10 @@ impl Act<'_> {
             && until <= from
         {
             format!("it would end at {until}, before it begins at {from}")
-        } else if new.valid_until.is_some_and(|until| until <= self.minter.now()) {
+        } else if new
+            .valid_until
+            .is_some_and(|until| until <= self.minter.now())
+        {
             "its end has passed".to_owned()
         } else {
             let many = self.sql.integer(

@@ -221,7 +221,10 @@ impl Wish {
         differs("name", differs_from(&self.name, &account.name));
         differs("kind", differs_from(&self.kind, &account.kind));
         differs("lang", differs_from(&self.lang, &account.lang));
-        differs("active_from", differs_from(&self.active_from, &life.active_from));
+        differs(
+            "active_from",
+            differs_from(&self.active_from, &life.active_from),
+        );
         differs("postal", differs_from(&self.postal, &known.postal));
         differs("reference", differs_from(&self.reference, &known.reference));
         let is_closed = known.recorded_closed || account.state == AccountState::Closed;

@@ -71,7 +71,10 @@ fn events(post: &Post, local: &str) -> Vec<EventName> {
     };
     let own = |record: &store::evidence::Record| record.event.subject.message.is_none();
     let all = post.records(&query);
-    all.iter().filter(|record| own(record)).map(|record| record.event.event).collect()
+    all.iter()
+        .filter(|record| own(record))
+        .map(|record| record.event.event)
+        .collect()
 }
 
 fn a_wish_is_done_once_and_said_once(pairing: Pairing) {
@@ -97,14 +100,20 @@ fn a_wish_is_done_once_and_said_once(pairing: Pairing) {
     assert_eq!(done.difference.changed, ["name", "postal"]);
     assert_eq!(done.difference.aliases_less, [at("9").to_string()]);
     let known = post.store.known(&at("8")).unwrap().unwrap();
-    assert_eq!((known.account.name.as_str(), known.postal.as_str()), ("Anna", ""));
+    assert_eq!(
+        (known.account.name.as_str(), known.postal.as_str()),
+        ("Anna", "")
+    );
     assert_eq!(known.reference, "r-1");
     assert_eq!(known.account.address, at("1"));
     assert_eq!(events(&post, "1"), [AccountAdded, AccountChanged]);
     // The postal address is in no event.
     let query = store::evidence::Query::default();
     let told = post.records(&query);
-    assert!(told.iter().all(|record| !String::from_utf8_lossy(&record.canonical).contains("Abovyan")));
+    assert!(
+        told.iter()
+            .all(|record| !String::from_utf8_lossy(&record.canonical).contains("Abovyan"))
+    );
     assert_eq!(post.store.audit().unwrap().accounts, 1);
 }
 
@@ -115,11 +124,46 @@ fn wrong_wishes_change_nothing(pairing: Pairing) {
     let long = "n".repeat(401);
     for (local, wish, why) in [
         ("2", Wish::default(), "not found"),
-        ("1", Wish { presence: Presence::New, ..person() }, "already exists"),
-        ("2", Wish { kind: None, ..person() }, "the kind"),
-        ("1", Wish { name: Some(long), ..Wish::default() }, "400 octets"),
-        ("1", Wish { name: Some("a\nb".into()), ..Wish::default() }, "one line"),
-        ("1", Wish { aliases_more: vec![at("1")], ..Wish::default() }, "own address"),
+        (
+            "1",
+            Wish {
+                presence: Presence::New,
+                ..person()
+            },
+            "already exists",
+        ),
+        (
+            "2",
+            Wish {
+                kind: None,
+                ..person()
+            },
+            "the kind",
+        ),
+        (
+            "1",
+            Wish {
+                name: Some(long),
+                ..Wish::default()
+            },
+            "400 octets",
+        ),
+        (
+            "1",
+            Wish {
+                name: Some("a\nb".into()),
+                ..Wish::default()
+            },
+            "one line",
+        ),
+        (
+            "1",
+            Wish {
+                aliases_more: vec![at("1")],
+                ..Wish::default()
+            },
+            "own address",
+        ),
         ("1", closing(None, Cause::Merger, None), "a merger"),
         ("1", closing(None, Cause::Death, Some("1")), "a merger"),
         ("1", closing(None, Cause::Merger, Some("1")), "itself"),
@@ -142,7 +186,10 @@ fn wrong_wishes_change_nothing(pairing: Pairing) {
         source: None,
     };
     assert!(post.store.wish(operator(), elsewhere).wait().is_err());
-    assert_eq!(post.records(&store::evidence::Query::default()).len(), before);
+    assert_eq!(
+        post.records(&store::evidence::Query::default()).len(),
+        before
+    );
 }
 
 fn an_alias_is_nobody_elses_address(pairing: Pairing) {
@@ -153,11 +200,22 @@ fn an_alias_is_nobody_elses_address(pairing: Pairing) {
     };
     ask(&post.store, "1", with(&["9"])).unwrap();
     ask(&post.store, "2", person()).unwrap();
-    for (local, aliases) in [("2", &["9"][..]), ("2", &["1"]), ("3", &["9"]), ("3", &["2"])] {
+    for (local, aliases) in [
+        ("2", &["9"][..]),
+        ("2", &["1"]),
+        ("3", &["9"]),
+        ("3", &["2"]),
+    ] {
         let taken = ask(&post.store, local, with(aliases));
-        assert!(matches!(taken, Err(StoreError::Exists(_))), "{local} {aliases:?}");
+        assert!(
+            matches!(taken, Err(StoreError::Exists(_))),
+            "{local} {aliases:?}"
+        );
     }
-    assert!(matches!(ask(&post.store, "9", person()), Err(StoreError::Exists(_))));
+    assert!(matches!(
+        ask(&post.store, "9", person()),
+        Err(StoreError::Exists(_))
+    ));
     // Given back, it is free.
     let less = Wish {
         aliases_less: vec![at("9")],
@@ -180,18 +238,40 @@ fn a_batch_does_each_line_by_itself(pairing: Pairing) {
     };
     let batch = vec![
         line(2, "1", person()),
-        line(3, "2", Wish { kind: None, ..person() }),
-        line(4, "1", Wish { lang: Some(Lang::Ru), ..Wish::default() }),
+        line(
+            3,
+            "2",
+            Wish {
+                kind: None,
+                ..person()
+            },
+        ),
+        line(
+            4,
+            "1",
+            Wish {
+                lang: Some(Lang::Ru),
+                ..Wish::default()
+            },
+        ),
         line(5, "3", closing(None, Cause::Merger, Some("1"))),
         line(6, "3", person()),
         line(7, "3", closing(None, Cause::Merger, Some("1"))),
     ];
     let foreseen = post.store.foresee(&batch).unwrap();
     assert!(foreseen[0].as_ref().unwrap().added && foreseen[1].is_err());
-    let done = post.store.wish_each(operator(), batch.clone()).wait().unwrap();
+    let done = post
+        .store
+        .wish_each(operator(), batch.clone())
+        .wait()
+        .unwrap();
     let good: Vec<bool> = done.iter().map(Result::is_ok).collect();
     assert_eq!(good, [true, false, true, false, true, true]);
-    let again = post.store.wish_each(operator(), batch[4..].to_vec()).wait().unwrap();
+    let again = post
+        .store
+        .wish_each(operator(), batch[4..].to_vec())
+        .wait()
+        .unwrap();
     assert!(again.iter().flatten().all(|one| one.evidence.is_none()));
     let query = store::evidence::Query {
         account: Some(at("3")),
@@ -221,11 +301,18 @@ fn closed_and_opened_again(pairing: Pairing) {
     let closed = ask(&post.store, "1", closing(None, Cause::Death, None)).unwrap();
     assert_eq!(closed.account.state, AccountState::Closed);
     // Closed since RCPT: accepted, and not placed (D.2).
-    let late = post.deposit(&crate::post::letter("two", 500), &[&account]).unwrap();
+    let late = post
+        .deposit(&crate::post::letter("two", 500), &[&account])
+        .unwrap();
     assert_eq!(late.placed, 0);
     assert_eq!(post.store.status(post.inbox(&account)).unwrap().messages, 1);
     let otherwise = ask(&post.store, "1", closing(None, Cause::Emigration, None));
-    assert!(otherwise.unwrap_err().to_string().contains("open it again first"));
+    assert!(
+        otherwise
+            .unwrap_err()
+            .to_string()
+            .contains("open it again first")
+    );
     let reopen = Wish {
         closing: Some(None),
         ..Wish::default()
@@ -233,8 +320,12 @@ fn closed_and_opened_again(pairing: Pairing) {
     let open = ask(&post.store, "1", reopen).unwrap();
     assert!(open.difference.reopened);
     assert_eq!(open.account.state, AccountState::Active);
-    post.deposit(&crate::post::letter("three", 500), &[&account]).unwrap();
-    assert_eq!(events(&post, "1"), [AccountAdded, AccountClosed, AccountChanged]);
+    post.deposit(&crate::post::letter("three", 500), &[&account])
+        .unwrap();
+    assert_eq!(
+        events(&post, "1"),
+        [AccountAdded, AccountClosed, AccountChanged]
+    );
     post.store.audit().unwrap();
 }
 
@@ -250,11 +341,20 @@ fn a_letter_to_an_alias_names_it(pairing: Pairing) {
     submission.recipients[0].alias = Some(at("9"));
     let accepted = post.store.deposit(submission).wait().unwrap();
     let inbox = post.inbox(&account);
-    post.store.list(&post.holder(&account), inbox, &[1]).unwrap();
+    post.store
+        .list(&post.holder(&account), inbox, &[1])
+        .unwrap();
     let chains = post.chains(accepted.message);
     let about: Vec<_> = chains
         .iter()
-        .filter_map(|record| record.event.subject.recipient.as_ref().map(|to| (record, to)))
+        .filter_map(|record| {
+            record
+                .event
+                .subject
+                .recipient
+                .as_ref()
+                .map(|to| (record, to))
+        })
         .collect();
     assert_eq!(about.len(), 2);
     for (record, to) in about {
@@ -283,8 +383,18 @@ fn delegations_have_their_dates(pairing: Pairing) {
     let opens = || post.store.delegation_for(clerk.id, &at("1")).unwrap();
     assert!(opens().is_none());
     give(new(Scope::Read, Some(10_000), Some(20_000))).unwrap();
-    assert!(give(new(Scope::Read, Some(10_000), Some(20_000))).unwrap().1.is_none());
-    for (later, open) in [(9_999, false), (10_000, true), (19_999, true), (20_000, false)] {
+    assert!(
+        give(new(Scope::Read, Some(10_000), Some(20_000)))
+            .unwrap()
+            .1
+            .is_none()
+    );
+    for (later, open) in [
+        (9_999, false),
+        (10_000, true),
+        (19_999, true),
+        (20_000, false),
+    ] {
         clock.store(now + later, Ordering::SeqCst);
         assert_eq!(opens().is_some(), open, "{later}");
     }
@@ -294,9 +404,18 @@ fn delegations_have_their_dates(pairing: Pairing) {
     let (given, _) = give(new(Scope::Read, None, None)).unwrap();
     give(new(Scope::ReadMark, None, None)).unwrap();
     assert!(!post.store.delegation_stands(given.id, Scope::Read).unwrap());
-    assert!(post.store.delegation_stands(given.id, Scope::ReadMark).unwrap());
+    assert!(
+        post.store
+            .delegation_stands(given.id, Scope::ReadMark)
+            .unwrap()
+    );
     // Never the other way, never to oneself.
-    assert!(post.store.delegation_for(body.id, &at("2")).unwrap().is_none());
+    assert!(
+        post.store
+            .delegation_for(body.id, &at("2"))
+            .unwrap()
+            .is_none()
+    );
     let own = NewDelegation {
         delegate: at("1"),
         ..new(Scope::All, None, None)
@@ -305,7 +424,12 @@ fn delegations_have_their_dates(pairing: Pairing) {
     // Who is closed delegates nothing.
     ask(&post.store, "1", closing(None, Cause::Dissolution, None)).unwrap();
     assert!(opens().is_none());
-    assert!(!post.store.delegation_stands(given.id, Scope::ReadMark).unwrap());
+    assert!(
+        !post
+            .store
+            .delegation_stands(given.id, Scope::ReadMark)
+            .unwrap()
+    );
     assert_eq!(
         events(&post, "1"),
         [
@@ -331,11 +455,18 @@ fn terms_are_accepted_once(pairing: Pairing) {
         digest: Digest::of(text),
         how: How::Paper,
     };
-    let accept = |text| post.store.accept_terms(operator(), at("1"), accepted(text)).wait();
+    let accept = |text| {
+        post.store
+            .accept_terms(operator(), at("1"), accepted(text))
+            .wait()
+    };
     assert!(accept(b"text").unwrap().is_some());
     assert!(accept(b"text").unwrap().is_none());
     assert!(accept(b"another").is_err());
-    assert_eq!(post.store.acceptances(account.id).unwrap()[0].0, accepted(b"text"));
+    assert_eq!(
+        post.store.acceptances(account.id).unwrap()[0].0,
+        accepted(b"text")
+    );
     let mut without = Vec::new();
     let mut each = |account: store::register::Account| {
         without.push(account.address);
@@ -356,7 +487,12 @@ fn dates_are_exact(pairing: Pairing) {
         ..person()
     };
     ask(&post.store, "1", wish).unwrap();
-    ask(&post.store, "1", closing(Some(day(2_000)), Cause::Death, None)).unwrap();
+    ask(
+        &post.store,
+        "1",
+        closing(Some(day(2_000)), Cause::Death, None),
+    )
+    .unwrap();
     let state = || post.store.account_for(&at("1")).unwrap().unwrap().state;
     for (later, there) in [
         (999, AccountState::Pending),
@@ -369,7 +505,12 @@ fn dates_are_exact(pairing: Pairing) {
     }
     let account = post.store.account_for(&at("1")).unwrap().unwrap();
     // Before its end is recorded nothing is placed either.
-    assert_eq!(post.deposit(&crate::post::letter("x", 300), &[&account]).unwrap().placed, 0);
+    assert_eq!(
+        post.deposit(&crate::post::letter("x", 300), &[&account])
+            .unwrap()
+            .placed,
+        0
+    );
     assert_eq!(post.store.close_due().unwrap().wait().unwrap(), 1);
     assert_eq!(events(&post, "1").pop(), Some(EventName::AccountClosed));
     post.store.audit().unwrap();
