@@ -4,20 +4,24 @@
 //! |---|---|
 //! | [`erase`] | what is not to be kept: rules of retention, octets of what was erased |
 //! | [`index`] | letters into the search index |
+//! | [`notices`] | the first letter in every mailbox |
 //! | [`lists`] | CRLs fetched by their URLs |
 //! | [`publish`] | pending evidence under signed checkpoints |
 //! | [`receipts`] | the receipts and reports that senders are owed |
 //! | [`register`] | accounts and delegations that have reached their dates |
 //! | [`relay`] | letters on their way out |
+//! | [`revocations`] | the authority's list of what is revoked |
 //! | [`stamp`] | time-stamps of others over the log's checkpoints |
 
 pub mod erase;
 pub mod index;
 pub mod lists;
+pub mod notices;
 pub mod publish;
 pub mod receipts;
 pub mod register;
 pub mod relay;
+pub mod revocations;
 pub mod stamp;
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

@@ -7,6 +7,8 @@
 //! | [`contract`] | senders under contract |
 //! | [`account`] | holders' accounts |
 //! | [`enrol`] | a device certificate for a holder |
+//! | [`enrol_link`] | a one-time link to a device certificate |
+//! | [`revoke`] | a device certificate revoked |
 //! | [`evidence`] | evidence listed and shown |
 //! | [`export`] | the bundle |
 //! | [`page`] | one event as a page to print |
@@ -32,6 +34,7 @@ pub mod backup;
 pub mod contract;
 pub mod dates;
 pub mod enrol;
+pub mod enrol_link;
 pub mod erase;
 pub mod evidence;
 pub mod export;
@@ -46,6 +49,7 @@ pub mod page;
 pub mod queue;
 pub mod restore;
 pub mod resume;
+pub mod revoke;
 pub mod stamped;
 pub mod store;
 pub mod verify;

@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`authority`] | the `[authority]` table |
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
 //! | [`dns`] | the `[dns]` table |
@@ -16,6 +17,7 @@
 //! | [`timestamps`] | the `[timestamp]` table |
 //! | [`trust`] | the `[[trust]]` tables with the files they name, the `[revocation]` table |
 
+pub mod authority;
 pub mod content;
 pub mod database;
 pub mod dns;
@@ -39,6 +41,8 @@ use smtpd::relay::Destination;
 use store::{Options, Store, StoreError};
 
 use crate::failure::{Failure, Outcome};
+use crate::notices;
+use authority::Authority;
 use content::Content;
 use database::Rows;
 use key_place::KeyPlace;
@@ -49,6 +53,9 @@ use trust::TrustTable;
 
 /// Where the configuration is looked for when neither `--config` nor `KNIK_CONFIG` says.
 const PLACES: [&str; 2] = ["knik.toml", "/etc/knik/knik.toml"];
+
+/// The path of the explanations.
+pub const HELP: &str = "/help";
 
 /// Octets of a configuration file: it is written by hand.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -73,7 +80,7 @@ pub struct Config {
     /// Who holds the keys of log and seal.
     pub signer: Signer,
     /// The operator's own authority, for device certificates.
-    pub authority: KeyPair,
+    pub authority: Authority,
     /// Who dates the log's checkpoints, and how often.
     pub timestamp: Timestamps,
     /// The data directory: this node's own.
@@ -90,6 +97,8 @@ pub struct Config {
     pub retention: Retention,
     /// Data files of the register.
     pub register: register::Register,
+    /// What every new mailbox begins with; `None`: nothing.
+    pub first_notice: Option<notices::Text>,
     /// What peers may use up.
     pub limits: Limits,
     /// How news of revocations are had.
@@ -226,6 +235,15 @@ impl Config {
         })
     }
 
+    /// Where people read what a message of this post means; `None`: there is no https listener.
+    pub fn help_url(&self) -> Option<String> {
+        let port = match self.listen.https?.port() {
+            443 => String::new(),
+            port => format!(":{port}"),
+        };
+        Some(format!("https://{}{port}{HELP}", self.hostname))
+    }
+
     /// What differs from `running` and is read at the start only, by its key.
     pub fn restart_needed(&self, running: &Self) -> Vec<&'static str> {
         let differs = [
@@ -234,6 +252,7 @@ impl Config {
             ("listen", self.listen != running.listen),
             ("log", self.log != running.log),
             ("signer", self.signer != running.signer),
+            ("authority", self.authority != running.authority),
             ("timestamp", self.timestamp != running.timestamp),
             ("retention", self.retention != running.retention),
             (
@@ -242,6 +261,7 @@ impl Config {
             ),
             ("content", self.content != running.content),
             ("relay", self.relay != running.relay),
+            ("notices", self.first_notice != running.first_notice),
             (
                 "revocation.crl_interval",
                 self.revocation.crl_interval != running.revocation.crl_interval,

@@ -6,9 +6,11 @@
 //! | [`config`] | `knik.toml` |
 //! | [`commands`] | what can be asked, one file per command |
 //! | [`serve`] | the running post: listeners, reload, shutdown |
+//! | [`authority`] | the operator's own authority: its list, its responder, one-time links |
 //! | [`chores`] | what the post does by itself |
 //! | [`demo`] | the whole journey of one letter |
 //! | [`bench`] | what the post does, beside what the machine can do |
+//! | [`notices`] | the text of the first notice in a mailbox |
 //! | [`signer`] | the keys of log and seal, in this process or in another |
 //! | [`keys`] | key files |
 //! | [`grammar`] | usual forms of local parts |
@@ -16,6 +18,7 @@
 //! | [`output`] | text tables and JSON |
 //! | [`failure`] | exit codes, and the one line on standard error |
 
+mod authority;
 mod bench;
 mod chores;
 mod cli;
@@ -25,6 +28,7 @@ mod demo;
 mod failure;
 mod grammar;
 mod keys;
+mod notices;
 mod output;
 mod psn;
 mod reverse_dns;

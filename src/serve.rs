@@ -35,15 +35,18 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use webd::{Figures, Webd};
 
+use crate::authority;
 use crate::chores::{
-    Chores,
+    Chore, Chores,
     erase::Erase,
     index::Index,
     lists::Lists,
+    notices::Notices,
     publish::{Follow, Publish},
     receipts::Receipts,
     register::Register,
     relay::Outward,
+    revocations::Revocations,
     stamp::TimeStamp,
 };
 use crate::cli;
@@ -164,6 +167,9 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
     if roles.has(Role::Webd) {
         post.open_web(&config, &material, figures);
     }
+    if roles.has(Role::Smtpd) {
+        chores.extend(start_notices(&config, &post.store, &failed, &watching)?);
+    }
     let ready = format!("ready {}", listeners.describe());
     let mut tasks = JoinSet::new();
     for bound in listeners.into_bound() {
@@ -219,11 +225,30 @@ fn start_chores(
     threads.push(Chores::start(vec![Box::new(register)], failed)?);
     let index = Index::new(store, shutdown);
     threads.push(Chores::start(vec![Box::new(index)], failed)?);
+    let revocations = Revocations::new(config, store);
+    threads.push(Chores::start(vec![Box::new(revocations)], failed)?);
     let receipts = Receipts::new(config, store);
     threads.push(Chores::start(vec![Box::new(receipts)], failed)?);
     let publish = Publish::new(config, store, shutdown);
     threads.push(Chores::start(vec![Box::new(publish)], failed)?);
     Ok(threads)
+}
+
+/// The first letters in mailboxes: by the process that receives, since a notice's octets are placed like any letter's. Those
+/// that are owed now go before what anybody sends, as far as they do not keep the post from beginning.
+fn start_notices(
+    config: &Config,
+    store: &Store,
+    failed: &Arc<Notify>,
+    shutdown: &watch::Receiver<bool>,
+) -> Outcome<Option<Chores>> {
+    let Some(mut notices) = Notices::new(config, store, shutdown) else {
+        return Ok(None);
+    };
+    if let Err(why) = notices.run() {
+        tracing::warn!(%why, "first notices cannot be deposited now; it is tried again");
+    }
+    Chores::start(vec![Box::new(notices)], failed).map(Some)
 }
 
 /// Takes the right to receive, and clears away what a crash left.
@@ -341,6 +366,8 @@ impl Post {
             publish_lag_max: PUBLISH_LAG_MIN.max(config.log.merge_delay * 10),
             figures,
             tls: Some(Arc::clone(&material.imap_tls)),
+            office: Some(authority::desk::Desk::new(config, &self.store)),
+            mail: Some(mail_servers(config)),
         };
         self.webd = Some(Webd::new(&self.store, options));
     }
@@ -440,6 +467,18 @@ impl Post {
             );
         }
         *config = new;
+    }
+}
+
+/// Where holders' mail programs find their mail.
+fn mail_servers(config: &Config) -> webd::MailServers {
+    let port = |address: Option<std::net::SocketAddr>| address.map(|address| address.port());
+    webd::MailServers {
+        domain: config.domain.clone(),
+        name: config.seal.issuer.clone(),
+        host: config.hostname.clone(),
+        imaps: port(config.listen.imaps),
+        imap: port(config.listen.imap),
     }
 }
 

@@ -1,9 +1,11 @@
 //! The tests of the whole: the house's own rules, and the program from outside.
 
+mod authority;
 mod backup;
 mod balancer;
 mod clients;
 mod clock;
+mod contracts;
 mod crash;
 mod dialogues;
 mod disk;
@@ -16,6 +18,7 @@ mod keys;
 mod mail_clients;
 mod migrate;
 mod nodes;
+mod notices;
 mod postgres;
 mod receipts;
 mod register;

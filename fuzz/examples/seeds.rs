@@ -294,6 +294,36 @@ fn certificates(seeds: &mut Seeds) {
 
 libfuzzer_sys::fuzz_target!(init: write(), |_octets| ());
 
+/// What is sent to the operator's authority: a request as a body and in a form, a question to its responder.
+fn asked_of_the_authority(seeds: &Seeds) {
+    let key = KeyPair::generate().unwrap();
+    let request = CertificateParams::default()
+        .serialize_request(&key)
+        .unwrap();
+    seeds.add("enrolment", "request", request.der());
+    let pem = request
+        .pem()
+        .unwrap()
+        .replace('+', "%2B")
+        .replace('\n', "%0A");
+    let form = format!("do=request&request={pem}");
+    seeds.add("enrolment", "form", form.as_bytes());
+    // SEQUENCE of tbsRequest, requestList, Request, CertID (SHA-1, two digests, a serial number), with a nonce.
+    let mut question = vec![0x30, 0x5d, 0x30, 0x5b, 0x30, 0x3e, 0x30, 0x3c, 0x30, 0x3a];
+    question.extend([0x30, 0x07, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a]);
+    for digest in [1, 2] {
+        question.extend([0x04, 20]);
+        question.extend([digest; 20]);
+    }
+    question.extend([
+        0x02, 0x03, 1, 2, 3, 0xa2, 0x19, 0x30, 0x17, 0x30, 0x15, 0x06, 0x09,
+    ]);
+    question.extend([
+        0x2b, 6, 1, 5, 5, 7, 0x30, 1, 2, 0x04, 0x08, 0x04, 0x06, 1, 2, 3, 4, 5, 6,
+    ]);
+    seeds.add("ocsp_question", "nonce", &question);
+}
+
 fn write() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).to_owned();
     let _ = fs::remove_dir_all(root.join("corpus-seeds"));
@@ -308,6 +338,7 @@ fn write() {
     balancers(&seeds);
     receipts(&mut seeds);
     certificates(&mut seeds);
+    asked_of_the_authority(&seeds);
     let proved: Vec<_> = seeds.proved.iter().map(String::as_str).collect();
     fs::write(
         seeds.root.join("world/proved.txt"),

@@ -3,23 +3,40 @@
 //! It exists so that a post runs before, or without, an outside authority. Keys are ECDSA on P-256, drawn from the
 //! system's randomness; time is an argument. A device certificate carries no personal number: it is known by its key,
 //! which stands in the table of enrolments ([`crate::MapRule::Enrolment`]).
+//!
+//! | module | what |
+//! |---|---|
+//! | [`mobile`] | a configuration profile for Apple's devices |
+//! | [`publication`] | where what the authority publishes is found, as its certificates say |
+//! | [`request`] | a certificate request (PKCS #10), whose key stays with the holder |
+//! | [`responder`] | OCSP answers, signed by a delegate of the authority |
+//! | [`revocation`] | the list of revoked certificates |
+
+pub mod mobile;
+pub mod publication;
+pub mod request;
+pub mod responder;
+pub mod revocation;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use aws_lc_rs::rand;
 use mail::{Digest, Timestamp};
 use rcgen::string::{BmpString, Ia5String, PrintableString, TeletexString};
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SignatureAlgorithm,
+    PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SerialNumber, SignatureAlgorithm,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use crate::certificate::{Certificate, CertificateError};
 use crate::pkcs12::{self, Pkcs12Error};
+use publication::Publication;
+use request::Request;
 
 /// Lifetime of the authority itself, days: ten years.
 const AUTHORITY_DAYS: u32 = 3653;
@@ -31,6 +48,8 @@ const SEAL_DAYS: u32 = 1827;
 pub const DEVICE_DAYS_MAX: u32 = AUTHORITY_DAYS;
 /// How far before `now` validity begins: a clock an hour slow still takes a fresh certificate.
 const BACKDATE_SECONDS: u64 = 3600;
+/// Octets of a serial number. RFC 5280 §4.1.2.2 allows 20; 127 random bits are guessed and met twice by nobody.
+const SERIAL_OCTETS: usize = 16;
 /// Longest name put into a subject (`ub-common-name`, RFC 5280 appendix A.1).
 const NAME_CHARACTERS_MAX: usize = 64;
 
@@ -40,6 +59,7 @@ pub struct Authority {
     certificate: Certificate,
     der: CertificateDer<'static>,
     pem: String,
+    publication: Publication,
 }
 
 /// A certificate that the authority issued, with the key made for it.
@@ -49,6 +69,17 @@ pub struct Issued {
     /// Its private key, PKCS #8 PEM.
     pub key_pem: String,
     /// The certificate and the authority's, PEM, in the order a server sends them.
+    pub chain_pem: String,
+    /// The certificate as read back.
+    pub certificate: Certificate,
+}
+
+/// A certificate over a key that the authority has never seen.
+#[derive(Debug)]
+pub struct Certified {
+    /// The certificate, PEM.
+    pub certificate_pem: String,
+    /// The certificate and the authority's, PEM, in the order a client sends them.
     pub chain_pem: String,
     /// The certificate as read back.
     pub certificate: Certificate,
@@ -102,6 +133,12 @@ pub enum AuthorityError {
     /// A subject that cannot be written again octet for octet: a multi-valued RDN or a rare string type.
     #[error("the authority's subject has a form that cannot be repeated as an issuer")]
     Subject,
+    /// A serial number that is not hexadecimal.
+    #[error("\"{0}\" is no serial number")]
+    Serial(String),
+    /// A structure could not be written: ours.
+    #[error("an answer could not be written")]
+    Encoding(#[source] der::Error),
     /// Key generation or signing failed: ours.
     #[error("a certificate could not be made")]
     Making(#[from] rcgen::Error),
@@ -141,7 +178,15 @@ impl Authority {
             pem: signed.pem(),
             certificate,
             issuer: Issuer::new(params, key),
+            publication: Publication::default(),
         })
+    }
+
+    /// Has every certificate from now on say where the authority's list, responder and own certificate are found.
+    #[must_use]
+    pub fn with_publication(mut self, publication: Publication) -> Self {
+        self.publication = publication;
+        self
     }
 
     /// The authority from its certificate (the first in `certificate_pem`) and its PKCS #8 key.
@@ -177,12 +222,18 @@ impl Authority {
             certificate,
             der,
             pem,
+            publication: Publication::default(),
         })
     }
 
     /// The authority's certificate, PEM.
     pub fn certificate_pem(&self) -> &str {
         &self.pem
+    }
+
+    /// The authority's certificate, DER.
+    pub fn certificate_der(&self) -> &CertificateDer<'static> {
+        &self.der
     }
 
     /// The authority's private key, PKCS #8 PEM.
@@ -287,17 +338,8 @@ impl Authority {
         days: u32,
         now: Timestamp,
     ) -> Result<Enrolled, AuthorityError> {
-        if !(1..=DEVICE_DAYS_MAX).contains(&days) {
-            return Err(AuthorityError::Days(days));
-        }
-        let local_part = address.split('@').next().unwrap_or(address);
-        let fits = address.chars().count() <= NAME_CHARACTERS_MAX;
-        let name = if fits { address } else { local_part };
-        let mut params = params(&[(DnType::CommonName, name)])?;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let key = new_key()?;
-        let (der, issued) = self.sign(params, &key, now, days)?;
+        let (der, issued) = self.sign(device(address, days)?, &key, now, days)?;
         let pkcs12_password = pkcs12::password()?;
         let chain = [der.as_ref(), self.der.as_ref()];
         let pkcs12 = pkcs12::protect(key.serialized_der(), &chain, address, &pkcs12_password)?;
@@ -313,6 +355,28 @@ impl Authority {
         })
     }
 
+    /// A device certificate over the key of a request, with the subject and purposes of [`Authority::enrol`]: nothing of
+    /// the request but its key is taken.
+    ///
+    /// # Errors
+    /// As [`Authority::enrol`].
+    pub fn certify(
+        &self,
+        address: &str,
+        request: &Request,
+        days: u32,
+        now: Timestamp,
+    ) -> Result<Certified, AuthorityError> {
+        let der = self.sign_for(device(address, days)?, request, now, days)?;
+        let certificate = Certificate::from_der(&der).map_err(AuthorityError::Certificate)?;
+        let certificate_pem = pem_of(&der);
+        Ok(Certified {
+            chain_pem: self.chain(&certificate_pem),
+            certificate_pem,
+            certificate,
+        })
+    }
+
     fn issue(
         &self,
         params: CertificateParams,
@@ -325,31 +389,45 @@ impl Authority {
 
     fn sign(
         &self,
-        mut params: CertificateParams,
+        params: CertificateParams,
         key: &KeyPair,
         now: Timestamp,
         days: u32,
     ) -> Result<(CertificateDer<'static>, Issued), AuthorityError> {
+        let der = self.sign_for(params, key, now, days)?;
+        let certificate = Certificate::from_der(&der).map_err(AuthorityError::Certificate)?;
+        let certificate_pem = pem_of(&der);
+        let issued = Issued {
+            chain_pem: self.chain(&certificate_pem),
+            certificate_pem,
+            key_pem: key.serialize_pem(),
+            certificate,
+        };
+        Ok((der, issued))
+    }
+
+    fn sign_for(
+        &self,
+        mut params: CertificateParams,
+        key: &impl PublicKeyData,
+        now: Timestamp,
+        days: u32,
+    ) -> Result<CertificateDer<'static>, AuthorityError> {
         let end = self.certificate.not_after();
         if now >= end {
             return Err(AuthorityError::Expired(end));
         }
         params.is_ca = IsCa::ExplicitNoCa;
         params.use_authority_key_identifier_extension = true;
+        params.serial_number = Some(SerialNumber::from_slice(&serial()?));
+        self.publication.write(&mut params);
         // No certificate outlives its authority.
         set_validity(&mut params, now, days, end);
-        let signed = params.signed_by(key, &self.issuer)?;
-        let certificate =
-            Certificate::from_der(signed.der()).map_err(AuthorityError::Certificate)?;
-        let certificate_pem = signed.pem();
-        let chain_pem = format!("{}\n{}\n", certificate_pem.trim_end(), self.pem.trim_end());
-        let issued = Issued {
-            certificate_pem,
-            key_pem: key.serialize_pem(),
-            chain_pem,
-            certificate,
-        };
-        Ok((signed.der().clone(), issued))
+        Ok(params.signed_by(key, &self.issuer)?.der().clone())
+    }
+
+    fn chain(&self, certificate_pem: &str) -> String {
+        format!("{}\n{}\n", certificate_pem.trim_end(), self.pem.trim_end())
     }
 }
 
@@ -405,6 +483,36 @@ fn seal_params(
 
 fn new_key() -> Result<KeyPair, AuthorityError> {
     Ok(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)
+}
+
+/// Random, above zero and positive (RFC 5280 §4.1.2.2): its highest bit is clear, the one below is set, so that every
+/// serial number has the same length.
+fn serial() -> Result<[u8; SERIAL_OCTETS], AuthorityError> {
+    let mut octets = [0; SERIAL_OCTETS];
+    rand::fill(&mut octets).map_err(|_| Pkcs12Error)?;
+    octets[0] = octets[0] & 0x7f | 0x40;
+    Ok(octets)
+}
+
+/// PEM (RFC 7468 §5.1), lines of 64 characters.
+fn pem_of(der: &[u8]) -> String {
+    use der::pem::{LineEnding, encode_string};
+    // Invariant: encoding fails only for a label that is no label.
+    encode_string("CERTIFICATE", LineEnding::LF, der).unwrap_or_default()
+}
+
+/// What a device's certificate says, whoever made its key.
+fn device(address: &str, days: u32) -> Result<CertificateParams, AuthorityError> {
+    if !(1..=DEVICE_DAYS_MAX).contains(&days) {
+        return Err(AuthorityError::Days(days));
+    }
+    let local_part = address.split('@').next().unwrap_or(address);
+    let fits = address.chars().count() <= NAME_CHARACTERS_MAX;
+    let name = if fits { address } else { local_part };
+    let mut params = params(&[(DnType::CommonName, name)])?;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    Ok(params)
 }
 
 /// Parameters with a subject of `names` as UTF8Strings (RFC 5280 §4.1.2.4).

@@ -408,6 +408,26 @@ impl Certificate {
             .unwrap_or_default()
     }
 
+    /// The octets of the serial number without a sign octet, as [`Self::serial`] writes them.
+    pub fn serial_octets(&self) -> Vec<u8> {
+        let octets = self.parsed.tbs_certificate().serial_number().as_bytes();
+        match octets {
+            [0, rest @ ..] if !rest.is_empty() => rest.to_vec(),
+            all => all.to_vec(),
+        }
+    }
+
+    /// The public key alone: the content of its BIT STRING.
+    pub(crate) fn public_key_octets(&self) -> &[u8] {
+        let spki = self.parsed.tbs_certificate().subject_public_key_info();
+        spki.subject_public_key.raw_bytes()
+    }
+
+    /// Whether `authority` is named as the issuer. The signature is not looked at.
+    pub fn names_as_issuer(&self, authority: &Self) -> bool {
+        self.issuer_der() == authority.subject_der()
+    }
+
     fn extension(&self, oid: ObjectIdentifier) -> Option<&[u8]> {
         let extensions: Option<&Vec<Extension>> = self.parsed.tbs_certificate().extensions();
         let found = extensions?
@@ -463,7 +483,7 @@ pub(crate) fn timestamp(time: Time) -> Timestamp {
 }
 
 /// Bits of the modulus in an RSAPublicKey (RFC 8017 A.1.1).
-fn modulus_bits(key: &[u8]) -> Option<usize> {
+pub(crate) fn modulus_bits(key: &[u8]) -> Option<usize> {
     let integers = Vec::<der::asn1::UintRef<'_>>::from_der(key).ok()?;
     let modulus = integers.first()?.as_bytes();
     let top = modulus.first()?;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use mail::refusal::Code;
+
 use crate::mapping::MappingError;
 use crate::ocsp::Question;
 
@@ -84,9 +86,32 @@ impl Cause {
         Self::NoName,
     ];
 
-    /// A short English sentence for the peer, as the text of an IMAP `NO` (RFC 9051 §7.1.2): what a holder can act on,
+    /// A short English sentence for the peer with its code, as the text of an IMAP `NO` (RFC 9051 §7.1.2): what a holder can act on,
     /// and nothing about which authorities, rules or accounts there are.
-    pub fn text(self) -> &'static str {
+    pub fn text(self) -> String {
+        format!("{} ({})", self.sentence(), self.code())
+    }
+
+    /// By which code it is explained to holders. Causes that would tell about our authorities, rules or accounts share one.
+    pub fn code(self) -> Code {
+        match self {
+            Self::NoCertificate => Code::CertNone,
+            Self::Malformed | Self::TooLarge => Code::CertUnreadable,
+            Self::WeakKey | Self::WeakSignature => Code::CertWeak,
+            Self::WrongPurpose | Self::AuthorityMisuse => Code::CertPurpose,
+            Self::NotYetValid => Code::CertNotYetValid,
+            Self::Expired => Code::CertExpired,
+            Self::Revoked => Code::CertRevoked,
+            Self::RevocationUnknown => Code::CertUnchecked,
+            Self::CriticalExtension
+            | Self::WrongPolicy
+            | Self::NameConstraint
+            | Self::UnknownIssuer => Code::CertNotAccepted,
+            Self::Ambiguous | Self::BadName | Self::NoName => Code::CertNoMailbox,
+        }
+    }
+
+    fn sentence(self) -> &'static str {
         match self {
             Self::NoCertificate => "A client certificate is needed",
             Self::Malformed => "Your certificate cannot be read",
@@ -134,7 +159,7 @@ impl Cause {
 
 impl Refusal {
     /// The sentence for the peer; see [`Cause::text`].
-    pub fn text(&self) -> &'static str {
+    pub fn text(&self) -> String {
         self.cause.text()
     }
 

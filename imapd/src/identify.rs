@@ -10,6 +10,7 @@ use rustls::pki_types::CertificateDer;
 use store::register::{Account, AccountState};
 use store::{Actor, Store, StoreError};
 
+use crate::refusal::Refusal as Refused;
 use crate::session::state::{Bearer, Holder};
 
 /// A look at a connection's certificates.
@@ -70,7 +71,7 @@ pub fn identify(
             let bearer = bearer(store, &claim, known.domain, peer)?;
             let (bearer, cause) = match bearer {
                 Ok(holder) => (Bearer::Holder(Box::new(holder)), None),
-                Err((cause, why)) => (Bearer::Refused(why.to_owned()), cause),
+                Err((cause, why)) => (Bearer::Refused(why), cause),
             };
             let need = if claim.standings.is_empty() {
                 Need::Wanted
@@ -89,7 +90,7 @@ pub fn identify(
                 Bearer::Nobody
             } else {
                 log(&refusal);
-                Bearer::Refused(refusal.text().to_owned())
+                Bearer::Refused(refusal.text())
             };
             let need = if refusal.cause == Cause::RevocationUnknown {
                 Need::Demanded
@@ -112,7 +113,7 @@ fn bearer(
     claim: &Claim,
     domain: &str,
     peer: IpAddr,
-) -> Result<Result<Holder, (Option<Cause>, &'static str)>, StoreError> {
+) -> Result<Result<Holder, (Option<Cause>, String)>, StoreError> {
     let refused = |cause: Cause| Ok(Err((Some(cause), cause.text())));
     // Any "revoked" wins (interfaces §Wire), whichever rule would have found the holder.
     let enrolled = store.enrolled(&claim.spki_sha256)?;
@@ -126,8 +127,8 @@ fn bearer(
     };
     match account.state {
         AccountState::Active => {}
-        AccountState::Pending => return Ok(Err((None, "Your mailbox is not open yet"))),
-        AccountState::Closed => return Ok(Err((None, "Your mailbox is closed"))),
+        AccountState::Pending => return Ok(Err((None, Refused::Pending.text()))),
+        AccountState::Closed => return Ok(Err((None, Refused::Closed.text()))),
     }
     let aliases = store.aliases(account.id)?;
     Ok(Ok(Holder {

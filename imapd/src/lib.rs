@@ -9,6 +9,7 @@
 //! | [`search`] | one window of a SEARCH |
 //! | [`mod@perform`] | does what a session asks of the store |
 //! | [`identify`] | a certificate's verdict to the one account it names |
+//! | [`refusal`] | why nobody is logged in |
 //! | [`responders`] | who asks OCSP responders, as far as this room knows |
 //! | [`serve`] | the driver over sockets |
 //! | [`house`] | what all sessions of one daemon share |
@@ -27,6 +28,7 @@ pub mod identify;
 pub mod limits;
 pub mod names;
 pub mod perform;
+pub mod refusal;
 pub mod responders;
 pub mod search;
 pub mod serve;

@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::house::{House, Limits};
+use crate::refusal::Refusal;
 use crate::responders::{Nobody, Responders};
 use admission::Admission;
 
@@ -222,9 +223,7 @@ impl Imapd {
             count(&self.counters.turned_away);
             if entrance == Entrance::StartTls {
                 // Whatever fits into the socket's own buffer; a flood is not waited for.
-                let _ = socket.try_write(
-                    b"* BYE too many connections from your address are not logged in\r\n",
-                );
+                let _ = socket.try_write(crowded().as_bytes());
             }
             return;
         };
@@ -268,4 +267,9 @@ impl Imapd {
 /// One more.
 pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// What is said to an address that has no place left.
+fn crowded() -> String {
+    format!("* BYE {}\r\n", Refusal::Crowded.text())
 }

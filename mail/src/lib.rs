@@ -8,6 +8,7 @@
 //! | [`data`] | the strict decoder for SMTP's DATA |
 //! | [`header`] | the fields of a header as octets; HEADER.FIELDS |
 //! | `mime` | MIME header fields: tokens and parameters |
+//! | [`refusal`] | refusals by code, explained in three languages |
 //! | [`report`] | reports to a sender as mail: DSN, MDN, and the writer of their header and parts |
 //! | [`structure`] | the parts of a message, ENVELOPE, BODYSTRUCTURE, sections, the stored form |
 //! | `text`, `words` | header values for people: encoded words, RFC 2231 parameters, dates |
@@ -23,6 +24,7 @@ pub mod digest;
 pub mod fold;
 pub mod header;
 mod mime;
+pub mod refusal;
 mod rendered;
 pub mod report;
 pub mod searched;

@@ -24,8 +24,8 @@ pub struct Trace<'a> {
     pub return_path: &'a ReversePath,
     /// What the client called itself: hostile text.
     pub helo: &'a str,
-    /// The address of the client's socket.
-    pub peer: IpAddr,
+    /// The address of the client's socket; `None`: the message was made here and came over no connection.
+    pub peer: Option<IpAddr>,
     /// The name of this host.
     pub host: &'a str,
     /// Whether the session was encrypted: ESMTPS instead of ESMTP (RFC 3848).
@@ -87,16 +87,19 @@ impl Trace<'_> {
     /// what names and addresses are made of becomes `?`.
     pub fn to_octets(&self) -> Vec<u8> {
         // RFC 5321 §4.1.3: an IPv6 address bears its tag. An IPv4 address in IPv6 clothes is an IPv4 address.
-        let peer = match self.peer.to_canonical() {
+        let peer = self.peer.map(|peer| match peer.to_canonical() {
             IpAddr::V4(address) => address.to_string(),
             IpAddr::V6(address) => format!("IPv6:{address}"),
-        };
+        });
         let protocol = if self.tls { "ESMTPS" } else { "ESMTP" };
         let (helo, host, id) = (clean(self.helo), clean(self.host), clean(self.id));
+        let way = match peer {
+            Some(peer) => format!("from {helo} ([{peer}])\r\n\tby {host} with {protocol} id {id}"),
+            None => format!("by {host} id {id}"),
+        };
         // No `for` clause: it would tell one recipient of the others (RFC 5321 §7.6).
         format!(
-            "Return-Path: {}\r\nReceived: from {helo} ([{peer}])\r\n\tby {host} with {protocol} id {id};\r\n\t{}\r\n\
-             {FIELD}: sha256={}; octets={}\r\n",
+            "Return-Path: {}\r\nReceived: {way};\r\n\t{}\r\n{FIELD}: sha256={}; octets={}\r\n",
             self.return_path,
             self.time.rfc5322(),
             self.digest,
@@ -226,11 +229,15 @@ mod tests {
     const ORIGINAL: &[u8] = b"Subject: x\r\nKnik-Original: sha256=0; octets=1\r\n\r\nbody\r\n";
 
     fn trace(helo: &str, peer: &str, original: &[u8]) -> Vec<u8> {
+        traced(helo, Some(peer.parse().unwrap()), original)
+    }
+
+    fn traced(helo: &str, peer: Option<IpAddr>, original: &[u8]) -> Vec<u8> {
         let return_path = ReversePath::Address("agency@gov.example".parse().unwrap());
         let mut served = Trace {
             return_path: &return_path,
             helo,
-            peer: peer.parse().unwrap(),
+            peer,
             host: "mx.e-citizen.example",
             tls: true,
             id: "01JD9ZK3VZ0A1B2C3D4E5F6G7H",
@@ -253,6 +260,14 @@ mod tests {
             String::from_utf8(trace("", "2001:db8::1", b""))
                 .unwrap()
                 .contains("from unknown ([IPv6:2001:db8::1])")
+        );
+        // Made here: RFC 5321 §4.4 asks for `by` alone of who had it from nobody.
+        let own = String::from_utf8(traced("h", None, b"")).unwrap();
+        assert!(
+            own.contains(
+                "\r\nReceived: by mx.e-citizen.example id 01JD9ZK3VZ0A1B2C3D4E5F6G7H;\r\n\tSun"
+            ),
+            "{own}"
         );
     }
 

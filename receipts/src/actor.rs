@@ -67,15 +67,18 @@ pub enum Auth {
     Certificate,
     /// By the operating system's user id, on this host.
     LocalUid,
+    /// By a one-time link that the operator made for the account.
+    Link,
 }
 
 impl Auth {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Ip,
         Self::Tls,
         Self::Mtls,
         Self::Certificate,
         Self::LocalUid,
+        Self::Link,
     ];
 
     /// The value as it stands in the event.
@@ -87,6 +90,7 @@ impl Auth {
             Self::Mtls => "mtls",
             Self::Certificate => "certificate",
             Self::LocalUid => "local-uid",
+            Self::Link => "link",
         }
     }
 }

@@ -7,6 +7,7 @@
 //! | [`event`] | one observed fact, its ETSI name and its canonical octets (RFC 8785) |
 //! | [`actor`] | who did it and how they were recognised |
 //! | [`leaf`] | the salted commitment to an event: the log's entry |
+//! | [`collection`] | all of one holder's bundles, with pages that list them |
 //! | [`coverage`] | which octets of a message were acknowledged, and when that is all of them |
 //! | [`merkle`] | RFC 6962 trees: roots, inclusion and consistency, proved and verified |
 //! | [`tiles`] | the tree as C2SP tlog-tiles: static files of 256 hashes |
@@ -36,6 +37,7 @@ pub mod anchors;
 pub mod bundle;
 pub mod checkpoint;
 pub mod cms;
+pub mod collection;
 pub mod coverage;
 pub mod event;
 pub mod evidence_xml;

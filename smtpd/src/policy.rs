@@ -9,6 +9,7 @@
 
 use mail::address::AddressError;
 use mail::data::Faults;
+use mail::refusal::Code;
 use mail::{Address, Digest, ReversePath};
 use store::Reason;
 use store::contracts::{Contract, Terms};
@@ -28,11 +29,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    const fn new(reason: Reason, code: u16, status: &'static str, text: &'static str) -> Self {
-        Self {
-            reply: Reply::new(code, status, text),
-            reason,
-        }
+    const fn new(reason: Reason, reply: Reply) -> Self {
+        Self { reply, reason }
     }
 }
 
@@ -65,9 +63,12 @@ pub fn mail(
         // RFC 3207 §4.
         return Err(Refusal::new(
             Reason::RA05,
-            530,
-            "5.7.0",
-            "the contract asks for STARTTLS first",
+            Reply::refusing(
+                530,
+                "5.7.0",
+                "the contract asks for STARTTLS first",
+                Code::StarttlsNeeded,
+            ),
         ));
     }
     if let Some(pinned) = &terms.client_certs
@@ -75,18 +76,24 @@ pub fn mail(
     {
         return Err(Refusal::new(
             Reason::RA05,
-            550,
-            "5.7.1",
-            "the contract asks for its client certificate",
+            Reply::refusing(
+                550,
+                "5.7.1",
+                "the contract asks for its client certificate",
+                Code::SenderCertificate,
+            ),
         ));
     }
     let ReversePath::Address(from) = &mail.from else {
         // A bounce or report is nobody's submission: holders cannot send, so there is nothing it could answer.
         return Err(Refusal::new(
             Reason::RA05,
-            550,
-            "5.7.1",
-            "the null sender belongs to no contract",
+            Reply::refusing(
+                550,
+                "5.7.1",
+                "the null sender belongs to no contract",
+                Code::NullSender,
+            ),
         ));
     };
     // Exactly: a subdomain is another domain unless the contract lists it.
@@ -97,9 +104,12 @@ pub fn mail(
     {
         return Err(Refusal::new(
             Reason::RA05,
-            550,
-            "5.7.1",
-            "the sender's domain is not in the contract",
+            Reply::refusing(
+                550,
+                "5.7.1",
+                "the sender's domain is not in the contract",
+                Code::SenderDomain,
+            ),
         ));
     }
     if mail.size.is_some_and(|size| size > size_bytes_max) {
@@ -117,15 +127,23 @@ pub fn recipient(to: &ForwardPath, domain: &str) -> Result<Address, Reply> {
         ForwardPath::Postmaster => match Address::parse(&format!("{POSTMASTER}@{domain}")) {
             Ok(address) => address,
             // A configured domain that is no domain has no mailboxes.
-            Err(_) => return Err(Reply::new(550, "5.1.2", "no such domain here")),
+            Err(_) => {
+                return Err(Reply::refusing(
+                    550,
+                    "5.1.2",
+                    "no such domain here",
+                    Code::Relaying,
+                ));
+            }
         },
         ForwardPath::Address(address) => address.clone(),
         // RFC 6531 §3.5; SMTPUTF8 is not offered.
         ForwardPath::Foreign(AddressError::NotAscii) => {
-            return Err(Reply::new(
+            return Err(Reply::refusing(
                 553,
                 "5.6.7",
                 "an address outside ASCII is not taken",
+                Code::AddressNotAscii,
             ));
         }
         ForwardPath::Foreign(_) => return Err(RELAYING),
@@ -140,29 +158,42 @@ pub fn recipient(to: &ForwardPath, domain: &str) -> Result<Address, Reply> {
     Ok(address)
 }
 
-const RELAYING: Reply = Reply::new(550, "5.7.1", "relaying denied");
+const RELAYING: Reply = Reply::refusing(550, "5.7.1", "relaying denied", Code::Relaying);
 
 /// May mail go to what the register holds for the address?
 ///
 /// # Errors
 /// The reply that refuses it.
 pub fn account(found: Option<Account>) -> Result<Account, Reply> {
-    let account = found.ok_or(Reply::new(550, "5.1.1", "no such mailbox"))?;
+    let account = found.ok_or(Reply::refusing(
+        550,
+        "5.1.1",
+        "no such mailbox",
+        Code::NoMailbox,
+    ))?;
     match account.state {
         AccountState::Active => Ok(account),
         // RFC 3463 X.2.1: a transient error where the mailbox will take letters at another time …
-        AccountState::Pending => Err(match account.life.active_from {
-            Some(begin) => Reply::with(450, "4.2.1", format!("the mailbox opens at {begin}")),
-            None => Reply::new(450, "4.2.1", "the mailbox is not open yet"),
-        }),
+        AccountState::Pending => Err(Reply::refusing(
+            450,
+            "4.2.1",
+            "the mailbox is not open yet",
+            Code::MailboxPending,
+        )),
         // … X.1.6: it is one with another, whose address is not the sender's to learn here …
-        AccountState::Closed if account.life.cause == Some(Cause::Merger) => Err(Reply::new(
+        AccountState::Closed if account.life.cause == Some(Cause::Merger) => Err(Reply::refusing(
             550,
             "5.1.6",
             "the mailbox is closed, its holder has another address",
+            Code::MailboxMerged,
         )),
         // … and a permanent one where it never will again.
-        AccountState::Closed => Err(Reply::new(550, "5.2.1", "the mailbox is closed")),
+        AccountState::Closed => Err(Reply::refusing(
+            550,
+            "5.2.1",
+            "the mailbox is closed",
+            Code::MailboxClosed,
+        )),
     }
 }
 
@@ -174,10 +205,11 @@ pub fn recipient_count(attempts: usize, recipients_max: usize) -> Result<(), Rep
     if attempts < recipients_max {
         return Ok(());
     }
-    Err(Reply::new(
+    Err(Reply::refusing(
         452,
         "4.5.3",
         "too many recipients for one transaction",
+        Code::TooManyRecipients,
     ))
 }
 
@@ -205,7 +237,7 @@ pub fn data(content: &Content, size_bytes_max: u64) -> Result<(), Refusal> {
     }
     if let Some(fault) = content.faults.first() {
         // RFC 5321 §2.3.8, RFC 5322 §2.3. X.6.0: a problem of the content.
-        let reply = Reply::with(554, "5.6.0", fault.to_string());
+        let reply = Reply::with(554, "5.6.0", fault.to_string()).because(Code::BadOctets);
         return Err(Refusal {
             reply,
             reason: Reason::RA02,
@@ -214,18 +246,19 @@ pub fn data(content: &Content, size_bytes_max: u64) -> Result<(), Refusal> {
     if !content.has_header {
         return Err(Refusal::new(
             Reason::RA02,
-            554,
-            "5.6.0",
-            "the message has no header",
+            Reply::refusing(554, "5.6.0", "the message has no header", Code::NoHeader),
         ));
     }
     if content.received > RECEIVED_MAX {
         // RFC 5321 §6.3; RFC 3463 X.4.6.
         return Err(Refusal::new(
             Reason::RA05,
-            554,
-            "5.4.6",
-            "the message goes round in circles: too many Received fields",
+            Reply::refusing(
+                554,
+                "5.4.6",
+                "the message goes round in circles: too many Received fields",
+                Code::MailLoop,
+            ),
         ));
     }
     Ok(())
@@ -235,8 +268,11 @@ pub fn data(content: &Content, size_bytes_max: u64) -> Result<(), Refusal> {
 pub const fn too_large() -> Refusal {
     Refusal::new(
         Reason::RA05,
-        552,
-        "5.3.4",
-        "the message is larger than the contract allows",
+        Reply::refusing(
+            552,
+            "5.3.4",
+            "the message is larger than the contract allows",
+            Code::TooLarge,
+        ),
     )
 }

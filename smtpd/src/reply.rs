@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use mail::refusal::Code;
+
 /// One reply of one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
@@ -12,6 +14,8 @@ pub struct Reply {
     pub status: &'static str,
     /// Printable ASCII.
     pub text: Cow<'static, str>,
+    /// By which code the refusal is explained to people; stands in parentheses behind the text.
+    pub help: Option<Code>,
 }
 
 impl Reply {
@@ -21,6 +25,17 @@ impl Reply {
             code,
             status,
             text: Cow::Borrowed(text),
+            help: None,
+        }
+    }
+
+    /// A refusal that people may meet.
+    pub const fn refusing(code: u16, status: &'static str, text: &'static str, help: Code) -> Self {
+        Self {
+            code,
+            status,
+            text: Cow::Borrowed(text),
+            help: Some(help),
         }
     }
 
@@ -30,6 +45,15 @@ impl Reply {
             code,
             status,
             text: Cow::Owned(text),
+            help: None,
+        }
+    }
+
+    /// The same reply as a refusal that people may meet.
+    pub fn because(self, help: Code) -> Self {
+        Self {
+            help: Some(help),
+            ..self
         }
     }
 
@@ -41,8 +65,17 @@ impl Reply {
     /// The reply with `[<evidence id>]` at its end.
     pub fn citing(self, evidence: &impl fmt::Display) -> Self {
         Self {
-            text: format!("{} [{evidence}]", self.text).into(),
+            text: format!("{} [{evidence}]", self.explained()).into(),
+            help: None,
             ..self
+        }
+    }
+
+    /// The text, and the code behind it.
+    fn explained(&self) -> Cow<'_, str> {
+        match self.help {
+            Some(help) => format!("{} ({help})", self.text).into(),
+            None => Cow::Borrowed(&self.text),
         }
     }
 
@@ -57,7 +90,13 @@ impl fmt::Display for Reply {
     /// The line without its CRLF.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let space = if self.status.is_empty() { "" } else { " " };
-        write!(f, "{}{space}{} {}", self.code, self.status, self.text)
+        write!(
+            f,
+            "{}{space}{} {}",
+            self.code,
+            self.status,
+            self.explained()
+        )
     }
 }
 
@@ -70,9 +109,19 @@ pub fn write_lines(output: &mut Vec<u8>, code: u16, lines: &[Cow<'_, str>]) {
 }
 
 /// Our own trouble: nothing is lost, the client tries again.
-pub const TROUBLE: Reply = Reply::new(451, "4.3.0", "trouble on this side, please try again");
+pub const TROUBLE: Reply = Reply::refusing(
+    451,
+    "4.3.0",
+    "trouble on this side, please try again",
+    Code::TryLater,
+);
 /// RFC 3463 X.3.1: mail system full.
-pub const FULL: Reply = Reply::new(452, "4.3.1", "no room for new mail at the moment");
+pub const FULL: Reply = Reply::refusing(
+    452,
+    "4.3.1",
+    "no room for new mail at the moment",
+    Code::TryLater,
+);
 
 #[cfg(test)]
 mod tests {
@@ -85,10 +134,13 @@ mod tests {
         Reply::new(550, "5.1.1", "no")
             .citing(&"ID")
             .write(&mut output);
+        Reply::refusing(550, "5.1.1", "no", Code::NoMailbox)
+            .citing(&"ID")
+            .write(&mut output);
         write_lines(&mut output, 250, &["a".into(), "b".into()]);
         assert_eq!(
             output,
-            b"354 go on\r\n550 5.1.1 no [ID]\r\n250-a\r\n250 b\r\n"
+            b"354 go on\r\n550 5.1.1 no [ID]\r\n550 5.1.1 no (no-mailbox) [ID]\r\n250-a\r\n250 b\r\n"
         );
         assert!(!TROUBLE.is_final() && !FULL.is_final());
     }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mail::ReversePath;
+use mail::refusal::Code;
 use store::contracts::Contract;
 use store::deposit::{DsnEnvelope, Envelope};
 use store::{Actor, ActorKind, Auth, ContractId, EvidenceId, Reason, StoreError};
@@ -274,9 +275,12 @@ impl Session {
             count(&self.settings.counters.aborted);
         }
         match why {
-            Eviction::Contract => {
-                self.close_with(421, "4.7.0", "the contract is not open any more")
-            }
+            Eviction::Contract => self.close(Reply::refusing(
+                421,
+                "4.7.0",
+                "the contract is not open any more",
+                Code::ContractNotOpen,
+            )),
             Eviction::Shutdown => {
                 self.close_with(421, "4.3.2", "the service stops, try again soon")
             }
@@ -360,7 +364,12 @@ impl Session {
         if let Ok(Command::Quit) = command::parse(line, Phase::Greeted) {
             return commands::quit::apply(self);
         }
-        self.fault(Reply::new(503, "5.5.1", "no contract for this address"));
+        self.fault(Reply::refusing(
+            503,
+            "5.5.1",
+            "no contract for this address",
+            Code::NoContract,
+        ));
     }
 
     fn apply(&mut self, command: Command<'_>) {
@@ -435,7 +444,11 @@ impl Session {
 
     /// Ends the session with a reply.
     pub(crate) fn close_with(&mut self, code: u16, status: &'static str, text: &'static str) {
-        self.say(Reply::new(code, status, text));
+        self.close(Reply::new(code, status, text));
+    }
+
+    fn close(&mut self, reply: Reply) {
+        self.say(reply);
         self.state = State::Closed;
     }
 

@@ -147,11 +147,14 @@ impl Place {
         let text = std::fs::read_to_string(&path).map_err(|e| Failure::file(&path, &e))?;
         let smarthost = format!("\nsmarthost = \"{}\"", self.sink.address);
         let told = text.replacen("\nsmarthost = \"\"", &smarthost, 1);
-        if told == text {
+        // What is measured is letters of agencies; what first notices cost is measured by itself.
+        let quiet = told.replacen("\nfirst = \"first-1\"", "\nfirst = \"\"", 1);
+        if told == text || quiet == told {
             return Err(Failure::could_not(
-                "the configuration has no smarthost to set",
+                "the configuration has no smarthost or no first notice to set",
             ));
         }
+        let told = quiet;
         keys::replace(&path, told.as_bytes(), Readers::All)
     }
 

@@ -65,6 +65,15 @@ pub struct EvidenceExport {
     /// All events of this message, for its sender
     #[arg(long, value_name = "ID", group = "what")]
     pub message: Option<MessageId>,
+    /// All events of this holder: a bundle for each letter to it and of the account's own events, with pages that list them
+    #[arg(long, value_name = "ADDRESS", group = "what", value_parser = super::address)]
+    pub account: Option<Address>,
+    /// With --account, what has an event not before: YYYY-MM-DD (midnight in Yerevan) or YYYY-MM-DDThh:mm:ssZ
+    #[arg(long, value_name = "TIME", requires = "account")]
+    pub since: Option<Moment>,
+    /// With --account, only events before: as --since
+    #[arg(long, value_name = "TIME", requires = "account")]
+    pub until: Option<Moment>,
     /// File to write; replaced when it exists
     #[arg(long, value_name = "FILE.zip")]
     pub out: PathBuf,

@@ -12,13 +12,14 @@ pub mod delegate;
 pub mod history;
 pub mod terms;
 
-use mail::Address;
+use mail::{Address, Timestamp};
 use serde_json::{Value, json};
+use store::authority::Device;
+use store::register::Account;
 use store::register::wish::{Known, Presence, Wish};
-use store::register::{Account, Enrolment};
 use store::{EvidenceId, Store};
 
-use super::{enrol, import};
+use super::{enrol, enrol_link, import, revoke};
 use crate::cli;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
@@ -106,16 +107,34 @@ pub fn run(config: &Config, command: cli::Account, out: &mut Output) -> Outcome 
         Command::Enrol {
             address,
             out: dir,
+            hours,
+            days,
+            ..
+        } => {
+            let account = account(&store, &address)?;
+            let Some(dir) = dir else {
+                return enrol_link::run(config, &store, &account, (days, hours), out);
+            };
+            let device = enrol::Device::new(&dir, days);
+            enrol::run(config, &store, &account, &device, out)
+        }
+        Command::Renew {
+            address,
+            serial,
+            out: dir,
             days,
         } => {
             let account = account(&store, &address)?;
-            enrol::run(
-                config,
-                &store,
-                &account,
-                &enrol::Device { dir: &dir, days },
-                out,
-            )
+            let device = enrol::Device::in_place_of(&serial, &dir, days);
+            enrol::run(config, &store, &account, &device, out)
+        }
+        Command::Revoke {
+            address,
+            serial,
+            why,
+        } => {
+            let account = account(&store, &address)?;
+            revoke::run(&store, &account, (&serial, why), out)
         }
     }
 }
@@ -150,17 +169,19 @@ fn list(store: &Store, wanted: &cli::account::List, out: &mut Output) -> Outcome
 fn show(store: &Store, address: &Address, out: &mut Output) -> Outcome {
     let known = known(store, address)?;
     let account = &known.account;
-    let devices = store.enrolments(account.id)?;
+    let devices = store.devices(account.id)?;
     let delegates = store.delegations(account.id)?;
     let accepted = store.acceptances(account.id)?;
+    let now = store.now();
     let mut json = known_json(&known);
-    json["devices"] = devices.iter().map(device_json).collect();
+    let to_device = |device| device_json(device, now);
+    json["devices"] = devices.iter().map(to_device).collect();
     json["delegates"] = delegates.iter().map(delegate::to_json).collect();
     json["terms"] = accepted.iter().map(terms::accepted_json).collect();
     out.document(&json, || {
         let mut text = known_text(&known);
         for device in &devices {
-            text.push_str(&format!("\n{}", device_text(device)));
+            text.push_str(&format!("\n{}", device_text(device, now)));
         }
         for one in &delegates {
             text.push_str(&format!("\n{}", delegate::to_text(one)));
@@ -245,21 +266,44 @@ fn known_text(known: &Known) -> String {
     text
 }
 
-fn device_json(device: &Enrolment) -> Value {
+/// Whether a device opens the mailbox.
+fn device_state(device: &Device, now: Timestamp) -> &'static str {
+    let enrolment = &device.enrolment;
+    if enrolment.revoked.is_some() {
+        "revoked"
+    } else if enrolment.not_after < now {
+        "expired"
+    } else {
+        "valid"
+    }
+}
+
+fn device_json(device: &Device, now: Timestamp) -> Value {
+    let enrolment = &device.enrolment;
+    let text = |time: Timestamp| time.to_string();
     json!({
-        "serial": device.serial,
-        "certificate": device.fingerprint.tagged(),
-        "key": device.spki.tagged(),
-        "not_after": device.not_after.to_string(),
-        "revoked": device.revoked.map(|time| time.to_string()),
+        "serial": enrolment.serial,
+        "state": device_state(device, now),
+        "certificate": enrolment.fingerprint.tagged(),
+        "key": enrolment.spki.tagged(),
+        "issued": device.issued.map(text),
+        "not_after": enrolment.not_after.to_string(),
+        "revoked": enrolment.revoked.map(text),
+        "why": device.reason,
     })
 }
 
-fn device_text(device: &Enrolment) -> String {
+fn device_text(device: &Device, now: Timestamp) -> String {
+    let enrolment = &device.enrolment;
+    let revoked = enrolment.revoked.map(|time| match &device.reason {
+        Some(reason) => format!("{time}, {reason}"),
+        None => time.to_string(),
+    });
     properties(&[
-        ("device", Some(device.serial.clone())),
-        ("certificate", Some(device.fingerprint.tagged())),
-        ("valid until", Some(device.not_after.to_string())),
-        ("revoked", device.revoked.map(|time| time.to_string())),
+        ("device", Some(enrolment.serial.clone())),
+        ("state", Some(device_state(device, now).to_owned())),
+        ("certificate", Some(enrolment.fingerprint.tagged())),
+        ("valid until", Some(enrolment.not_after.to_string())),
+        ("revoked", revoked),
     ])
 }

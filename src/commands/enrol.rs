@@ -1,4 +1,4 @@
-//! `knik account enrol`: a device certificate from the operator's own authority.
+//! `knik account enrol` and `renew`: a device certificate from the operator's own authority.
 //!
 //! Order: the files are written into a folder nobody else reads, under a name that says they are not valid yet; the
 //! enrolment becomes durable; only then do they get their names. A crash in between leaves files that open nothing, or
@@ -6,13 +6,14 @@
 
 use std::path::{Path, PathBuf};
 
-use identity::Authority;
 use identity::authority::Enrolled;
 use serde_json::json;
 use store::Store;
-use store::register::{Account, Enrolment};
+use store::authority::How;
+use store::register::Account;
 
 use super::operator;
+use crate::authority;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::keys::{self, Readers};
@@ -20,21 +21,40 @@ use crate::output::{Output, properties};
 
 /// What is asked for.
 pub struct Device<'a> {
-    /// Where the files go.
-    pub dir: &'a Path,
-    /// How long the certificate is valid.
-    pub days: u32,
+    dir: &'a Path,
+    days: u32,
+    renews: Option<&'a str>,
 }
 
 const CERTIFICATE: &str = "cert.pem";
 const KEY: &str = "key.pem";
 const PKCS12: &str = "bundle.p12";
+const PROFILE: &str = "post.mobileconfig";
 const AUTHORITY: &str = "ca.pem";
+
+impl<'a> Device<'a> {
+    /// A certificate of so many days, its files in `dir`.
+    pub fn new(dir: &'a Path, days: u32) -> Self {
+        Self {
+            dir,
+            days,
+            renews: None,
+        }
+    }
+
+    /// The same, that will replace the one with this serial number.
+    pub fn in_place_of(serial: &'a str, dir: &'a Path, days: u32) -> Self {
+        Self {
+            renews: Some(serial),
+            ..Self::new(dir, days)
+        }
+    }
+}
 
 /// Issues the certificate and enrols its key.
 ///
 /// # Errors
-/// Names the file that cannot be used, or that is there already.
+/// Names the file that cannot be used, or that is there already; the serial number that is not the account's.
 pub fn run(
     config: &Config,
     store: &Store,
@@ -43,18 +63,21 @@ pub fn run(
     out: &mut Output,
 ) -> Outcome {
     refuse_existing(device.dir)?;
-    let (authority, authority_pem) = authority(config)?;
-    let issued = authority.enrol(&account.address.to_string(), device.days, store.now());
+    let authority = authority::open(&config.authority)?;
+    let address = account.address.to_string();
+    let issued = authority.enrol(&address, device.days, store.now());
     let issued = issued.map_err(|e| Failure::doing("the certificate", &e))?;
-    let unnamed = write_unnamed(device.dir, &issued, &authority_pem)?;
-    let enrolment = Enrolment {
-        spki: issued.spki_sha256,
-        serial: issued.serial.clone(),
-        fingerprint: issued.fingerprint,
-        not_after: issued.not_after,
-        revoked: None,
+    let profile = authority::profile(config, &address, &issued.pkcs12)?;
+    let unnamed = write_unnamed(device.dir, &issued, (authority.certificate_pem(), &profile))?;
+    let how = if device.renews.is_some() {
+        How::Renewal
+    } else {
+        How::Command
     };
-    let evidence = match store.enrol(operator::actor(), account.id, enrolment).wait() {
+    let mut enrolment = authority::link::device(&issued.issued.certificate, how);
+    enrolment.renews = device.renews.map(str::to_owned);
+    let enrolled = store.enrol_device(operator::actor(), account.id, enrolment);
+    let evidence = match enrolled.wait() {
         Ok(evidence) => evidence,
         Err(error) => {
             unnamed.discard();
@@ -63,8 +86,9 @@ pub fn run(
     };
     unnamed.name()?;
     let json = json!({
-        "account": account.address.to_string(),
+        "account": address,
         "serial": issued.serial,
+        "renews": device.renews,
         "certificate": issued.fingerprint.tagged(),
         "not_after": issued.not_after.to_string(),
         "out": device.dir.display().to_string(),
@@ -72,18 +96,14 @@ pub fn run(
         "evidence": evidence.to_string(),
     });
     out.document(&json, || {
+        let files = [CERTIFICATE, KEY, PKCS12, PROFILE, AUTHORITY].join(", ");
         properties(&[
-            ("account", Some(account.address.to_string())),
+            ("account", Some(address.clone())),
             ("serial", Some(issued.serial.clone())),
+            ("in place of", device.renews.map(str::to_owned)),
             ("certificate", Some(issued.fingerprint.tagged())),
             ("valid until", Some(issued.not_after.to_string())),
-            (
-                "files",
-                Some(format!(
-                    "{}: {CERTIFICATE}, {KEY}, {PKCS12}, {AUTHORITY}",
-                    device.dir.display()
-                )),
-            ),
+            ("files", Some(format!("{}: {files}", device.dir.display()))),
             (
                 "password",
                 Some(format!(
@@ -97,7 +117,7 @@ pub fn run(
 }
 
 fn refuse_existing(dir: &Path) -> Outcome {
-    match [CERTIFICATE, KEY, PKCS12, AUTHORITY]
+    match [CERTIFICATE, KEY, PKCS12, PROFILE, AUTHORITY]
         .iter()
         .map(|name| dir.join(name))
         .find(|path| path.exists())
@@ -110,21 +130,16 @@ fn refuse_existing(dir: &Path) -> Outcome {
     }
 }
 
-pub fn authority(config: &Config) -> Outcome<(Authority, String)> {
-    let text = |path: &Path| std::fs::read_to_string(path).map_err(|e| Failure::file(path, &e));
-    let pair = &config.authority;
-    let certificate = text(&pair.certificate)?;
-    let authority = Authority::load(&certificate, &text(&pair.key)?);
-    let authority = authority.map_err(|e| Failure::file(&pair.certificate, &e))?;
-    Ok((authority, certificate))
-}
-
 /// Files that are written and do not bear their names yet.
 struct Unnamed {
     files: Vec<(PathBuf, PathBuf)>,
 }
 
-fn write_unnamed(dir: &Path, issued: &Enrolled, authority_pem: &str) -> Outcome<Unnamed> {
+fn write_unnamed(
+    dir: &Path,
+    issued: &Enrolled,
+    (authority_pem, profile): (&str, &str),
+) -> Outcome<Unnamed> {
     keys::make_folder(dir, Readers::Owner)?;
     let mut unnamed = Unnamed { files: Vec::new() };
     for (name, octets, readers) in [
@@ -135,6 +150,7 @@ fn write_unnamed(dir: &Path, issued: &Enrolled, authority_pem: &str) -> Outcome<
         ),
         (KEY, issued.issued.key_pem.as_bytes(), Readers::Owner),
         (PKCS12, issued.pkcs12.as_slice(), Readers::Owner),
+        (PROFILE, profile.as_bytes(), Readers::Owner),
         (AUTHORITY, authority_pem.as_bytes(), Readers::All),
     ] {
         let aside = dir.join(format!("{name}.not-enrolled-{}", std::process::id()));

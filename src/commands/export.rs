@@ -3,8 +3,10 @@
 //! | module | what |
 //! |---|---|
 //! | [`gather`] | what the store holds about the events: seals, receipts, proofs, time-stamps |
+//! | [`holder`] | all evidence about one holder's mail |
 
 pub mod gather;
+pub mod holder;
 
 use std::path::Path;
 use std::thread::sleep;
@@ -36,12 +38,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// # Errors
 /// Names what is not there, not published yet, or cannot be written.
 pub fn run(config: &Config, store: &Store, wanted: &EvidenceExport, out: &mut Output) -> Outcome {
+    if let Some(address) = &wanted.account {
+        return holder::run(config, store, (address, wanted), out);
+    }
     let entries = match (wanted.id, wanted.message) {
         (Some(id), _) => chain_up_to(store, id)?,
         (None, Some(message)) => chains_of(store, message)?,
         (None, None) => {
             return Err(Failure::could_not(
-                "neither an evidence id nor --message was given",
+                "neither an evidence id nor --message nor --account was given",
             ));
         }
     };

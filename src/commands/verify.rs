@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use receipts::anchors::Anchors;
 use receipts::bundle::container::TOTAL_OCTETS_MAX;
+use receipts::collection;
 use receipts::event::Event;
 use receipts::id::ContractId;
 use receipts::tenure::{Answer, Tenure};
@@ -32,6 +33,16 @@ pub fn run(wanted: &Verify, out: &mut Output) -> Outcome {
     let anchors = anchors(wanted.anchors.as_deref())?;
     let message = wanted.message.as_deref().map(read).transpose()?;
     for path in &wanted.files {
+        if is_collection(path)? {
+            if message.is_some() {
+                return Err(Failure::could_not(format!(
+                    "{}: a collection has many letters: unpack it, and verify the one letter's bundle against --message",
+                    path.display()
+                )));
+            }
+            collected(path, &anchors, out)?;
+            continue;
+        }
         let report = check(path, &anchors, message.as_deref())?;
         let file = path.display().to_string();
         match report {
@@ -102,6 +113,51 @@ fn event_and_salt(path: &Path, name: &str) -> Option<(Vec<u8>, Vec<u8>)> {
         ))
     };
     neighbours(name).into_iter().find_map(both)
+}
+
+/// Whether it is all of one holder's bundles, and not one of them.
+fn is_collection(path: &Path) -> Outcome<bool> {
+    let is_zip = path
+        .extension()
+        .is_some_and(|it| it.eq_ignore_ascii_case("zip"));
+    if !is_zip {
+        return Ok(false);
+    }
+    let file = File::open(path).map_err(|e| Failure::file(path, &e))?;
+    Ok(collection::is_collection(BufReader::new(file)))
+}
+
+/// Checks each bundle of a collection, and that the rest follows from them.
+fn collected(path: &Path, anchors: &Anchors, out: &mut Output) -> Outcome {
+    let open = || File::open(path).map_err(|e| Failure::file(path, &e));
+    let file = path.display().to_string();
+    let mut stamped = 0u64;
+    let mut originals = 0u64;
+    let verified = collection::verify(open()?, open()?, anchors, &mut |_, report| {
+        stamped += u64::from(report.dated.iter().any(|dated| !dated.untrusted));
+        originals += u64::from(report.original);
+    });
+    match verified {
+        Ok(found) => {
+            let json = json!({
+                "verified": true, "file": file, "letters": found.letters, "account_bundles": found.account,
+                "events": found.events, "originals": originals, "timestamped_bundles": stamped,
+            });
+            out.document(&json, || {
+                format!(
+                    "{file}: verified\n{} events hold: in the log, and sealed where they are about a letter\n\
+                     {} letters, {} bundles of the account's own events; {originals} with the message; \
+                     {stamped} bundles under a time-stamp of an authority you trust\n\
+                     what one bundle proves and does not: unpack this file, and verify that bundle",
+                    found.events, found.letters, found.account
+                )
+            })
+        }
+        Err(refuted) => {
+            let file = format!("{file}: {}", refuted.entry);
+            Err(self::refuted(&file, &refuted.refutation, out)?)
+        }
+    }
 }
 
 fn say(file: &str, report: &Report, answers: &[Answer], out: &mut Output) -> Outcome {

@@ -15,9 +15,10 @@ use super::key_place::KeyPlace;
 use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
-    Config, KeyPair, Limits, Log, Seal, content, database, dns, listen, register, retention,
-    signer, timestamps,
+    Config, KeyPair, Limits, Log, Seal, authority, content, database, dns, listen, register,
+    retention, signer, timestamps,
 };
+use crate::notices;
 
 /// A merge delay outside these bounds is a slip of the pen: below, the log would spin; above, proofs come too late to
 /// be called prompt.
@@ -45,7 +46,7 @@ tables! {
         seal: SealTable,
         log: LogTable,
         signer: SignerTable,
-        authority: PairTable,
+        authority: AuthorityTable,
         imap: ImapTable,
         timestamp: TimestampTable,
         relay: RelayTable,
@@ -54,12 +55,21 @@ tables! {
         content: ContentTable,
         retention: RetentionTable,
         register: RegisterTable,
+        notices: NoticesTable,
         limits: LimitsTable,
         revocation: RevocationTable,
         trust: Vec<Spanned<TrustFileTable>>,
     }
     ListenTable { smtp: Text, imap: Text, imaps: Text, imaps_preauth: Text, http: Text, https: Text, balancers: Vec<Spanned<String>>, }
     PairTable { certificate: Text, key: Text, }
+    AuthorityTable {
+        certificate: Text,
+        key: Text,
+        base_url: Text,
+        link_url: Text,
+        crl_lifetime: Text,
+        ocsp_lifetime: Text,
+    }
     SealTable { certificate: Text, key: Text, issuer: Text, anchors: Text, }
     LogTable { origin: Text, key: Text, state: Text, merge_delay: Text, }
     SignerTable { socket: Text, users: Vec<Spanned<String>>, }
@@ -87,6 +97,7 @@ tables! {
         backup_days: Days,
     }
     RegisterTable { grammar: Text, terms: Text, }
+    NoticesTable { first: Text, }
     LimitsTable {
         message_bytes_max: Number,
         recipients_max: Number,
@@ -127,9 +138,11 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
     let hostname = text_or(&file.hostname, &format!("mx.{domain}"));
     mail::Address::parse(&format!("postmaster@{hostname}"))
         .map_err(|e| place.fault_at(&file.hostname, "hostname", e))?;
+    let listen = listen::read(&place, &file.listen)?;
+    let link_url = authority::usual_link_url(&hostname, listen.https);
     Ok(Config {
         file: path.to_owned(),
-        listen: listen::read(&place, &file.listen)?,
+        listen,
         tls: pair(&place, &file.tls, "pki/server"),
         seal: Seal {
             certificate: place.file(&file.seal.certificate, "keys/seal.pem"),
@@ -139,7 +152,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         },
         log: log(&place, &file.log, &domain)?,
         signer: signer::read(&place, &file.signer)?,
-        authority: pair(&place, &file.authority, "pki/ca"),
+        authority: authority::read(&place, &file.authority, link_url)?,
         timestamp: timestamps::read(&place, &file.timestamp)?,
         data: place.file(&file.store.dir, "data"),
         rows: database::read(&place, &file.store)?,
@@ -148,6 +161,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         dns: dns::read(&place, &file.dns)?,
         retention: retention::read(&place, &file.retention)?,
         register: register::read(&place, &file.register),
+        first_notice: first_notice(&place, &file.notices)?,
         limits: limits(&place, &file.limits)?,
         revocation: trust::news(&place, &file.revocation)?,
         trust: trusts(&place, &file.trust)?,
@@ -198,6 +212,19 @@ fn relay(place: &Place<'_>, table: &RelayTable) -> Result<Option<Destination>, S
     let destination = Destination::parse(&smarthost)
         .map_err(|e| place.fault_at(&table.smarthost, "relay.smarthost", e.to_string()))?;
     Ok(Some(destination))
+}
+
+/// The text that every new mailbox begins with; empty: none.
+fn first_notice(place: &Place<'_>, table: &NoticesTable) -> Result<Option<notices::Text>, String> {
+    let name = text_or(&table.first, notices::FIRST);
+    if name.is_empty() {
+        return Ok(None);
+    }
+    notices::Text::named(&name).map(Some).ok_or_else(|| {
+        let known: Vec<&str> = notices::Text::names().collect();
+        let what = format!("\"{name}\" is no notice; there are: {}", known.join(", "));
+        place.fault_at(&table.first, "notices.first", what)
+    })
 }
 
 fn limits(place: &Place<'_>, table: &LimitsTable) -> Result<Limits, String> {
@@ -474,6 +501,10 @@ mod tests {
                 "etc/knik.toml:3: relay.smarthost: \"mail\" has no port",
             ),
             (
+                "domain = 'a.test'\n[notices]\nfirst = 'first-0'\n",
+                "etc/knik.toml:3: notices.first: \"first-0\" is no notice; there are: first-1",
+            ),
+            (
                 "domain = 'a.test'\n[dns]\nservers = ['::1', 'ns1']\n",
                 "etc/knik.toml:3: dns.servers: \"ns1\" is no address, such as 192.0.2.53 or [2001:db8::53]:53",
             ),
@@ -526,6 +557,28 @@ mod tests {
             ),
         ];
         faults_are(table);
+    }
+
+    #[test]
+    fn faults_of_the_authority_are_named_too() {
+        faults_are(&[
+            (
+                "domain = 'a.test'\n[authority]\nbase_url = 'https://a.test'\n",
+                "etc/knik.toml:3: authority.base_url: \"https://a.test\" is no http URL",
+            ),
+            (
+                "domain = 'a.test'\n[authority]\nlink_url = 'http://a.test'\n",
+                "etc/knik.toml:3: authority.link_url: \"http://a.test\" is no https URL",
+            ),
+            (
+                "domain = 'a.test'\n[authority]\ncrl_lifetime = '1s'\n",
+                "etc/knik.toml:3: authority.crl_lifetime: must be 1m to 2160h",
+            ),
+            (
+                "domain = 'a.test'\n[authority]\nocsp_lifetime = '100h'\n",
+                "etc/knik.toml:3: authority.ocsp_lifetime: must be 1m to 72h",
+            ),
+        ]);
     }
 
     fn faults_are(table: &[(&str, &str)]) {

@@ -329,7 +329,7 @@ impl Place<'_> {
     }
 
     fn authority(&self) -> Outcome<Authority> {
-        crate::commands::enrol::authority(self.post).map(|(authority, _)| authority)
+        crate::authority::open(&self.post.authority)
     }
 
     /// Organisation, common name and address in a seal's certificate, as `init` has them.

@@ -5,14 +5,16 @@
 //! | `audit` | contracts' rows against their events |
 //! | `change` | terms, and what a contract holds, changed |
 //! | [`life`] | the steps of a contract's life, and the table of those allowed |
+//! | `own` | the post's own contract |
 //! | `rows` | contracts as rows |
-//! | [`tenancy`] | whose an address is, and was at any instant |
+//! | [`whose`] | whose an address is, and was at any instant |
 
 mod audit;
 mod change;
 pub mod life;
+mod own;
 mod rows;
-pub mod tenancy;
+pub mod whose;
 
 use std::net::IpAddr;
 
@@ -152,7 +154,7 @@ impl Store {
     /// The contract that a peer's address belongs to, if one is active now. Of nested networks the narrowest decides.
     pub fn contract_for(&self, peer: IpAddr) -> Result<Option<Contract>, StoreError> {
         let now = self.now();
-        self.read(|sql| tenancy::contract_for(sql, peer, now))
+        self.read(|sql| whose::contract_for(sql, peer, now))
     }
 
     /// A contract by id.

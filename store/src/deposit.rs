@@ -15,6 +15,7 @@ use crate::content::Place;
 use crate::contracts::words;
 use crate::mailboxes::{INBOX, MailboxId, Room};
 use crate::mint::{MessageFacts, Minted, RecipientFacts};
+use crate::notices::OWN_CONTRACT;
 use crate::placement_row::PlacementRow;
 use crate::placing::Octets;
 use crate::register::{Account, AccountId, AccountState, state_at};
@@ -171,7 +172,17 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Full`] (answer 452) or [`StoreError::Failed`] (answer 451): nothing was deposited.
-    pub fn deposit(&self, mut submission: Submission) -> Ticket<Accepted> {
+    pub fn deposit(&self, submission: Submission) -> Ticket<Accepted> {
+        self.deposit_after(submission, |_, _| Ok(()))
+    }
+
+    /// As [`deposit`](Self::deposit), with something done before it in the same transaction, which may leave recipients
+    /// out. If that fails nothing is deposited.
+    pub(crate) fn deposit_after(
+        &self,
+        mut submission: Submission,
+        before: impl FnOnce(&mut Act<'_>, &mut Submission) -> Result<(), StoreError> + Send + 'static,
+    ) -> Ticket<Accepted> {
         let host = self.host().to_owned();
         let structure = submission.structure.to_bytes();
         let held = submission.sealed.take_held();
@@ -182,6 +193,7 @@ impl Store {
             .map(|to| to.account.id)
             .collect();
         let act = move |act: &mut Act<'_>, place: Option<Place>| {
+            before(act, &mut submission)?;
             let accepted = act.deposit(&submission, place, &structure, &host)?;
             if accepted.repeated
                 && let Some(place) = place
@@ -376,7 +388,7 @@ impl Act<'_> {
         let trace = Trace {
             return_path: &submission.envelope.from,
             helo: &submission.envelope.helo,
-            peer: submission.envelope.peer,
+            peer: (submission.contract != OWN_CONTRACT).then_some(submission.envelope.peer),
             host,
             tls: submission.envelope.protocol == "ESMTPS",
             id: &facts.message.to_string(),

@@ -262,7 +262,7 @@ impl Store {
     }
 
     /// The events of one chain, by rising seq.
-    pub(crate) fn chain(&self, chain: &Chain) -> Result<Vec<Entry>, StoreError> {
+    pub fn chain(&self, chain: &Chain) -> Result<Vec<Entry>, StoreError> {
         self.read(|sql| {
             sql.all(
                 &format!(
@@ -271,6 +271,49 @@ impl Store {
                 ),
                 &chain.params(),
                 from_row,
+            )
+        })
+    }
+
+    /// At most `limit` events of an account's own chain from `seq` on: its life, log-ins, certificates, delegates.
+    pub fn account_chain(
+        &self,
+        account: AccountId,
+        seq: u64,
+        limit: u32,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let chain = Chain::account(account);
+        self.read(|sql| {
+            let [kind, subject, ordinal] = chain.params();
+            sql.all(
+                &format!(
+                    "SELECT {COLUMNS} FROM evidence WHERE chain_kind = $1 AND chain_subject = $2 \
+                     AND chain_ordinal = $3 AND seq >= $4 ORDER BY seq LIMIT $5"
+                ),
+                &[kind, subject, ordinal, Param::Int(seq as i64), limit.into()],
+                from_row,
+            )
+        })
+    }
+
+    /// Letters to an account in the order of their deposits, from the place `after` (0: the first) on, at most `limit`: each
+    /// with its place and the chain of this recipient.
+    pub fn letters_to(
+        &self,
+        account: AccountId,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, Chain)>, StoreError> {
+        self.read(|sql| {
+            sql.all(
+                "SELECT recipient.id, message.ulid, recipient.ordinal FROM recipient \
+                 JOIN message ON message.id = recipient.message \
+                 WHERE recipient.account = $1 AND recipient.id > $2 ORDER BY recipient.id LIMIT $3",
+                &[account.0.into(), after.into(), limit.into()],
+                |row| {
+                    let message = MessageId::from_bytes(row.array(1)?);
+                    Ok((row.int(0)?, Chain::message(message, row.number(2)?)))
+                },
             )
         })
     }

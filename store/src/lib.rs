@@ -21,6 +21,8 @@
 //! | [`commit`] | group commit: the writer thread and [`Ticket`] |
 //! | [`mint`] | the only place where events are made |
 //! | [`contracts`] | senders under contract |
+//! | [`authority`] | certificates issued and revoked, and the list of these |
+//! | [`links`] | one-time links with which a holder gets a certificate |
 //! | [`register`] | holders' accounts and enrolled certificates |
 //! | `placing` | letters' octets made durable ahead of the act that refers to them |
 //! | `squeeze` | small octets kept small |
@@ -28,6 +30,7 @@
 //! | [`staging`] | octets on their way in: [`Staging`], [`Sealed`] |
 //! | [`deposit`] | a submission becomes placements and evidence |
 //! | [`refuse`] | a submission turned away |
+//! | [`notices`] | the first notice in every mailbox, and the post's own contract |
 //! | [`mailboxes`] | a holder's folders |
 //! | [`view`] | what a mailbox holds and what changed in it |
 //! | [`reading`] | log-in, listing, disclosure, hand-over |
@@ -55,6 +58,7 @@
 pub mod agenda;
 pub mod amend;
 pub mod audit;
+pub mod authority;
 pub mod backup;
 pub mod clock;
 pub mod commit;
@@ -67,10 +71,12 @@ pub mod evidence;
 pub mod head;
 pub mod held;
 pub mod lease;
+pub mod links;
 pub mod log;
 pub mod mailboxes;
 pub mod migrate;
 pub mod mint;
+pub mod notices;
 pub mod objects;
 pub mod options;
 pub mod outbound;

@@ -20,7 +20,7 @@ use mail::time::Timestamp;
 use receipts::actor::Actor;
 use receipts::event::EventName;
 use receipts::id::EvidenceId;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::commit::{Act, Ticket};
 use crate::contracts::words;
@@ -117,7 +117,7 @@ pub struct Enrolment {
     pub revoked: Option<Timestamp>,
 }
 
-const COLUMNS: &str = "account.id, account.address, account.name, account.kind, account.lang, account.state, \
+pub(crate) const COLUMNS: &str = "account.id, account.address, account.name, account.kind, account.lang, account.state, \
      account.active_from, account.closes_at, account.cause, account.successor";
 
 /// How many columns those are.
@@ -182,7 +182,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Exists`] when the key is enrolled already, for this account or another.
     pub fn enrol(&self, by: Actor, account: AccountId, enrolment: Enrolment) -> Ticket<EvidenceId> {
-        self.act(move |act| act.enrol(&by, account, &enrolment))
+        self.act(move |act| act.enrol(&by, account, &enrolment, json!({})))
     }
 
     /// Who a key is enrolled for; a revoked enrolment is returned as such.
@@ -215,11 +215,13 @@ impl Store {
 }
 
 impl Act<'_> {
-    fn enrol(
+    /// Enrols a key; `more` goes into the event beside what is known of the certificate.
+    pub(crate) fn enrol(
         &mut self,
         by: &Actor,
         id: AccountId,
         enrolment: &Enrolment,
+        mut more: Value,
     ) -> Result<EvidenceId, StoreError> {
         let account = account_by_id(self.sql, self.minter.now(), id)?
             .ok_or_else(|| StoreError::NotFound("account".into()))?;
@@ -248,12 +250,10 @@ impl Act<'_> {
                 enrolment.not_after.as_millis().into(),
             ],
         )?;
-        let more = json!({
-            "serial": enrolment.serial,
-            "certificate": enrolment.fingerprint.tagged(),
-            "key": enrolment.spki.tagged(),
-            "not_after": enrolment.not_after.to_string(),
-        });
+        more["serial"] = json!(enrolment.serial);
+        more["certificate"] = json!(enrolment.fingerprint.tagged());
+        more["key"] = json!(enrolment.spki.tagged());
+        more["not_after"] = json!(enrolment.not_after.to_string());
         let minted = self.account_event(by, EventName::AccountEnrolled, &account, more)?;
         self.revise()?;
         Ok(minted.id)
@@ -300,7 +300,7 @@ fn account_where(
     )
 }
 
-fn from_row(now: Timestamp, row: &dyn Row) -> Result<Account, StoreError> {
+pub(crate) fn from_row(now: Timestamp, row: &dyn Row) -> Result<Account, StoreError> {
     Ok(Account {
         id: AccountId(row.int(0)?),
         address: address(row, 1)?,

@@ -14,7 +14,9 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (7, include_str!("schema/0007_commit.sql")),
     (8, include_str!("schema/0008_held.sql")),
     (11, include_str!("schema/0011_register.sql")),
+    (16, include_str!("schema/0016_notices.sql")),
     (9, include_str!("schema/0009_contracts.sql")),
+    (13, include_str!("schema/0013_authority.sql")),
     (17, include_str!("schema/0017_checked_placements.sql")),
 ];
 

@@ -2,6 +2,8 @@
 
 #[path = "it/agenda.rs"]
 mod agenda;
+#[path = "it/authority.rs"]
+mod authority;
 #[path = "it/backup.rs"]
 mod backup;
 #[path = "it/bucket.rs"]
@@ -14,6 +16,8 @@ mod deposit;
 mod erasure;
 #[path = "it/full.rs"]
 mod full;
+#[path = "it/life.rs"]
+mod life;
 #[path = "it/log.rs"]
 mod log;
 #[path = "it/mailboxes.rs"]
@@ -24,6 +28,8 @@ mod matrix;
 mod migrate;
 #[path = "it/nodes.rs"]
 mod nodes;
+#[path = "it/notices.rs"]
+mod notices;
 #[path = "it/objects.rs"]
 mod objects;
 #[path = "it/outage.rs"]
@@ -56,3 +62,5 @@ mod search;
 mod server;
 #[path = "it/signing_keys.rs"]
 mod signing_keys;
+#[path = "it/whose.rs"]
+mod whose;

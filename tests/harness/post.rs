@@ -96,6 +96,8 @@ impl Post {
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         post.must(&arguments);
+        // Most tests count what is in a mailbox and what is recorded of it; those of the notices put it back.
+        post.set("first", "\"\"").unwrap();
         post
     }
 

@@ -23,6 +23,15 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 /// bounds both the peer that sends an octet a second and the idle connection that is kept open.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// The whole of a request's body: some kilobytes over the worst line.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Octets of a question to the OCSP responder, as a body.
+pub const OCSP_BYTES_MAX: usize = 8 * 1024;
+
+/// Octets of a form with a certificate request, each octet of which may take three.
+pub const FORM_BYTES_MAX: usize = 64 * 1024;
+
 /// How old a connection may become; then its running answer is finished and it closes. A reader of the whole log opens
 /// another, and nobody holds a place for ever.
 pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(120);

@@ -4,18 +4,21 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode, Uri, Version};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
 use mail::digest::Digest;
+use mail::refusal::Code;
 use receipts::tiles::TilePath;
 
 use crate::figures::{self, Exposition};
+use crate::help;
 use crate::log::{self, FileError};
 use crate::serve::{Visitor, Webd};
+use crate::{autoconfig, ca, enrol};
 
 /// Where the log's files are: its prefix in the words of tlog-tiles.
 pub const LOG_PREFIX: &str = "/log/";
@@ -27,25 +30,42 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const ASK_AGAIN: &str = "no-cache";
 
 /// Not kept at all: what is so only now, and every refusal.
-const NEVER: &str = "no-store";
+pub(crate) const NEVER: &str = "no-store";
 
 /// A year; for TLS only (RFC 6797 §7.2).
 const STRICT_TRANSPORT: &str = "max-age=31536000";
 
-/// Nothing here is a page: whatever a browser takes it for may load and run nothing, and be framed by nobody.
+/// What is no page: whatever a browser takes it for may load and run nothing, and be framed by nobody.
 const CONTENT_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
+/// A page for people: its own style sheet and nothing else, no script, no form, framed by nobody.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; \
+                           frame-ancestors 'none'";
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
 const OCTETS: &str = "application/octet-stream";
 const JSON: &str = "application/json";
 
 /// All paths.
 pub(crate) fn router(webd: Arc<Webd>) -> Router {
-    Router::new()
-        .route("/log/checkpoint", get(checkpoint))
+    let mut more = Router::new();
+    if let Some(office) = webd.office() {
+        more = more
+            .merge(ca::routes(Arc::clone(&office)))
+            .merge(enrol::routes(office));
+    }
+    if let Some(mail) = webd.mail() {
+        more = more.merge(autoconfig::routes(mail));
+    }
+    more.route("/log/checkpoint", get(checkpoint))
         .route("/log/tile/{*path}", get(tile))
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
+        .route("/help", get(help_index))
+        .route("/help/{code}", get(help_page))
+        .route(help::STYLE_PATH, get(help_style))
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(Arc::clone(&webd), around))
         .with_state(webd)
@@ -106,6 +126,39 @@ async fn metrics(State(webd): State<Arc<Webd>>) -> Response {
     }
 }
 
+async fn help_index(headers: HeaderMap) -> Response {
+    page(help::index(help::order(wanted_language(&headers))))
+}
+
+async fn help_page(Path(word): Path<String>, headers: HeaderMap) -> Response {
+    match Code::of(&word) {
+        Some(code) => page(help::page(code, help::order(wanted_language(&headers)))),
+        None => refusal(
+            StatusCode::NOT_FOUND,
+            "there is no such code; /help has all\n",
+        ),
+    }
+}
+
+async fn help_style() -> Response {
+    answer(StatusCode::OK, help::STYLE, CSS, ASK_AGAIN)
+}
+
+/// A page in the languages' order that its reader asked for.
+fn page(text: String) -> Response {
+    let mut response = answer(StatusCode::OK, text, HTML, ASK_AGAIN);
+    let headers = response.headers_mut();
+    let policy = HeaderValue::from_static(PAGE_POLICY);
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Language"));
+    response
+}
+
+fn wanted_language(headers: &HeaderMap) -> &str {
+    let field = headers.get(header::ACCEPT_LANGUAGE);
+    field.and_then(|field| field.to_str().ok()).unwrap_or("")
+}
+
 async fn nothing_here() -> Response {
     refusal(StatusCode::NOT_FOUND, "there is nothing here\n")
 }
@@ -134,12 +187,16 @@ async fn around(
     } else {
         next.run(request).await
     };
+    let response_is_whole = response.status().is_success();
     let headers = response.headers_mut();
+    if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+        let policy = HeaderValue::from_static(CONTENT_POLICY);
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
     let mut set = |name: HeaderName, value: &'static str| {
         headers.insert(name, HeaderValue::from_static(value));
     };
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(header::CONTENT_SECURITY_POLICY, CONTENT_POLICY);
     set(header::REFERRER_POLICY, "no-referrer");
     if visitor.is_secure() {
         set(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
@@ -148,8 +205,8 @@ async fn around(
         // The log is for everybody, also for a verifier that runs in somebody's page.
         set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
     }
-    if has_body {
-        // The body is not read, so what follows it cannot be understood.
+    if has_body && !response_is_whole {
+        // The body may not have been read, so what follows it cannot be understood.
         set(header::CONNECTION, "close");
     }
     if !headers.contains_key(header::CACHE_CONTROL) {
@@ -193,7 +250,7 @@ fn file(asked: &HeaderMap, octets: Vec<u8>, kind: &'static str, keep: &'static s
 }
 
 /// If-None-Match: `*` or a list of tags, weak ones compared as if they were strong.
-fn is_known(asked: &HeaderMap, tag: &str) -> bool {
+pub(crate) fn is_known(asked: &HeaderMap, tag: &str) -> bool {
     let fields = asked.get_all(header::IF_NONE_MATCH).iter();
     fields.filter_map(|field| field.to_str().ok()).any(|field| {
         let mut tags = field.split(',').map(str::trim);
@@ -201,7 +258,7 @@ fn is_known(asked: &HeaderMap, tag: &str) -> bool {
     })
 }
 
-fn answer(
+pub(crate) fn answer(
     status: StatusCode,
     body: impl Into<Body>,
     kind: &'static str,
@@ -215,7 +272,7 @@ fn answer(
     response
 }
 
-fn refusal(status: StatusCode, text: &'static str) -> Response {
+pub(crate) fn refusal(status: StatusCode, text: &'static str) -> Response {
     answer(status, text, PLAIN, NEVER)
 }
 
@@ -229,8 +286,18 @@ fn ours(error: &FileError) -> Response {
     )
 }
 
+/// As [`ours`], of what is no file.
+pub(crate) fn broken(error: &dyn std::error::Error) -> Response {
+    let cause = error.source().map(ToString::to_string);
+    tracing::error!(%error, cause, "a request cannot be answered");
+    refusal(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "this cannot be answered now; the operator has been told\n",
+    )
+}
+
 /// A blocking call that did not run: the process is ending.
-fn busy() -> Response {
+pub(crate) fn busy() -> Response {
     refusal(StatusCode::SERVICE_UNAVAILABLE, "not now\n")
 }
 

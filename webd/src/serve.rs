@@ -2,20 +2,23 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | `body` | a request's body, bounded in octets and time |
 //! | [`admission`] | how many connections there may be, in all and from one address |
 //! | [`connection`] | one connection from its handshake to its end |
 //! | [`counters`] | what is counted |
 
 pub mod admission;
+pub(crate) mod body;
 pub mod connection;
 pub mod counters;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
+use mail::Timestamp;
 use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
 use store::Store;
@@ -24,9 +27,11 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::autoconfig::MailServers;
 use crate::figures::Figures;
 use crate::health::Doctor;
 use crate::limits::{FINISH_TIMEOUT, READS_MAX};
+use crate::office::Office;
 use crate::pages;
 use admission::Admission;
 use counters::{Counters, count};
@@ -51,16 +56,27 @@ pub struct Options {
     /// For [`Webd::serve_tls`]. It may offer client authentication without judging it, as `identity::PossessionVerifier`
     /// does: what a certificate allows is for the page to say. Its ALPN protocols are replaced.
     pub tls: Option<Arc<ServerConfig>>,
+    /// The operator's authority; without one there is nothing of it.
+    pub office: Option<Arc<dyn Office>>,
+    /// Where holders' mail programs find their mail; without it they are not told.
+    pub mail: Option<MailServers>,
 }
 
 /// Who sent a request, as far as the connection tells: in the extensions of every request.
 #[derive(Debug, Clone)]
 pub struct Visitor {
     secure: bool,
+    peer: IpAddr,
     certificates: Arc<[CertificateDer<'static>]>,
 }
 
 impl Visitor {
+    /// From which address.
+    #[must_use]
+    pub const fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
     /// Whether the connection is encrypted.
     #[must_use]
     pub const fn is_secure(&self) -> bool {
@@ -84,6 +100,9 @@ pub struct Webd {
     admission: Arc<Admission>,
     reads: Semaphore,
     tls: RwLock<Option<Arc<ServerConfig>>>,
+    store: Store,
+    office: Option<Arc<dyn Office>>,
+    mail: Option<MailServers>,
 }
 
 impl Webd {
@@ -108,6 +127,9 @@ impl Webd {
             admission,
             reads: Semaphore::new(READS_MAX),
             tls: RwLock::new(options.tls.map(with_alpn)),
+            store: store.clone(),
+            office: options.office,
+            mail: options.mail,
         })
     }
 
@@ -184,10 +206,13 @@ impl Webd {
         let tls = if secure { Some(self.tls()) } else { None };
         let (counters, router, shutdown) =
             (Arc::clone(&self.counters), router.clone(), shutdown.clone());
+        let peer = peer.ip().to_canonical();
         connections.spawn(async move {
             match tls {
-                None => connection::plain(socket, router, &counters, shutdown).await,
-                Some(Some(tls)) => connection::tls(socket, tls, router, &counters, shutdown).await,
+                None => connection::plain((socket, peer), router, &counters, shutdown).await,
+                Some(Some(tls)) => {
+                    connection::tls((socket, peer), tls, router, &counters, shutdown).await;
+                }
                 Some(None) => {}
             }
             drop(place);
@@ -208,6 +233,18 @@ impl Webd {
     ) -> Option<T> {
         let _turn = self.reads.acquire().await.ok()?;
         tokio::task::spawn_blocking(act).await.ok()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.store.now()
+    }
+
+    pub(crate) fn office(&self) -> Option<Arc<dyn Office>> {
+        self.office.clone()
+    }
+
+    pub(crate) fn mail(&self) -> Option<MailServers> {
+        self.mail.clone()
     }
 
     pub(crate) fn log_dir(&self) -> &Path {

@@ -1,3 +1,6 @@
+mod published;
+mod requested;
+
 use super::*;
 use crate::forge::{self, NOW};
 use crate::{HolderName, MapRule, Trust, judge};

@@ -1,9 +1,11 @@
 //! LOGIN (RFC 3501 §6.2.3): the certificate says who it is; the name must agree, the password says nothing.
 
+use identity::Cause;
 use mail::Address;
 use store::ActorKind;
 
 use crate::codec::Body;
+use crate::refusal::Refusal;
 use crate::session::Session;
 use crate::session::act::{Act, Done};
 use crate::session::reply::Reply;
@@ -17,24 +19,22 @@ pub fn apply(session: &mut Session, body: Body<'_>) -> Reply {
     enter(session, b"", &[user.as_ref()])
 }
 
-const ANOTHER: &str = "Your certificate names another mailbox";
-
 /// Logs the certificate's holder in, if each of `names` is theirs. With an authorization identity (RFC 4422 §3.4.1) that is
 /// not: into that mailbox, if a delegation opens it.
 pub fn enter(session: &mut Session, authorize: &[u8], names: &[&[u8]]) -> Reply {
     let holder = match &session.bearer {
         Bearer::Holder(holder) => holder.clone(),
         Bearer::Nobody if !session.is_tls() => {
-            return session.login_failed("Begin TLS first, with a client certificate".to_owned());
+            return session.login_failed(Refusal::TlsFirst.text());
         }
-        Bearer::Nobody => return session.login_failed("A client certificate is needed".to_owned()),
+        Bearer::Nobody => return session.login_failed(Cause::NoCertificate.text()),
         Bearer::Refused(why) => {
             let why = why.clone();
             return session.login_failed(why);
         }
     };
     if !names.iter().all(|name| holder.is_called(name)) {
-        return session.login_failed(ANOTHER.to_owned());
+        return session.login_failed(Refusal::OtherMailbox.text());
     }
     if !authorize.is_empty() && !holder.is_called(authorize) {
         return enter_for(session, &holder, authorize);
@@ -60,7 +60,7 @@ fn enter_for(session: &mut Session, own: &Holder, authorize: &[u8]) -> Reply {
         false => Address::parse(&format!("{name}@{}", session.house.domain)),
     };
     let Ok(principal) = principal else {
-        return session.login_failed(ANOTHER.to_owned());
+        return session.login_failed(Refusal::OtherMailbox.text());
     };
     let delegate = own.account;
     let mut actor = own.actor.clone();
@@ -72,7 +72,7 @@ fn enter_for(session: &mut Session, own: &Holder, authorize: &[u8]) -> Reply {
     };
     Reply::act(act, move |session, done| {
         let Done::Delegated(Some(found)) = done else {
-            return session.login_failed(ANOTHER.to_owned());
+            return session.login_failed(Refusal::OtherMailbox.text());
         };
         let (delegation, account) = *found;
         session.enter(Holder {

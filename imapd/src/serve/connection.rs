@@ -19,7 +19,7 @@ use tokio_rustls::server::TlsStream;
 use super::admission::Place;
 use super::guard::Guard;
 use super::wire::{self, Wire, is_acknowledged};
-use super::{Entrance, Imapd, count};
+use super::{Entrance, Imapd, count, crowded};
 use crate::acknowledged::is_reset;
 use crate::limits::READ_OCTETS;
 use crate::perform::perform;
@@ -78,8 +78,7 @@ pub async fn run(
     if entrance == Entrance::StartTls {
         let Some(place) = place.into_session() else {
             count(&imapd.counters.turned_away);
-            let _ = socket
-                .try_write(b"* BYE too many connections from your address are not logged in\r\n");
+            let _ = socket.try_write(crowded().as_bytes());
             return;
         };
         let door = Door {

@@ -6,12 +6,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use identity::Cause;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Imapd;
 use crate::identify::{Known, Look, Need, identify};
+use crate::refusal::Refusal;
 use crate::session::reply::chain;
 use crate::session::state::{Bearer, Seat};
 
@@ -175,8 +177,8 @@ impl Guard {
                 self.delegation(seat).await
             }
             (Some(Bearer::Refused(why)), Some(_)) => Some(why.clone()),
-            (Some(_), Some(_)) => Some("Your certificate names another mailbox".to_owned()),
-            (None, Some(_)) => Some("Your certificate cannot be checked at the moment".to_owned()),
+            (Some(_), Some(_)) => Some(Refusal::OtherMailbox.text()),
+            (None, Some(_)) => Some(Cause::RevocationUnknown.text()),
         };
         (why, bearer)
     }
@@ -188,7 +190,7 @@ impl Guard {
         let stands = tokio::task::spawn_blocking(move || store.delegation_stands(id, scope));
         match stands.await {
             Ok(Ok(true)) => None,
-            Ok(Ok(false)) => Some("Your delegation has ended or changed".to_owned()),
+            Ok(Ok(false)) => Some(Refusal::DelegationEnded.text()),
             _ => Some("Your delegation cannot be checked at the moment".to_owned()),
         }
     }

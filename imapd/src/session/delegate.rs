@@ -8,6 +8,7 @@ use super::reply::Reply;
 use super::state::State;
 use crate::codec::Body;
 use crate::codec::command::Change;
+use crate::refusal::Refusal;
 
 /// The refusal, if the scope of the session's delegation does not reach so far.
 #[must_use]
@@ -19,7 +20,7 @@ pub fn refusal(state: &State, body: &Body<'_>) -> Option<Reply> {
     if reaches(proxy.scope, body) {
         return None;
     }
-    Some(Reply::no("NOPERM", "Your delegation does not allow that"))
+    Some(Reply::no("NOPERM", Refusal::DelegationScope.text()))
 }
 
 fn reaches(scope: Scope, body: &Body<'_>) -> bool {

@@ -28,6 +28,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use identity::Cause;
+
 use crate::codec::command::verb_of;
 use crate::codec::frame::tag_of;
 use crate::codec::{Frame, Framer, Literal, Output, parse};
@@ -548,7 +550,7 @@ impl Session {
                 }));
                 self.running = Running::Greeting;
             }
-            Bearer::Nobody => self.bye("A client certificate is needed"),
+            Bearer::Nobody => self.bye(&Cause::NoCertificate.text()),
             Bearer::Refused(why) => {
                 let why = why.clone();
                 self.bye(&why);

@@ -113,7 +113,7 @@ impl Memory {
                     .store
                     .delegation_stands(proxy.delegation, proxy.scope);
                 if !stands.map_err(|error| error.to_string())? {
-                    let why = "Your delegation has ended or changed";
+                    let why = "Your delegation has ended or changed (delegation-ended)";
                     self.connection(number)?.session.bye(why);
                 }
             }

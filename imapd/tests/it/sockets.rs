@@ -287,7 +287,7 @@ fn starttls_and_certificates() {
     let mut nobody = served.client(None);
     nobody.ask(
         "a LOGIN 2503851234 x",
-        "a NO [AUTHENTICATIONFAILED] A client certificate is needed",
+        "a NO [AUTHENTICATIONFAILED] A client certificate is needed (cert-none)",
     );
     nobody.ask("b SELECT INBOX", "b BAD");
 }
@@ -307,7 +307,7 @@ fn a_live_session_ends_when_its_anchor_is_no_longer_trusted() {
     for client in [&mut goes, &mut idles] {
         assert_eq!(
             client.line(),
-            "* BYE Your certificate is not accepted here\r\n"
+            "* BYE Your certificate is not accepted here (cert-not-accepted)\r\n"
         );
         assert_eq!(client.line(), "");
     }

@@ -80,8 +80,8 @@ impl Heading {
     }
 }
 
-/// RFC 5322 §3.4; the name quoted, or in encoded words.
-fn mailbox(out: &mut Vec<u8>, name: &str, mailbox: &Mailbox) {
+/// Appends a field with one mailbox (RFC 5322 §3.4): the name quoted, or in encoded words.
+pub fn mailbox(out: &mut Vec<u8>, name: &str, mailbox: &Mailbox) {
     let shown = mailbox.name.as_deref().map(field::free);
     let address = EmailAddress {
         name: shown.filter(|name| !name.is_empty()).map(Into::into),

@@ -112,32 +112,116 @@ pub fn write(files: &[(String, Vec<u8>)], time: Timestamp, out: &mut impl Write)
             "the bundle is too large",
         ));
     }
-    let date = dos_time(time);
-    let mut directory = Vec::new();
-    let mut offset = 0u32;
+    let mut writer = Writer::new(out);
     for (name, content) in files {
-        let fields = entry_fields(name, content, date);
-        out.write_all(b"PK\x03\x04")?;
-        out.write_all(&fields)?;
-        out.write_all(name.as_bytes())?;
-        out.write_all(content)?;
-        // §4.3.12: made by version 3.0 on Unix, then the same fields, then comment, disk, attributes, offset.
-        directory.extend_from_slice(b"PK\x01\x02\x1e\x03");
-        directory.extend_from_slice(&fields);
-        directory.extend_from_slice(&[0; 6]);
-        directory.extend_from_slice(&(0o100_644_u32 << 16).to_le_bytes());
-        directory.extend_from_slice(&offset.to_le_bytes());
-        directory.extend_from_slice(name.as_bytes());
-        offset = offset.saturating_add(30 + length(name.as_bytes()) + length(content));
+        writer.entry(name, content, time)?;
     }
-    out.write_all(&directory)?;
-    // §4.3.16: end of central directory, one disk, no comment.
-    let count = u16::try_from(files.len()).unwrap_or(u16::MAX).to_le_bytes();
-    out.write_all(b"PK\x05\x06\0\0\0\0")?;
-    out.write_all(&[count, count].concat())?;
-    out.write_all(&length(&directory).to_le_bytes())?;
-    out.write_all(&offset.to_le_bytes())?;
-    out.write_all(&[0, 0])
+    writer.finish()
+}
+
+/// Writes entries one after another: only one is ever in memory, and there may be any number of them. Past what a plain zip
+/// can count it goes on as zip64 (§4.3.14), which every common program reads.
+#[derive(Debug)]
+pub struct Writer<W> {
+    out: W,
+    directory: Vec<u8>,
+    count: u64,
+    offset: u64,
+}
+
+impl<W: Write> Writer<W> {
+    /// An empty zip on `out`.
+    pub const fn new(out: W) -> Self {
+        Self {
+            out,
+            directory: Vec::new(),
+            count: 0,
+            offset: 0,
+        }
+    }
+
+    /// Appends one entry: stored, dated `time`, readable by all.
+    ///
+    /// # Errors
+    /// The writer's; [`io::ErrorKind::InvalidInput`] beyond [`TOTAL_OCTETS_MAX`] or [`NAME_OCTETS_MAX`].
+    pub fn entry(&mut self, name: &str, content: &[u8], time: Timestamp) -> io::Result<()> {
+        if name.len() > NAME_OCTETS_MAX || content.len() as u64 > TOTAL_OCTETS_MAX {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "an entry of the zip is too large",
+            ));
+        }
+        let mut fields = entry_fields(name, content, dos_time(time));
+        self.out.write_all(b"PK\x03\x04")?;
+        self.out.write_all(&fields)?;
+        self.out.write_all(name.as_bytes())?;
+        self.out.write_all(content)?;
+        let far = u32::try_from(self.offset).ok().filter(|at| *at < u32::MAX);
+        if far.is_none() {
+            // Invariant: the ranges are constant and as long as what is copied into them.
+            fields[0..2].copy_from_slice(&45u16.to_le_bytes()); // version needed 4.5: zip64
+            fields[24..26].copy_from_slice(&12u16.to_le_bytes());
+        }
+        // §4.3.12: made by version 3.0 on Unix, then the same fields, then comment, disk, attributes, offset.
+        self.directory.extend_from_slice(b"PK\x01\x02\x1e\x03");
+        self.directory.extend_from_slice(&fields);
+        self.directory.extend_from_slice(&[0; 6]);
+        self.directory
+            .extend_from_slice(&(0o100_644_u32 << 16).to_le_bytes());
+        self.directory
+            .extend_from_slice(&far.unwrap_or(u32::MAX).to_le_bytes());
+        self.directory.extend_from_slice(name.as_bytes());
+        if far.is_none() {
+            // §4.5.3: the offset alone.
+            self.directory.extend_from_slice(&[1, 0, 8, 0]);
+            self.directory.extend_from_slice(&self.offset.to_le_bytes());
+        }
+        self.count += 1;
+        self.offset += 30 + name.len() as u64 + content.len() as u64;
+        Ok(())
+    }
+
+    /// Writes the directory.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn finish(self) -> io::Result<()> {
+        self.finish_into().map(drop)
+    }
+
+    /// As [`finish`](Self::finish); what was written to.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn finish_into(mut self) -> io::Result<W> {
+        let size = self.directory.len() as u64;
+        self.out.write_all(&self.directory)?;
+        let plain = |number: u64| u32::try_from(number).ok().filter(|it| *it < u32::MAX);
+        let count = u16::try_from(self.count).ok().filter(|it| *it < u16::MAX);
+        if count.is_none() || plain(size).is_none() || plain(self.offset).is_none() {
+            // §4.3.14: the same in 64 bits, made by and needing version 4.5; §4.3.15: where that is.
+            self.out.write_all(b"PK\x06\x06")?;
+            self.out.write_all(&44u64.to_le_bytes())?;
+            self.out
+                .write_all(&[45, 3, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0])?;
+            for number in [self.count, self.count, size, self.offset] {
+                self.out.write_all(&number.to_le_bytes())?;
+            }
+            self.out.write_all(b"PK\x06\x07\0\0\0\0")?;
+            self.out.write_all(&(self.offset + size).to_le_bytes())?;
+            self.out.write_all(&1u32.to_le_bytes())?;
+        }
+        // §4.3.16: end of central directory, one disk, no comment.
+        let count = count.unwrap_or(u16::MAX).to_le_bytes();
+        self.out.write_all(b"PK\x05\x06\0\0\0\0")?;
+        self.out.write_all(&[count, count].concat())?;
+        for number in [size, self.offset] {
+            let number = plain(number).unwrap_or(u32::MAX);
+            self.out.write_all(&number.to_le_bytes())?;
+        }
+        self.out.write_all(&[0, 0])?;
+        Ok(self.out)
+    }
 }
 
 /// Takes what is written and compares it with octets that are there already: nothing is kept.
@@ -292,6 +376,61 @@ mod tests {
             read(b"not a zip"),
             Err(ContainerError::Structure(_))
         ));
+    }
+
+    #[test]
+    fn more_than_a_plain_zip_counts_is_read_by_programs_that_know_zip64() {
+        let mut octets = Vec::new();
+        let mut writer = Writer::new(&mut octets);
+        let time = "2026-11-22T09:00:07.500Z".parse().unwrap();
+        for number in 0..70_000 {
+            writer
+                .entry(&format!("{number}"), &[number as u8], time)
+                .unwrap();
+        }
+        writer.finish().unwrap();
+        let mut archive = zip::ZipArchive::new(Cursor::new(&octets)).unwrap();
+        assert_eq!(archive.len(), 70_000);
+        let mut last = Vec::new();
+        let mut entry = archive.by_index(69_999).unwrap();
+        entry.read_to_end(&mut last).unwrap();
+        assert_eq!(last, [69_999_u32 as u8]);
+    }
+
+    #[test]
+    fn an_entry_behind_four_gigabytes_says_where_it_is() {
+        struct Sink(u64, Vec<u8>);
+        impl Write for Sink {
+            fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+                if self.0 > 4 << 30 {
+                    self.1.extend_from_slice(octets);
+                }
+                self.0 += octets.len() as u64;
+                Ok(octets.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut sink = Sink(0, Vec::new());
+        let mut writer = Writer::new(&mut sink);
+        let time = Timestamp::from_millis(0);
+        writer.offset = 5 << 30;
+        writer.out.0 = 5 << 30;
+        writer.entry("far", b"content", time).unwrap();
+        writer.finish().unwrap();
+        // The end of such a zip, with a reader that has only the end: its directory is found and names the offset.
+        let directory = sink
+            .1
+            .windows(4)
+            .position(|four| four == b"PK\x01\x02")
+            .unwrap();
+        let entry = &sink.1[directory..];
+        assert_eq!(entry[42..46], u32::MAX.to_le_bytes());
+        assert_eq!(entry[46..49], *b"far");
+        assert_eq!(entry[49..53], [1, 0, 8, 0]);
+        assert_eq!(entry[53..61], (5u64 << 30).to_le_bytes());
+        assert_eq!(entry[61..65], *b"PK\x06\x06");
     }
 
     #[test]

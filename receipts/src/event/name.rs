@@ -140,6 +140,8 @@ events! {
     AccountChanged = "account-changed";
     /// A holder accepted terms of use.
     AccountTermsAccepted = "account-terms-accepted";
+    /// A one-time link to a certificate was made for an account's holder.
+    AccountLinkMade = "account-link-made";
     /// A certificate was enrolled for an account.
     AccountEnrolled = "account-enrolled";
     /// A certificate of an account was revoked.

@@ -4,14 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mail::Digest;
+use mail::{Digest, Timestamp};
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use smtpd::serve::client_certificate::AnyCertificate;
 use smtpd::{Limits, Smtpd};
-use store::contracts::{Contract, NewContract, Profile, Terms};
+use store::contracts::{Contract, ContractChange, NewContract, Profile, Terms, Things};
 use store::register::Kind;
 use store::{Actor, Store};
 use tempfile::TempDir;
@@ -295,6 +295,35 @@ async fn a_suspended_contracts_idle_session_ends_within_ten_seconds() {
         "{:?}",
         started.elapsed()
     );
+}
+
+/// Nothing changes at the moment at which it ends: the change that said so was long before.
+#[tokio::test(flavor = "multi_thread")]
+async fn when_an_address_is_a_contracts_no_more_its_sessions_end() {
+    let server = server(Limits::default()).await;
+    let contract = contract(&server.store, None);
+    let mut idle = connect(&server, [127, 0, 0, 2]).await;
+    idle.reply().await;
+    idle.say("EHLO a", "250 ").await;
+    let end = Timestamp::from_millis(server.store.now().as_millis() + 1_000);
+    let change = ContractChange {
+        remove: Things {
+            addresses: vec![IpAddr::from([127, 0, 0, 2]).into()],
+            ..Things::default()
+        },
+        until: Some(end),
+        ..ContractChange::default()
+    };
+    let changed = server
+        .store
+        .change_contract(Actor::system(), contract.id, change);
+    changed.await.unwrap();
+    idle.say("NOOP", "250 ").await;
+    assert!(idle.reply().await.starts_with("421 4.7.0"));
+    let late = server.store.now().as_millis() - end.as_millis();
+    assert!((0..10_000).contains(&late), "{late} ms");
+    let mut after = connect(&server, [127, 0, 0, 2]).await;
+    assert!(after.reply().await.starts_with("554 "));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,10 +17,12 @@ use crate::output::Output;
 /// # Errors
 /// Names what is wrong.
 pub fn add(config: &Config, store: &Store, add: ContractAdd, out: &mut Output) -> Outcome {
-    onboarding::say(config, store, &add.ips);
+    onboarding::warn(store, &add.ips);
+    let ips = add.ips.clone();
     let (contract, evidence) = store
         .add_contract(operator::actor(), new_contract(add)?)
         .wait()?;
+    onboarding::note(config, &ips);
     shown::document(store, &contract, Some(evidence), out)
 }
 
@@ -29,11 +31,13 @@ pub fn add(config: &Config, store: &Store, add: ContractAdd, out: &mut Output) -
 /// # Errors
 /// Names what is wrong.
 pub fn apply(config: &Config, store: &Store, apply: ContractApply, out: &mut Output) -> Outcome {
-    onboarding::say(config, store, &apply.terms.ips);
+    onboarding::warn(store, &apply.terms.ips);
+    let ips = apply.terms.ips.clone();
     let paper = papers::read(apply.papers, None)?;
     let new = new_contract(apply.terms)?;
     let applied = store.apply_for_contract(operator::actor(), new, paper);
     let (contract, evidence) = applied.wait()?;
+    onboarding::note(config, &ips);
     shown::document(store, &contract, Some(evidence), out)
 }
 

@@ -17,10 +17,11 @@ use crate::output::Output;
 /// # Errors
 /// Names what is wrong.
 pub fn run(config: &Config, store: &Store, set: ContractSet, out: &mut Output) -> Outcome {
-    onboarding::say(config, store, &set.add_ip);
-    let id = set.id;
+    onboarding::warn(store, &set.add_ip);
+    let (id, ips) = (set.id, set.add_ip.clone());
     let changed = store.change_contract(operator::actor(), id, change(set)?);
     let (contract, evidence) = changed.wait()?;
+    onboarding::note(config, &ips);
     shown::document(store, &contract, Some(evidence), out)
 }
 

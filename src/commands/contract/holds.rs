@@ -9,7 +9,7 @@ use receipts::id::ContractId;
 use receipts::tenure::{Answer, Tenure};
 use serde_json::{Value, json};
 use store::Store;
-use store::contracts::tenancy::Tenant;
+use store::contracts::whose::Whose;
 use store::evidence::Entry;
 
 use crate::cli::contract::Holds;
@@ -48,8 +48,8 @@ pub fn run(config: &Config, store: &Store, asked: &Holds, out: &mut Output) -> O
     let tenure = Tenure::replay(asked.id, &events)
         .map_err(|e| Failure::doing("the contract's events", &e))?;
     let answer = tenure.holds(asked.ip, at);
-    let tenants = store.tenants(asked.ip, at)?;
-    if answer.held() != tenants.iter().any(|tenant| tenant.contract == asked.id) {
+    let owners = store.contracts_of(asked.ip, at)?;
+    if answer.held() != owners.iter().any(|owner| owner.contract == asked.id) {
         return Err(Failure::could_not(format!(
             "contract {}: its rows say otherwise than its events: run `knik audit`",
             asked.id
@@ -58,7 +58,7 @@ pub fn run(config: &Config, store: &Store, asked: &Holds, out: &mut Output) -> O
     if let Some(file) = &asked.out {
         export::write(config, store, up_to(chain, at), false, file)?;
     }
-    let before = narrower(asked.id, &answer, &tenants);
+    let before = narrower(asked.id, &answer, &owners);
     say(asked, &answer, before, out)?;
     match (answer.held(), before) {
         (true, None) => Ok(()),
@@ -76,20 +76,20 @@ pub fn run(config: &Config, store: &Store, asked: &Holds, out: &mut Output) -> O
 /// When it was nobody's.
 pub fn of(store: &Store, address: IpAddr, at: Option<Moment>, out: &mut Output) -> Outcome {
     let at = instant(store, at)?;
-    let tenants = store.tenants(address, at)?;
-    if tenants.is_empty() {
+    let owners = store.contracts_of(address, at)?;
+    if owners.is_empty() {
         return Err(Failure::is_false(format!(
             "{} was no contract's at {at}",
             address.to_canonical()
         )));
     }
     out.headings(&COLUMNS)?;
-    for (place, tenant) in tenants.iter().enumerate() {
-        let (id, network) = (tenant.contract.to_string(), tenant.network.to_string());
-        let mut json = to_json(tenant);
+    for (place, owner) in owners.iter().enumerate() {
+        let (id, network) = (owner.contract.to_string(), owner.network.to_string());
+        let mut json = to_json(owner);
         json["time"] = json!(at.to_string());
         json["decides"] = json!(place == 0);
-        out.row(&COLUMNS, &json, &[&id, &network, &tenant.name])?;
+        out.row(&COLUMNS, &json, &[&id, &network, &owner.name])?;
     }
     Ok(())
 }
@@ -114,19 +114,19 @@ fn up_to(chain: Vec<Entry>, at: Timestamp) -> Vec<Entry> {
 }
 
 /// The contract for whom the gate took the address in this one's place.
-fn narrower<'a>(id: ContractId, answer: &Answer, tenants: &'a [Tenant]) -> Option<&'a Tenant> {
-    tenants
+fn narrower<'a>(id: ContractId, answer: &Answer, owners: &'a [Whose]) -> Option<&'a Whose> {
+    owners
         .first()
         .filter(|first| answer.held() && first.contract != id)
 }
 
-fn to_json(tenant: &Tenant) -> Value {
+fn to_json(owner: &Whose) -> Value {
     json!({
-        "contract": tenant.contract.to_string(), "name": tenant.name, "network": tenant.network.to_string(),
+        "contract": owner.contract.to_string(), "name": owner.name, "network": owner.network.to_string(),
     })
 }
 
-fn say(asked: &Holds, answer: &Answer, before: Option<&Tenant>, out: &mut Output) -> Outcome {
+fn say(asked: &Holds, answer: &Answer, before: Option<&Whose>, out: &mut Output) -> Outcome {
     let mut json = answer.to_json();
     json["narrower"] = json!(before.map(to_json));
     let file = asked.out.as_ref().map(|file| file.display().to_string());

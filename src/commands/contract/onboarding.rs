@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde_json::{Value, json};
 use store::Store;
-use store::contracts::tenancy::Tenant;
+use store::contracts::whose::Whose;
 
 use super::shown::joined;
 use crate::config::Config;
@@ -27,7 +27,7 @@ struct Found {
     /// Why nobody on the Internet has it.
     not_public: Option<&'static str>,
     /// Contracts for which it is spoken for, narrowest first.
-    taken: Vec<Tenant>,
+    taken: Vec<Whose>,
     /// What reverse DNS says of a single public address.
     reverse: Option<Reverse>,
 }
@@ -45,70 +45,82 @@ pub fn run(config: &Config, store: &Store, networks: &[IpNet], out: &mut Output)
             None => "yes".to_owned(),
         };
         let free = match found.taken.first() {
-            Some(tenant) => format!("no: contract {} of {:?}", tenant.contract, tenant.name),
+            Some(owner) => format!("no: contract {} of {:?}", owner.contract, owner.name),
             None => "yes".to_owned(),
         };
-        let cells = [&joined(&[*network]), &public, &free, &found.names()];
+        let cells = [
+            &joined(&[*network]),
+            &public,
+            &free,
+            &found.reverse.as_ref().map(spoken).unwrap_or_default(),
+        ];
         out.row(&COLUMNS, &found.to_json(), &cells.map(String::as_str))?;
     }
     Ok(())
 }
 
-/// Says on standard error what speaks against networks that are about to be a contract's, and shows their reverse DNS.
-pub fn say(config: &Config, store: &Store, networks: &[IpNet]) {
+/// Says on standard error what speaks against networks that are about to be a contract's.
+pub fn warn(store: &Store, networks: &[IpNet]) {
     for network in networks {
         let address = joined(&[*network]);
-        // What cannot be looked up says nothing against it; the act itself will say what is wrong with the store.
-        let Ok(found) = look(config, store, network) else {
-            continue;
-        };
-        if let Some(kind) = found.not_public {
+        if let Some(kind) = no_real_static_address(network) {
             eprintln!("knik: warning: {address} is {kind}: no sender on the Internet has it");
         }
-        for tenant in found
-            .taken
-            .iter()
-            .filter(|tenant| tenant.network != *network)
-        {
+        // What cannot be looked up says nothing against it; the act itself will say what is wrong with the store.
+        let owners = store.spoken_for(network.addr()).unwrap_or_default();
+        for owner in owners.iter().filter(|owner| is_wider(owner, network)) {
             eprintln!(
                 "knik: warning: {address} lies within {} of the contract of {:?}: the narrowest network decides",
-                tenant.network, tenant.name
+                owner.network, owner.name
             );
         }
-        if found.reverse.is_some() {
-            eprintln!("knik: note: reverse DNS of {address}: {}", found.names());
+    }
+}
+
+/// Shows on standard error what reverse DNS says of addresses that have become a contract's.
+pub fn note(config: &Config, networks: &[IpNet]) {
+    for network in networks {
+        if let Some(reverse) = reverse(config, network) {
+            let address = joined(&[*network]);
+            eprintln!("knik: note: reverse DNS of {address}: {}", spoken(&reverse));
         }
     }
+}
+
+fn is_wider(owner: &Whose, network: &IpNet) -> bool {
+    owner.network != *network && owner.network.contains(network)
+}
+
+/// Of single addresses that somebody on the Internet can have: nobody outside knows a name for any other.
+fn reverse(config: &Config, network: &IpNet) -> Option<Reverse> {
+    let single = network.prefix_len() == network.max_prefix_len();
+    let asked = single && no_real_static_address(network).is_none();
+    asked.then(|| reverse_dns::names(&config.dns, network.addr()))
 }
 
 fn look(config: &Config, store: &Store, network: &IpNet) -> Outcome<Found> {
-    let not_public = no_real_static_address(network);
-    let single = network.prefix_len() == network.max_prefix_len();
-    // Nobody outside knows a name for an address that nobody outside has.
-    let asked = single && not_public.is_none();
     Ok(Found {
         network: *network,
-        not_public,
-        taken: store.claims(network.addr())?,
-        reverse: asked.then(|| reverse_dns::names(&config.dns, network.addr())),
+        not_public: no_real_static_address(network),
+        taken: store.spoken_for(network.addr())?,
+        reverse: reverse(config, network),
     })
 }
 
-impl Found {
-    fn names(&self) -> String {
-        match &self.reverse {
-            None => String::new(),
-            Some(Reverse::Names(names)) => names.join(", "),
-            Some(Reverse::Nothing) => "none".to_owned(),
-            Some(Reverse::Unknown(why)) => format!("unknown: {why}"),
-        }
+fn spoken(reverse: &Reverse) -> String {
+    match reverse {
+        Reverse::Names(names) => names.join(", "),
+        Reverse::Nothing => "none".to_owned(),
+        Reverse::Unknown(why) => format!("unknown: {why}"),
     }
+}
 
+impl Found {
     fn to_json(&self) -> Value {
-        let taken = self.taken.iter().map(|tenant| {
+        let taken = self.taken.iter().map(|owner| {
             json!({
-                "contract": tenant.contract.to_string(), "name": tenant.name,
-                "network": tenant.network.to_string(),
+                "contract": owner.contract.to_string(), "name": owner.name,
+                "network": owner.network.to_string(),
             })
         });
         let (names, unknown) = match &self.reverse {

@@ -4,7 +4,8 @@ use ipnet::IpNet;
 use receipts::tenure::Interval;
 use serde_json::{Value, json};
 use store::contracts::Contract;
-use store::contracts::tenancy::Holdings;
+use store::contracts::whose::Holdings;
+use store::notices::OWN_CONTRACT;
 use store::{EvidenceId, Store};
 
 use crate::failure::Outcome;
@@ -102,6 +103,7 @@ pub fn to_json(contract: &Contract, evidence: Option<EvidenceId>) -> Value {
     let mut json = json!({
         "id": contract.id.to_string(),
         "state": contract.state.as_str(),
+        "built_in": contract.id == OWN_CONTRACT,
         "name": contract.name,
         "addresses": contract.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "domains": contract.domains,
@@ -128,6 +130,10 @@ fn to_text(contract: &Contract, evidence: Option<EvidenceId>) -> String {
     properties(&[
         ("contract", Some(contract.id.to_string())),
         ("state", Some(contract.state.to_string())),
+        (
+            "built in",
+            (contract.id == OWN_CONTRACT).then(|| "the post's own, for its notices".to_owned()),
+        ),
         ("name", Some(contract.name.clone())),
         ("addresses", Some(joined(&contract.addresses))),
         ("domains", Some(contract.domains.join(", "))),

@@ -98,6 +98,7 @@ impl Act<'_> {
         id: ContractId,
         change: ContractChange,
     ) -> Result<(Contract, EvidenceId), StoreError> {
+        super::own::refuse(id)?;
         let now = self.next_time(&Chain::contract(id))?;
         let contract = rows::there(self.sql, id, now)?;
         if contract.state == ContractState::Ended {

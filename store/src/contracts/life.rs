@@ -8,7 +8,7 @@ use receipts::event::EventName;
 use receipts::id::{ContractId, EvidenceId};
 use serde_json::{Value, json};
 
-use super::{Contract, one_line, rows, words};
+use super::{Contract, one_line, own, rows, words};
 use crate::StoreError;
 use crate::commit::Act;
 use crate::mint::Chain;
@@ -224,6 +224,7 @@ impl Act<'_> {
         step: ContractStep,
         paper: Paper,
     ) -> Result<EvidenceId, StoreError> {
+        own::refuse(id)?;
         let time = self.next_time(&Chain::contract(id))?;
         let contract = rows::there(self.sql, id, time)?;
         let to = contract

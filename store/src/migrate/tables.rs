@@ -134,6 +134,7 @@ pub const TABLES: &[Table] = &[
             ("successor", Int),
             ("postal", Text),
             ("ref", Text),
+            ("noticed", Text),
         ],
     ),
     table(
@@ -176,6 +177,38 @@ pub const TABLES: &[Table] = &[
             ("fingerprint", Blob),
             ("not_after", Int),
             ("revoked", Int),
+            ("issued", Int),
+            ("reason", Text),
+        ],
+    ),
+    table(
+        "issued",
+        &["serial"],
+        &[("serial", Blob), ("purpose", Text), ("not_after", Int)],
+    ),
+    table(
+        "revocation_list",
+        &["number"],
+        &[
+            ("number", Int),
+            ("this_update", Int),
+            ("next_update", Int),
+            ("covers", Int),
+            ("octets", Blob),
+        ],
+    ),
+    table(
+        "enrolment_link",
+        &["token"],
+        &[
+            ("token", Blob),
+            ("account", Int),
+            ("days", Int),
+            ("expires", Int),
+            ("attempts", Int),
+            ("used", Int),
+            ("bundle", Blob),
+            ("bundle_until", Int),
         ],
     ),
     table(

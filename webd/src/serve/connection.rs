@@ -1,5 +1,6 @@
 //! One connection from its handshake to its end.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -25,13 +26,14 @@ use crate::limits::{
 
 /// Requests over a plain connection.
 pub(super) async fn plain(
-    socket: TcpStream,
+    (socket, peer): (TcpStream, IpAddr),
     router: Router,
     counters: &Counters,
     shutdown: watch::Receiver<bool>,
 ) {
     let visitor = Visitor {
         secure: false,
+        peer,
         certificates: Arc::from([]),
     };
     run(socket, visitor, router, counters, shutdown).await;
@@ -39,7 +41,7 @@ pub(super) async fn plain(
 
 /// A handshake, then requests.
 pub(super) async fn tls(
-    socket: TcpStream,
+    (socket, peer): (TcpStream, IpAddr),
     config: Arc<ServerConfig>,
     router: Router,
     counters: &Counters,
@@ -59,6 +61,7 @@ pub(super) async fn tls(
     }
     let visitor = Visitor {
         secure: true,
+        peer,
         certificates: shown
             .iter()
             .map(|shown| shown.clone().into_owned())
@@ -134,6 +137,7 @@ mod tests {
             let counters = Counters::new(&Arc::new(Admission::default()));
             let visitor = Visitor {
                 secure: false,
+                peer: IpAddr::from([127, 0, 0, 1]),
                 certificates: Arc::from([]),
             };
             run(far, visitor, router, &counters, watching).await;

@@ -283,3 +283,44 @@ fn curl_reads_over_tls_with_and_without_a_certificate() {
         1
     );
 }
+
+#[test]
+fn refusals_are_explained_to_anybody_under_a_policy_that_runs_nothing() {
+    let served = Served::new(1);
+    for path in ["/help", "/help/cert-revoked", "/help/no-mailbox"] {
+        let page = served.get(path);
+        assert_eq!(page.status, 200, "{path}");
+        assert_eq!(page.field("content-type"), Some("text/html; charset=utf-8"));
+        let policy = page.field("content-security-policy").unwrap();
+        assert!(
+            policy.starts_with("default-src 'none'; style-src 'self';"),
+            "{policy}"
+        );
+        assert!(!policy.contains("unsafe"), "{policy}");
+        let text = page.text();
+        assert!(
+            text.starts_with("<!DOCTYPE html>\n<html lang=\"hy\">"),
+            "{text}"
+        );
+        for lang in ["hy", "ru", "en"] {
+            assert!(
+                text.contains(&format!("<section lang=\"{lang}\">")),
+                "{path}"
+            );
+        }
+        assert!(text.contains("name=\"viewport\"") && !text.contains("<script"));
+    }
+    let style = served.get("/help.css");
+    assert_eq!(style.field("content-type"), Some("text/css; charset=utf-8"));
+    for path in [
+        "/help/",
+        "/help/no-such-code",
+        "/help/CERT-REVOKED",
+        "/help/cert-revoked/x",
+    ] {
+        let refused = served.get(path);
+        assert_eq!(refused.status, 404, "{path}");
+        let policy = refused.field("content-security-policy").unwrap();
+        assert_eq!(policy, "default-src 'none'; frame-ancestors 'none'");
+    }
+}

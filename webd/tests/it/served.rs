@@ -149,6 +149,8 @@ impl Served {
             publish_lag_max,
             figures,
             tls,
+            office: None,
+            mail: None,
         };
         let webd = Webd::new(&house.store, options);
         let runtime = Runtime::new().unwrap();

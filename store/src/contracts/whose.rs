@@ -18,7 +18,7 @@ pub use super::rows::Holdings;
 
 /// A contract that an address was of at an instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tenant {
+pub struct Whose {
     /// The contract.
     pub contract: ContractId,
     /// The body's name, as it is today.
@@ -30,8 +30,8 @@ pub struct Tenant {
 impl Store {
     /// The contracts that an address was of at an instant, narrowest network first: the first is whom the gate took it
     /// for. Answered from the rows; [`receipts::tenure`] answers it from the events.
-    pub fn tenants(&self, address: IpAddr, at: Timestamp) -> Result<Vec<Tenant>, StoreError> {
-        self.tenants_where(
+    pub fn contracts_of(&self, address: IpAddr, at: Timestamp) -> Result<Vec<Whose>, StoreError> {
+        self.whose_where(
             address,
             at,
             "JOIN contract_period p ON p.contract = a.contract \
@@ -41,16 +41,16 @@ impl Store {
 
     /// The contracts for which an address is spoken for, narrowest network first: whatever their state, if not ended, and
     /// from whenever on.
-    pub fn claims(&self, address: IpAddr) -> Result<Vec<Tenant>, StoreError> {
-        self.tenants_where(address, self.now(), "WHERE c.state <> 'ended'")
+    pub fn spoken_for(&self, address: IpAddr) -> Result<Vec<Whose>, StoreError> {
+        self.whose_where(address, self.now(), "WHERE c.state <> 'ended'")
     }
 
-    fn tenants_where(
+    fn whose_where(
         &self,
         address: IpAddr,
         at: Timestamp,
         conditions: &str,
-    ) -> Result<Vec<Tenant>, StoreError> {
+    ) -> Result<Vec<Whose>, StoreError> {
         let octets = number(address).to_be_bytes();
         let mut found = self.read(|sql| {
             sql.all(
@@ -63,17 +63,17 @@ impl Store {
                 |row| {
                     let network = row.text(2)?.parse();
                     let network = network.map_err(|_| StoreError::damaged("a contract's network"))?;
-                    let tenant = Tenant {
+                    let owner = Whose {
                         contract: ContractId::from_bytes(row.array(0)?),
                         name: row.string(1)?,
                         network,
                     };
-                    Ok((width(row.array(3)?, row.array(4)?), tenant))
+                    Ok((width(row.array(3)?, row.array(4)?), owner))
                 },
             )
         })?;
-        found.sort_by_key(|(width, tenant)| (*width, tenant.contract.to_bytes()));
-        Ok(found.into_iter().map(|(_, tenant)| tenant).collect())
+        found.sort_by_key(|(width, owner)| (*width, owner.contract.to_bytes()));
+        Ok(found.into_iter().map(|(_, owner)| owner).collect())
     }
 
     /// What a contract holds and held.
