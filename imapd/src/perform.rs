@@ -5,7 +5,7 @@ use store::register::AccountId;
 use store::{Store, StoreError};
 
 use crate::limits::SUBSCRIPTIONS_MAX;
-use crate::session::act::{Act, Done, Outcome};
+use crate::session::act::{Act, Done, ForAnother, Outcome};
 use crate::{fetch, search};
 
 /// See the module's words.
@@ -18,17 +18,7 @@ pub fn perform(act: Act, store: &Store) -> Outcome {
             store.log_in(by, account).wait()?;
             Done::Nothing
         }
-        Act::LogInFor {
-            by,
-            delegate,
-            principal,
-        } => {
-            let found = store.delegation_for(delegate, &principal)?;
-            if let Some((_, account)) = &found {
-                store.log_in(by, account.id).wait()?;
-            }
-            Done::Delegated(found.map(Box::new))
-        }
+        Act::LogInFor(asked) => log_in_for(store, *asked)?,
         Act::Select { account, name } => {
             Done::Selected(store.snapshot(named(store, account, &name)?.id)?)
         }
@@ -88,6 +78,15 @@ pub fn perform(act: Act, store: &Store) -> Outcome {
             Done::Nothing
         }
     })
+}
+
+/// Into somebody else's mailbox, if it is open to the delegate.
+fn log_in_for(store: &Store, asked: ForAnother) -> Outcome {
+    let found = store.delegation_for(asked.delegate, &asked.principal)?;
+    if let Some((_, account)) = &found {
+        store.log_in(asked.by, account.id).wait()?;
+    }
+    Ok(Done::Delegated(found.map(Box::new)))
 }
 
 fn change_mailboxes(act: Act, store: &Store) -> Outcome {

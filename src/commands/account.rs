@@ -44,6 +44,29 @@ pub fn run(config: &Config, command: cli::Account, out: &mut Output) -> Outcome 
     }
     let store = config.open_store()?;
     match command {
+        Command::Import(import) => import::run(config, &store, &import, out),
+        Command::List(wanted) => list(&store, &wanted, out),
+        Command::Show { address } => show(&store, &address, out),
+        Command::History { address } => history::run(&store, &address, out),
+        Command::Delegate { address, act } => delegate::run(&store, &address, act, out),
+        Command::AcceptTerms {
+            address,
+            version,
+            how,
+            lang,
+        } => terms::accept(config, &store, (&address, &version), (how, lang), out),
+        Command::Terms => Ok(()),
+        device @ (Command::Enrol { .. } | Command::Renew { .. } | Command::Revoke { .. }) => {
+            devices(config, &store, device, out)
+        }
+        wished => change::run(config, &store, wish(wished)?, out),
+    }
+}
+
+/// What a command wants of an account.
+fn wish(command: cli::Account) -> Outcome<(Address, Wish)> {
+    use cli::Account as Command;
+    Ok(match command {
         Command::Add {
             address,
             name,
@@ -58,7 +81,7 @@ pub fn run(config: &Config, command: cli::Account, out: &mut Output) -> Outcome 
                 lang: Some(lang),
                 ..Wish::default()
             };
-            change::run(config, &store, (address, change::with(wish, *more)?), out)
+            (address, change::with(wish, *more)?)
         }
         Command::Set {
             address,
@@ -73,7 +96,7 @@ pub fn run(config: &Config, command: cli::Account, out: &mut Output) -> Outcome 
                 lang,
                 ..Wish::default()
             };
-            change::run(config, &store, (address, change::with(wish, *more)?), out)
+            (address, change::with(wish, *more)?)
         }
         Command::Close {
             address,
@@ -81,29 +104,23 @@ pub fn run(config: &Config, command: cli::Account, out: &mut Output) -> Outcome 
             cause,
             into,
             on,
-        } => {
-            let wish = change::closing(why, cause, into, on)?;
-            change::run(config, &store, (address, wish), out)
-        }
+        } => (address, change::closing(why, cause, into, on)?),
         Command::Reopen { address } => {
             let wish = Wish {
                 closing: Some(None),
                 ..Wish::default()
             };
-            change::run(config, &store, (address, wish), out)
+            (address, wish)
         }
-        Command::Import(import) => import::run(config, &store, &import, out),
-        Command::List(wanted) => list(&store, &wanted, out),
-        Command::Show { address } => show(&store, &address, out),
-        Command::History { address } => history::run(&store, &address, out),
-        Command::Delegate { address, act } => delegate::run(&store, &address, act, out),
-        Command::AcceptTerms {
-            address,
-            version,
-            how,
-            lang,
-        } => terms::accept(config, &store, (&address, &version), (how, lang), out),
-        Command::Terms => Ok(()),
+        // Invariant: `run` sends no other here.
+        _ => return Err(Failure::could_not("this command changes no account")),
+    })
+}
+
+/// Certificates of a holder's devices.
+fn devices(config: &Config, store: &Store, command: cli::Account, out: &mut Output) -> Outcome {
+    use cli::Account as Command;
+    match command {
         Command::Enrol {
             address,
             out: dir,
@@ -111,12 +128,12 @@ pub fn run(config: &Config, command: cli::Account, out: &mut Output) -> Outcome 
             days,
             ..
         } => {
-            let account = account(&store, &address)?;
+            let account = account(store, &address)?;
             let Some(dir) = dir else {
-                return enrol_link::run(config, &store, &account, (days, hours), out);
+                return enrol_link::run(config, store, &account, (days, hours), out);
             };
             let device = enrol::Device::new(&dir, days);
-            enrol::run(config, &store, &account, &device, out)
+            enrol::run(config, store, &account, &device, out)
         }
         Command::Renew {
             address,
@@ -124,18 +141,20 @@ pub fn run(config: &Config, command: cli::Account, out: &mut Output) -> Outcome 
             out: dir,
             days,
         } => {
-            let account = account(&store, &address)?;
+            let account = account(store, &address)?;
             let device = enrol::Device::in_place_of(&serial, &dir, days);
-            enrol::run(config, &store, &account, &device, out)
+            enrol::run(config, store, &account, &device, out)
         }
         Command::Revoke {
             address,
             serial,
             why,
         } => {
-            let account = account(&store, &address)?;
-            revoke::run(&store, &account, (&serial, why), out)
+            let account = account(store, &address)?;
+            revoke::run(store, &account, (&serial, why), out)
         }
+        // Invariant: `run` sends no other here.
+        _ => Ok(()),
     }
 }
 

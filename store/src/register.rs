@@ -6,6 +6,7 @@
 //! | [`change`] | accounts added, changed, closed, opened again |
 //! | [`life`] | from when and until when an account takes letters |
 //! | [`delegates`] | who may read in a holder's place |
+//! | `said` | what events say of accounts that change |
 //! | [`acceptance`] | terms of use that holders accepted |
 
 pub mod acceptance;
@@ -13,6 +14,8 @@ pub mod change;
 pub mod delegates;
 pub mod life;
 pub mod wish;
+
+mod said;
 
 use mail::address::Address;
 use mail::digest::Digest;

@@ -7,7 +7,7 @@ use store::ActorKind;
 use crate::codec::Body;
 use crate::refusal::Refusal;
 use crate::session::Session;
-use crate::session::act::{Act, Done};
+use crate::session::act::{Act, Done, ForAnother};
 use crate::session::reply::Reply;
 use crate::session::state::{Bearer, Holder, Proxy};
 
@@ -65,11 +65,11 @@ fn enter_for(session: &mut Session, own: &Holder, authorize: &[u8]) -> Reply {
     let delegate = own.account;
     let mut actor = own.actor.clone();
     actor.kind = ActorKind::Delegate;
-    let act = Act::LogInFor {
+    let act = Act::LogInFor(Box::new(ForAnother {
         by: actor.clone(),
         delegate,
         principal,
-    };
+    }));
     Reply::act(act, move |session, done| {
         let Done::Delegated(Some(found)) = done else {
             return session.login_failed(Refusal::OtherMailbox.text());

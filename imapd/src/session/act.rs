@@ -23,14 +23,7 @@ pub enum Act {
         account: AccountId,
     },
     /// A delegate asks for the mailbox of somebody else, and has logged in there if it is open to them.
-    LogInFor {
-        /// The delegate.
-        by: Actor,
-        /// Whom their certificate names.
-        delegate: AccountId,
-        /// Whose mailbox.
-        principal: Address,
-    },
+    LogInFor(Box<ForAnother>),
     /// All of a mailbox, to select it.
     Select {
         /// Whose.
@@ -138,6 +131,16 @@ pub enum Act {
         /// Which.
         acknowledged: Vec<Acknowledged>,
     },
+}
+
+/// A delegate's log-in.
+pub struct ForAnother {
+    /// The delegate.
+    pub by: Actor,
+    /// Whom their certificate names.
+    pub delegate: AccountId,
+    /// Whose mailbox.
+    pub principal: Address,
 }
 
 /// What an [`Act`] brought.

@@ -5,8 +5,9 @@ use mail::time::Timestamp;
 use receipts::actor::Actor;
 use receipts::event::EventName;
 use receipts::id::EvidenceId;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
+use super::said::{changed_json, closing_json, listed, merge, source_json};
 use super::wish::{Closing, Difference, Known, Presence, Source, Wish, canonical};
 use super::{
     Account, AccountId, AccountState, BY_ADDRESS, COLUMN_COUNT, COLUMNS, Lang, Life, NewAccount,
@@ -306,6 +307,42 @@ impl Act<'_> {
             life,
         };
         let text = account.address.to_string();
+        self.insert_account(&account, state, wish, next)?;
+        self.put_aliases(account.id, &plan.difference)?;
+        let more = json!({
+            "name": account.name,
+            "kind": account.kind.as_str(),
+            "lang": account.lang.as_str(),
+            "active_from": life.active_from.map(|time| time.to_string()),
+            "closes_at": life.closes_at.map(|time| time.to_string()),
+            "cause": life.cause.map(super::Cause::as_str),
+            "aliases_added": listed(&plan.difference.aliases_more),
+            "postal": some(wish.postal.as_deref()).map(|_| "known"),
+            "reference": some(wish.reference.as_deref()),
+            "source": source.map(source_json),
+        });
+        let minted = self.account_added(by, account.id, &text, more)?;
+        let mut evidence = minted.id;
+        if plan.difference.closed {
+            let more = closing_json(wish, source);
+            evidence = self.close_row(by, &account, more)?;
+        }
+        Ok(Wished {
+            account,
+            difference: plan.difference,
+            evidence: Some(evidence),
+        })
+    }
+
+    /// The rows of a new account: its own, and that of its INBOX.
+    fn insert_account(
+        &mut self,
+        account: &Account,
+        state: AccountState,
+        wish: &Wish,
+        next: &mut Numbers,
+    ) -> Result<(), StoreError> {
+        let (text, life) = (account.address.to_string(), &account.life);
         self.sql.put(
             "INSERT INTO account (id, address, name, kind, lang, state, login_mark, active_from, closes_at, cause, \
              successor, postal, ref) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $10, $11, $12)",
@@ -335,31 +372,7 @@ impl Act<'_> {
                 INBOX.into(),
                 next.uid_validity.into(),
             ],
-        )?;
-        self.put_aliases(account.id, &plan.difference)?;
-        let more = json!({
-            "name": account.name,
-            "kind": account.kind.as_str(),
-            "lang": account.lang.as_str(),
-            "active_from": life.active_from.map(|time| time.to_string()),
-            "closes_at": life.closes_at.map(|time| time.to_string()),
-            "cause": life.cause.map(super::Cause::as_str),
-            "aliases_added": listed(&plan.difference.aliases_more),
-            "postal": some(wish.postal.as_deref()).map(|_| "known"),
-            "reference": some(wish.reference.as_deref()),
-            "source": source.map(source_json),
-        });
-        let minted = self.account_added(by, account.id, &text, more)?;
-        let mut evidence = minted.id;
-        if plan.difference.closed {
-            let more = closing_json(wish, source);
-            evidence = self.close_row(by, &account, more)?;
-        }
-        Ok(Wished {
-            account,
-            difference: plan.difference,
-            evidence: Some(evidence),
-        })
+        )
     }
 
     fn alter(
@@ -512,70 +525,6 @@ fn life_of(
 fn changes_life(difference: &Difference) -> bool {
     let dates = |what: &&str| matches!(*what, "closes_at" | "active_from");
     difference.closed || difference.reopened || difference.changed.iter().any(dates)
-}
-
-/// What an event says of a change: what it is now. Of the postal address only that it changed.
-fn changed_json(
-    account: &Account,
-    difference: &Difference,
-    postal: &str,
-    reference: &str,
-) -> Value {
-    let mut more = Map::new();
-    let mut names: Vec<&str> = difference.changed.clone();
-    if difference.reopened {
-        names.push("state");
-        more.insert("state".into(), json!(account.state.as_str()));
-    }
-    for name in &difference.changed {
-        let value = match *name {
-            "name" => json!(account.name),
-            "kind" => json!(account.kind.as_str()),
-            "lang" => json!(account.lang.as_str()),
-            "active_from" => json!(account.life.active_from.map(|time| time.to_string())),
-            "closes_at" => json!(account.life.closes_at.map(|time| time.to_string())),
-            "postal" if postal.is_empty() => json!("removed"),
-            "postal" => json!("known"),
-            _ => json!(reference),
-        };
-        more.insert((*name).to_owned(), value);
-    }
-    if !names.is_empty() {
-        more.insert("changed".into(), json!(names));
-    }
-    more.insert(
-        "aliases_added".into(),
-        json!(listed(&difference.aliases_more)),
-    );
-    more.insert(
-        "aliases_removed".into(),
-        json!(listed(&difference.aliases_less)),
-    );
-    Value::Object(more)
-}
-
-fn closing_json(wish: &Wish, source: Option<Source>) -> Value {
-    let closing = wish.closing.as_ref().and_then(Option::as_ref);
-    json!({
-        "cause": closing.map(|closing| closing.cause.as_str()),
-        "successor": closing.and_then(|closing| closing.successor.as_ref()).map(canonical),
-        "why": closing.and_then(|closing| closing.why.as_deref()).filter(|why| !why.is_empty()),
-        "source": source.map(source_json),
-    })
-}
-
-fn merge(into: &mut Value, from: Value) {
-    if let (Value::Object(into), Value::Object(from)) = (into, from) {
-        into.extend(from.into_iter().filter(|(_, value)| !value.is_null()));
-    }
-}
-
-fn source_json(source: Source) -> Value {
-    json!({ "file": source.file.tagged(), "line": source.line })
-}
-
-fn listed(all: &[String]) -> Option<&[String]> {
-    (!all.is_empty()).then_some(all)
 }
 
 fn some(text: Option<&str>) -> Option<&str> {
