@@ -12,6 +12,7 @@
 //! | [`relay`] | letters on their way out |
 //! | [`revocations`] | the authority's list of what is revoked |
 //! | [`stamp`] | time-stamps of others over the log's checkpoints |
+//! | [`usage`] | senders told how much of what they may use is used |
 
 pub mod erase;
 pub mod index;
@@ -23,6 +24,7 @@ pub mod register;
 pub mod relay;
 pub mod revocations;
 pub mod stamp;
+pub mod usage;
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};

@@ -4,18 +4,22 @@
 //! |---|---|
 //! | [`account`] | holders' accounts |
 //! | [`bench`] | what is measured |
+//! | [`billing`] | papers and prices of contracts |
 //! | [`contract`] | senders under contract |
 //! | [`evidence`] | what was observed |
 //! | [`key`] | the keys of seal and log |
 //! | [`removal`] | erasure and legal holds |
+//! | [`trust`] | sources of holders' certificates |
 //! | [`upkeep`] | backup, restore, migration, the log taken up again |
 
 pub mod account;
 pub mod bench;
+pub mod billing;
 pub mod contract;
 pub mod evidence;
 pub mod key;
 pub mod removal;
+pub mod trust;
 pub mod upkeep;
 
 use std::net::SocketAddr;
@@ -33,9 +37,11 @@ use store::outbound::LetterState;
 use crate::commands::dates::Moment;
 use crate::serve::Role;
 pub use account::Account;
+pub use billing::{Billing, ContractDocument, ContractStatement, Statement};
 pub use contract::{Contract, ContractAdd};
 pub use evidence::{Evidence, EvidenceExport, EvidenceList, Format};
 pub use removal::{Erase, Hold};
+pub use trust::{Trust, TrustCheck};
 pub use upkeep::{Backup, Migrate, Restore, Resume, Store};
 
 /// Official electronic post: certified mail with receipts that a stranger can check.
@@ -89,6 +95,9 @@ pub enum Command {
     Queue(Queue),
     /// Look at a log from outside: it must be what it was at the last look, grown
     Monitor(Monitor),
+    /// A month's statement as its sender sees it
+    #[command(subcommand)]
+    Statement(Statement),
     /// Check bundles, evidence, proofs and receipt mails offline: no store, network or configuration is used
     Verify(Verify),
     /// Destroy a letter, or one recipient's part of it, with its evidence; its leaves in the log stay
@@ -96,6 +105,9 @@ pub enum Command {
     /// Legal holds: nothing of a message under one is erased
     #[command(subcommand)]
     Hold(Hold),
+    /// Sources of holders' certificates
+    #[command(subcommand)]
+    Trust(Trust),
     /// Re-verify the whole store against its log; names the first thing that does not hold
     Audit,
     /// Copy the whole store into DIR while it serves; what an earlier backup there has is not copied again. Keys are not in it

@@ -5,6 +5,8 @@
 //! | [`import`] | a register brought in from a file |
 //! | [`init`] | a new post: configuration, keys, authority, anchors |
 //! | [`contract`] | senders under contract |
+//! | [`agreement`] | the text of a contract, the documents it needs, who is entitled |
+//! | [`statement`] | what a month costs, and that computed again |
 //! | [`account`] | holders' accounts |
 //! | [`enrol`] | a device certificate for a holder |
 //! | [`enrol_link`] | a one-time link to a device certificate |
@@ -29,6 +31,7 @@
 //! | [`dates`] | days and moments as operators write them |
 
 pub mod account;
+pub mod agreement;
 pub mod audit;
 pub mod backup;
 pub mod contract;
@@ -51,5 +54,7 @@ pub mod restore;
 pub mod resume;
 pub mod revoke;
 pub mod stamped;
+pub mod statement;
 pub mod store;
+pub mod trust;
 pub mod verify;

@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`authority`] | the `[authority]` table |
+//! | [`billing`] | the `[billing]` table |
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
 //! | [`dns`] | the `[dns]` table |
@@ -18,6 +19,7 @@
 //! | [`trust`] | the `[[trust]]` tables with the files they name, the `[revocation]` table |
 
 pub mod authority;
+pub mod billing;
 pub mod content;
 pub mod database;
 pub mod dns;
@@ -91,6 +93,8 @@ pub struct Config {
     pub content: Content,
     /// Whom outbound mail is handed to; `None`: it waits.
     pub relay: Option<Destination>,
+    /// The folder with kinds of sender, the contract's text and price lists; `None`: the built-in sample.
+    pub billing: Option<PathBuf>,
     /// Who is asked about names; none: the system's servers.
     pub dns: Vec<SocketAddr>,
     /// How long each kind is kept.
@@ -262,6 +266,7 @@ impl Config {
             ("content", self.content != running.content),
             ("relay", self.relay != running.relay),
             ("notices", self.first_notice != running.first_notice),
+            ("billing", self.billing != running.billing),
             (
                 "revocation.crl_interval",
                 self.revocation.crl_interval != running.revocation.crl_interval,

@@ -8,6 +8,7 @@
 //! | [`serve`] | the running post: listeners, reload, shutdown |
 //! | [`authority`] | the operator's own authority: its list, its responder, one-time links |
 //! | [`chores`] | what the post does by itself |
+//! | [`billing`] | prices, statements, and the papers of contracts |
 //! | [`demo`] | the whole journey of one letter |
 //! | [`bench`] | what the post does, beside what the machine can do |
 //! | [`notices`] | the text of the first notice in a mailbox |
@@ -15,11 +16,13 @@
 //! | [`keys`] | key files |
 //! | [`grammar`] | usual forms of local parts |
 //! | [`psn`] | what is doubtful about a personal number |
+//! | [`reverse_dns`] | the names that reverse DNS gives an address |
 //! | [`output`] | text tables and JSON |
 //! | [`failure`] | exit codes, and the one line on standard error |
 
 mod authority;
 mod bench;
+mod billing;
 mod chores;
 mod cli;
 mod commands;
@@ -81,9 +84,11 @@ fn run(cli: Cli, out: &mut Output) -> Outcome {
         Command::Key(command) => commands::key::run(&config()?, command, out),
         Command::Queue(command) => commands::queue::run(&config()?, &command, out),
         Command::Monitor(monitor) => commands::monitor::run(&monitor, out),
+        Command::Statement(command) => commands::statement::check(&command, out),
         Command::Verify(verify) => commands::verify::run(&verify, out),
         Command::Erase(erase) => commands::erase::run(&config()?, &erase, out),
         Command::Hold(command) => commands::hold::run(&config()?, &command, out),
+        Command::Trust(command) => commands::trust::run(&config()?, &command, out),
         Command::Audit => commands::audit::run(&config()?, out),
         Command::Backup(wanted) => commands::backup::run(&config()?, &wanted, out),
         Command::Restore(wanted) => commands::restore::run(&config()?, &wanted, out),

@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`door`] | connections, with the address of who speaks on them, also behind a balancer |
+//! | [`entitled`] | the public list of bodies entitled to send |
 //! | [`figures`] | what `/metrics` shows of the daemons and the store |
 //! | [`material`] | what a configuration's files hold: TLS, trust, limits; read at start and on SIGHUP |
 //! | [`listeners`] | the sockets, bound before anything is promised |
@@ -13,6 +14,7 @@
 //! | [`supervisor`] | what the supervisor sees: pid file, readiness |
 
 pub mod door;
+pub mod entitled;
 pub mod figures;
 pub mod listeners;
 pub mod material;
@@ -48,12 +50,14 @@ use crate::chores::{
     relay::Outward,
     revocations::Revocations,
     stamp::TimeStamp,
+    usage::Usage,
 };
 use crate::cli;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::signer;
 use door::Door;
+use entitled::EntitledList;
 use figures::Stock;
 use listeners::{Bound, Listeners, Spoken};
 use material::Material;
@@ -167,9 +171,12 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
     if roles.has(Role::Webd) {
         post.open_web(&config, &material, figures);
     }
-    if roles.has(Role::Smtpd) {
-        chores.extend(start_notices(&config, &post.store, &failed, &watching)?);
-    }
+    chores.extend(start_notices(
+        (&config, &roles),
+        &post.store,
+        &failed,
+        &watching,
+    )?);
     let ready = format!("ready {}", listeners.describe());
     let mut tasks = JoinSet::new();
     for bound in listeners.into_bound() {
@@ -223,6 +230,10 @@ fn start_chores(
     threads.push(Chores::start(vec![Box::new(erase)], failed)?);
     let register = Register::new(store);
     threads.push(Chores::start(vec![Box::new(register)], failed)?);
+    let told = Arc::default();
+    figures.push(figures::usage(Arc::clone(&told)));
+    let usage = Usage::new(config, store, &told);
+    threads.push(Chores::start(vec![Box::new(usage)], failed)?);
     let index = Index::new(store, shutdown);
     threads.push(Chores::start(vec![Box::new(index)], failed)?);
     let revocations = Revocations::new(config, store);
@@ -237,12 +248,13 @@ fn start_chores(
 /// The first letters in mailboxes: by the process that receives, since a notice's octets are placed like any letter's. Those
 /// that are owed now go before what anybody sends, as far as they do not keep the post from beginning.
 fn start_notices(
-    config: &Config,
+    (config, roles): (&Config, &Roles),
     store: &Store,
     failed: &Arc<Notify>,
     shutdown: &watch::Receiver<bool>,
 ) -> Outcome<Option<Chores>> {
-    let Some(mut notices) = Notices::new(config, store, shutdown) else {
+    let wanted = Notices::new(config, store, shutdown).filter(|_| roles.has(Role::Smtpd));
+    let Some(mut notices) = wanted else {
         return Ok(None);
     };
     if let Err(why) = notices.run() {
@@ -365,6 +377,7 @@ impl Post {
         let options = webd::Options {
             publish_lag_max: PUBLISH_LAG_MIN.max(config.log.merge_delay * 10),
             figures,
+            entitled: Some(Arc::new(EntitledList::new(config, &self.store))),
             tls: Some(Arc::clone(&material.imap_tls)),
             office: Some(authority::desk::Desk::new(config, &self.store)),
             mail: Some(mail_servers(config)),

@@ -131,8 +131,13 @@ fn a_sender_from_its_application_to_its_end() {
     assert_eq!(greeting(&post, Ipv4Addr::new(127, 0, 0, 4)), 250);
     post.must(&["contract", "end", &id, "--why", "over"]);
     assert_eq!(greeting(&post, Ipv4Addr::new(127, 0, 0, 4)), 554);
+    history(&post, &id);
+    proofs(&post, &id, &before, &open);
+    post.must(&["audit"]);
+}
 
-    let history = post.json(&["contract", "history", &id]);
+fn history(post: &Post, id: &str) {
+    let history = post.json(&["contract", "history", id]);
     let events: Vec<String> = history.iter().map(|event| text(event, "event")).collect();
     assert_eq!(
         events,
@@ -157,10 +162,8 @@ fn a_sender_from_its_application_to_its_end() {
         documents[0]["digest"],
         mail::Digest::of(b"the statute").tagged()
     );
-    assert!(post.must(&["contract", "history", &id]).contains("Statute"));
-    assert!(post.must(&["contract", "show", &id]).contains("address"));
-    proofs(&post, &id, &before, &open);
-    post.must(&["audit"]);
+    assert!(post.must(&["contract", "history", id]).contains("Statute"));
+    assert!(post.must(&["contract", "show", id]).contains("address"));
 }
 
 /// What was so at each instant, and a stranger's own answer from the bundle.

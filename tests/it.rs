@@ -3,6 +3,8 @@
 mod authority;
 mod backup;
 mod balancer;
+mod billing;
+mod certificates;
 mod clients;
 mod clock;
 mod contracts;
@@ -11,6 +13,7 @@ mod dialogues;
 mod disk;
 mod erasure;
 mod harness;
+mod holder;
 mod hostile;
 mod http;
 mod interfaces;

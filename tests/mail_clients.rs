@@ -1,6 +1,7 @@
 //! Programs that people read mail with, each with the configuration that docs/clients gives: what they can log in with, that
 //! what they store is what was accepted, and what evidence their habits leave.
 
+mod card;
 mod postfix;
 mod thunderbird;
 
@@ -84,7 +85,17 @@ impl Reader {
         let read = |path: &Path| std::fs::read_to_string(path).unwrap();
         let both = read(&self.device.certificate) + &read(&self.device.key);
         std::fs::write(&pair, both).unwrap();
-        let mut text = read(&tools::root().join("tests/clients").join(template));
+        let text = self.filled(&read(&tools::root().join("tests/clients").join(template)));
+        let file = self.home.join(template.replace('/', "-"));
+        std::fs::write(&file, text).unwrap();
+        // fetchmail reads no file that others may read.
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+        file
+    }
+
+    /// A text with this post's values in it.
+    fn filled(&self, template: &str) -> String {
+        let (mut text, pair) = (template.to_owned(), self.home.join("pair.pem"));
         let ca = self.post.ca();
         for (mark, value) in [
             ("@HOST@", self.post.host.as_str()),
@@ -98,11 +109,7 @@ impl Reader {
         ] {
             text = text.replace(mark, value);
         }
-        let file = self.home.join(template.replace('/', "-"));
-        std::fs::write(&file, text).unwrap();
-        // fetchmail reads no file that others may read.
-        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
-        file
+        text
     }
 
     /// A program in its home, which finds the post by its name.

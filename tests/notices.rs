@@ -132,12 +132,17 @@ fn a_new_account_has_it_within_seconds_in_its_language_and_an_old_one_after_an_u
 #[test]
 fn killed_while_many_are_told_each_has_it_once() {
     let mut post = post_with_notices();
-    let accounts: u32 = 1_500;
+    let accounts: u32 = 4_000;
     let store = with_accounts(&post, accounts);
     for round in 0..4u64 {
         post.start();
         std::thread::sleep(Duration::from_millis(90 + 130 * round));
         post.kill();
+        // Sooner or later each round, so that some kill falls between two deposits and some into one.
+        eprintln!(
+            "round {round}: {:?} letters in a mailbox: mailboxes",
+            store.counts()
+        );
     }
     post.start();
     let began = Instant::now();

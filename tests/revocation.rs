@@ -2,13 +2,15 @@
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use rcgen::CustomExtension;
 
+use crate::harness::letters::letter;
 use crate::harness::pki::Outside;
-use crate::harness::post::{Port, path_text};
+use crate::harness::post::{Port, path_text, text};
 use crate::harness::sites::{Gatekeeper, Responder, Site};
 use crate::harness::{Credential, Imap, Post, eventually, tools};
 
@@ -154,8 +156,15 @@ fn a_stock_responder_is_asked_before_anybody_is_let_in() {
     post.start();
     let good = issue(&post, &outside, "GOOD", HOLDER);
     let revoked = issue(&post, &outside, "REVOKED", OTHER);
+    post.contract("Ministry", "127.0.0.2", "ministry.example");
+    let octets = letter("<one@ministry.example>", &post.mailbox(HOLDER), 100);
+    let to = post.mailbox(HOLDER);
+    let mut smtp = post.smtp().unwrap();
+    smtp.send("office@ministry.example", &[&to], &octets)
+        .unwrap();
     let mut live = post.imap(&good).unwrap();
     assert!(refusal(&post, &revoked).contains("Your certificate has been revoked"));
+    what_it_leant_on_is_shown_to_strangers(&post);
     // Another connection within minutes asks nobody.
     let again = issue(&post, &outside, "AGAIN", HOLDER);
     drop(responder);
@@ -164,7 +173,7 @@ fn a_stock_responder_is_asked_before_anybody_is_let_in() {
     assert!(refusal(&post, &again).contains("Your certificate cannot be checked at the moment"));
     let metrics = post.scratch().join("metrics");
     let url = format!("http://{}/metrics", post.socket(Port::Http));
-    tools::must(std::process::Command::new("curl").args(["-s", "-o", path_text(&metrics), &url]));
+    tools::must(Command::new("curl").args(["-s", "-o", path_text(&metrics), &url]));
     let metrics = std::fs::read_to_string(metrics).unwrap();
     for line in [
         "knik_ocsp_total{answer=\"good\"} 1",
@@ -179,6 +188,105 @@ fn a_stock_responder_is_asked_before_anybody_is_let_in() {
     }
     let log = post.log();
     assert!(!log.contains(HOLDER) && !log.contains("REVOKED"), "{log}");
+}
+
+/// The certificate, its issuer and the answer of the time are in the bundle of `logged-in`, under the digests it states; a
+/// bundle with another answer is refuted.
+fn what_it_leant_on_is_shown_to_strangers(post: &Post) {
+    let logged_in = post.evidence(&["--event", "logged-in"]);
+    assert_eq!(logged_in.len(), 1);
+    let id = text(&logged_in[0], "id");
+    let event = &post.json(&["evidence", "show", &id, "--format", "json"])[0];
+    let said = event.to_string();
+    assert!(
+        said.contains("\"source\":\"ocsp\"") && said.contains("\"status\":\"good\""),
+        "{said}"
+    );
+    let bundle = post.scratch().join("bundle.zip");
+    let zip = path_text(&bundle);
+    post.must(&["evidence", "export", &id, "--out", zip]);
+    let folder = post.scratch().join("bundle");
+    let unpack = ["-m", "zipfile", "-e", zip, path_text(&folder)];
+    tools::must(Command::new("python3").args(unpack));
+    let listing = std::fs::read_dir(folder.join("chain")).unwrap();
+    let names: Vec<PathBuf> = listing.map(|entry| entry.unwrap().path()).collect();
+    let ending = |wanted: &str| {
+        let is = |path: &&PathBuf| path.extension().is_some_and(|ending| ending == wanted);
+        names.iter().filter(is).count()
+    };
+    assert_eq!((ending("ocsp"), ending("crl")), (1, 0), "{names:?}");
+    let issuers = event["issuers"].as_array().unwrap();
+    assert_eq!(issuers.len(), 1, "{event}");
+    for digest in [&event["actor"]["certificate"], &issuers[0]] {
+        let file = digest.as_str().unwrap().strip_prefix("sha256:").unwrap();
+        let file = folder.join(format!("chain/{}.pem", &file[..16]));
+        assert!(names.contains(&file), "{file:?}: {names:?}");
+    }
+    let said = tools::must(Command::new("sh").arg("VERIFY.txt").current_dir(&folder));
+    assert!(
+        said.contains("every step held") && said.contains("Cert Status: good"),
+        "{said}"
+    );
+    let anchors = post.anchors();
+    post.must(&["verify", zip, "--anchors", path_text(&anchors)]);
+    let other = "import sys,zipfile,hashlib\n\
+        a=zipfile.ZipFile(sys.argv[1]); b=zipfile.ZipFile(sys.argv[2],'w')\n\
+        for n in a.namelist():\n  d=a.read(n)\n  if n.endswith('.ocsp'): d=d[:-1]+bytes([d[-1]^1]); \
+        n='chain/'+hashlib.sha256(d).hexdigest()[:16]+'.ocsp'\n  b.writestr(n,d)\n";
+    let forged = post.scratch().join("forged.zip");
+    tools::must(Command::new("python3").args(["-c", other, zip, path_text(&forged)]));
+    let ended = post.knik(&[
+        "verify",
+        path_text(&forged),
+        "--anchors",
+        path_text(&anchors),
+    ]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(
+        ended.err.contains("nothing in the bundle speaks of it"),
+        "{ended:?}"
+    );
+    post.must(&["audit"]);
+}
+
+#[test]
+fn an_operator_asks_what_is_thought_of_a_certificate() {
+    let (post, outside) = believing(&[
+        ("\"off\"", "\"soft\""),
+        ("map = [", "policies = [\"1.2.3\"]\nmap = ["),
+    ]);
+    let stated = |name: &str, serial: &str| {
+        outside.issue_with(&post.scratch().join(name), name, Some(serial), |params| {
+            // SEQUENCE { SEQUENCE { 1.2.3 } }
+            let content = vec![0x30, 6, 0x30, 4, 0x06, 2, 0x2a, 3];
+            params.custom_extensions =
+                vec![CustomExtension::from_oid_content(&[2, 5, 29, 32], content)];
+        })
+    };
+    let check = |credential: &Credential| {
+        post.knik(&[
+            "trust",
+            "check",
+            path_text(&credential.certificate),
+            "--json",
+        ])
+    };
+    let good = check(&stated("GOOD", HOLDER));
+    assert_eq!(good.code, 0, "{good:?}");
+    assert!(
+        good.out
+            .lines()
+            .any(|line| line.contains("\"trust\":\"outside\"") && line.contains("\"valid\""))
+    );
+    let nobody = check(&stated("NOBODY", "9999999999"));
+    assert_eq!(nobody.code, 1, "{nobody:?}");
+    assert!(nobody.err.contains("names no account"), "{nobody:?}");
+    let other = check(&issue(&post, &outside, "OTHER", HOLDER));
+    assert_eq!(other.code, 1, "{other:?}");
+    assert!(other.out.contains("wrong-policy"), "{other:?}");
+    let missing = post.knik(&["trust", "check", "/nowhere.pem"]);
+    assert_eq!(missing.code, 2);
+    assert!(missing.err.contains("/nowhere.pem"), "{missing:?}");
 }
 
 #[test]

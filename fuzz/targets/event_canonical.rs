@@ -1,8 +1,11 @@
 //! Events and JSON: one spelling each.
 #![no_main]
 
+use std::net::IpAddr;
+
 use libfuzzer_sys::fuzz_target;
 use receipts::event::{Event, jcs};
+use receipts::tenure::{Tenure, opens};
 use serde_json::Value;
 
 fuzz_target!(|octets: &[u8]| {
@@ -18,5 +21,13 @@ fuzz_target!(|octets: &[u8]| {
     if let Ok(event) = Event::from_canonical(octets) {
         assert_eq!(event.canonical().unwrap(), octets);
         let _ = (event.to_json().unwrap(), event.etsi());
+        if let Some(contract) = event.subject.contract
+            && let Ok(tenure) = Tenure::replay(contract, [&event])
+        {
+            let held = tenure.addresses.first();
+            let address = held.map_or(IpAddr::from([0; 4]), |held| held.what.addr());
+            let answer = tenure.holds(address, event.time);
+            assert!(!answer.held() || tenure.state().is_some_and(opens));
+        }
     }
 });

@@ -18,9 +18,9 @@ use crate::signed::Signed;
 /// list is hashed once for each certificate of its issuer that is judged.
 pub const CRL_BYTES_MAX: usize = 128 * 1024 * 1024;
 
-/// Largest CRL whose octets are kept beside the evidence that leans on it: a list of a busy authority, some 25 000
-/// entries. Of a larger one the digest alone is named; its authority has it.
-pub const KEPT_BYTES_MAX: usize = 1024 * 1024;
+/// Largest CRL whose octets are kept beside the evidence that leans on it: some six thousand entries, and two gigabytes a
+/// year of an authority that issues one an hour. Of a larger one the digest alone is named; its authority has it.
+pub const KEPT_BYTES_MAX: usize = 256 * 1024;
 
 /// `cRLNumber`, RFC 5280 §5.2.3.
 const CRL_NUMBER: der::asn1::ObjectIdentifier =

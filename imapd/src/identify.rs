@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use identity::judge::{Source, Standing};
 use identity::ocsp::{Answers, Question};
 use identity::{Cause, Claim, HolderName, Refusal, Trust, judge_with};
 use mail::Address;
 use rustls::pki_types::CertificateDer;
+use store::credentials::{Credential, CredentialKind, Statement};
 use store::register::{Account, AccountState};
 use store::{Actor, Store, StoreError};
 
@@ -20,6 +23,8 @@ pub struct Look {
     pub bearer: Bearer,
     /// Why a certificate was refused, if it was.
     pub cause: Option<Cause>,
+    /// What the log says of it.
+    pub refusal: Option<Refusal>,
     /// What responders can be asked about it.
     pub questions: Vec<Question>,
     /// How much hangs on their answer.
@@ -81,6 +86,7 @@ pub fn identify(
             Ok(Look {
                 bearer,
                 cause,
+                refusal: None,
                 questions: claim.questions,
                 need,
             })
@@ -89,7 +95,6 @@ pub fn identify(
             let bearer = if refusal.cause == Cause::NoCertificate {
                 Bearer::Nobody
             } else {
-                log(&refusal);
                 Bearer::Refused(refusal.text())
             };
             let need = if refusal.cause == Cause::RevocationUnknown {
@@ -100,7 +105,8 @@ pub fn identify(
             Ok(Look {
                 bearer,
                 cause: Some(refusal.cause),
-                questions: refusal.questions,
+                questions: refusal.questions.clone(),
+                refusal: Some(refusal),
                 need,
             })
         }
@@ -173,15 +179,39 @@ fn holder(account: Account, claim: &Claim, peer: IpAddr) -> Holder {
         aliases: Vec::new(),
         actor,
         proxy: None,
+        credential: Arc::new(credential(claim)),
     }
 }
 
-/// The cause without a word of who it was.
-fn log(refusal: &Refusal) {
-    tracing::info!(
-        cause = refusal.cause.word(),
-        trust = refusal.trust,
-        detail = refusal.detail,
-        "certificate refused"
-    );
+/// What stood behind the claim at this moment, for the evidence.
+fn credential(claim: &Claim) -> Credential {
+    let statement = |standing: &Standing| Statement {
+        kind: match standing.source {
+            Source::Crl => CredentialKind::Crl,
+            Source::Ocsp => CredentialKind::Ocsp,
+        },
+        digest: standing.digest,
+        status: standing.status.word(),
+        this_update: standing.this_update,
+        octets: standing.octets.clone(),
+    };
+    Credential {
+        path: claim.path.iter().map(|der| der.to_vec()).collect(),
+        statements: claim.standings.iter().map(statement).collect(),
+    }
+}
+
+impl Look {
+    /// Says why a certificate was refused, without a word of whose it was.
+    pub fn log(&self) {
+        let shown = |refusal: &&Refusal| refusal.cause != Cause::NoCertificate;
+        if let Some(refusal) = self.refusal.as_ref().filter(shown) {
+            tracing::info!(
+                cause = refusal.cause.word(),
+                trust = refusal.trust,
+                detail = refusal.detail,
+                "certificate refused"
+            );
+        }
+    }
 }

@@ -14,8 +14,12 @@ use crate::{fetch, search};
 /// The store's.
 pub fn perform(act: Act, store: &Store) -> Outcome {
     Ok(match act {
-        Act::LogIn { by, account } => {
-            store.log_in(by, account).wait()?;
+        Act::LogIn {
+            by,
+            account,
+            credential,
+        } => {
+            store.log_in(by, account, credential).wait()?;
             Done::Nothing
         }
         Act::LogInFor(asked) => log_in_for(store, *asked)?,
@@ -84,7 +88,9 @@ pub fn perform(act: Act, store: &Store) -> Outcome {
 fn log_in_for(store: &Store, asked: ForAnother) -> Outcome {
     let found = store.delegation_for(asked.delegate, &asked.principal)?;
     if let Some((_, account)) = &found {
-        store.log_in(asked.by, account.id).wait()?;
+        store
+            .log_in(asked.by, account.id, asked.credential)
+            .wait()?;
     }
     Ok(Done::Delegated(found.map(Box::new)))
 }

@@ -11,7 +11,8 @@
 //! | `checkpoints/SIZE` | a checkpoint of the log: note text, empty line, the log's own signature |
 //! | `timestamps/SIZE.tsr` | a time-stamp of that checkpoint's file (RFC 3161) |
 //! | `proofs/ID.tlog-proof` | the event's place in the log (C2SP tlog-proof) |
-//! | `chain/HASH.pem` | a certificate of a seal's or a time-stamp's path, anchor included; HASH: 16 digits of its SHA-256 |
+//! | `chain/HASH.pem` | a certificate of a seal's, a time-stamp's or a log-in's path, anchor included; HASH: 16 digits of its SHA-256 |
+//! | `chain/HASH.crl`, `chain/HASH.ocsp` | what a source of revocation said when a holder logged in, DER |
 //! | `chain/log-HASH.pem` | the log's public key; HASH: its key hash (C2SP signed-note) |
 //!
 //! Entries stand in this order, sorted by name within a folder, all dated by the latest event: one bundle has one
@@ -37,10 +38,13 @@ use crate::timestamp::{Imprint, RESPONSE_OCTETS_MAX, Token};
 use crate::xades;
 
 pub mod container;
+pub mod credentials;
 mod instructions;
 pub mod log_key;
 
 pub use container::ContainerError;
+
+use credentials::{STATEMENT_BYTES_MAX, STATEMENTS, statement_name};
 
 /// Octets of one evidence XML: as the XML reader has it.
 pub const XML_OCTETS_MAX: usize = xades::dom::DOCUMENT_OCTETS_MAX;
@@ -75,6 +79,8 @@ pub struct Bundle {
     pub timestamps: BTreeMap<u64, Vec<u8>>,
     /// Certificates of the paths of seals and time-stamps, by the name of their file.
     pub certificates: BTreeMap<String, CertificateDer<'static>>,
+    /// CRLs and responses of OCSP that log-ins leant on, by the name of their file.
+    pub statements: BTreeMap<String, Vec<u8>>,
     /// Public keys of logs (Ed25519), by the name of their file.
     pub log_keys: BTreeMap<String, [u8; 32]>,
 }
@@ -226,6 +232,17 @@ impl Bundle {
         Ok(())
     }
 
+    /// Adds a certificate that one of the events names.
+    pub fn add_certificate(&mut self, der: Vec<u8>) {
+        self.add_certificates(std::iter::once(CertificateDer::from(der)));
+    }
+
+    /// Adds a CRL (`.crl`) or a response (`.ocsp`) that one of the events names.
+    pub fn add_statement(&mut self, ending: &str, octets: Vec<u8>) {
+        let name = credentials::statement_name(&octets, ending);
+        self.statements.insert(name, octets);
+    }
+
     fn add_certificates(&mut self, all: impl Iterator<Item = CertificateDer<'static>>) {
         self.certificates
             .extend(all.map(|der| (certificate_name(&der), der)));
@@ -303,7 +320,7 @@ impl Bundle {
         Ok(())
     }
 
-    /// A file of `chain/`: a log's key or a certificate.
+    /// A file of `chain/`: a log's key, a certificate, what a source of revocation said.
     fn take_key(&mut self, name: &str, file: &str, content: &[u8]) -> Result<(), BundleError> {
         let wrong = || BundleError::Content(name.to_owned());
         if file.starts_with("log-") {
@@ -311,6 +328,12 @@ impl Bundle {
                 .filter(|_| is_hash(file, "log-", 8))
                 .ok_or_else(wrong)?;
             self.log_keys.insert(name.to_owned(), key);
+        } else if let Some(ending) = STATEMENTS.iter().find(|ending| file.ends_with(**ending)) {
+            at_most(name, content, STATEMENT_BYTES_MAX)?;
+            if statement_name(content, ending) != name {
+                return Err(wrong());
+            }
+            self.statements.insert(name.to_owned(), content.to_vec());
         } else if is_hash(file, "", 16) {
             at_most(name, content, 2 * seal::CERTIFICATE_OCTETS_MAX)?;
             let certificate = CertificateDer::from_pem_slice(content).map_err(|_| wrong())?;
@@ -356,12 +379,14 @@ impl Bundle {
         let pem = |(name, der): (&String, &CertificateDer<'_>)| {
             (name.clone(), seal::certificate_pem(der).into())
         };
-        files.extend(self.certificates.iter().map(pem));
-        files.extend(
-            self.log_keys
-                .iter()
-                .map(|(name, key)| (name.clone(), log_key::to_pem(key).into_bytes())),
-        );
+        let key =
+            |(name, key): (&String, &[u8; 32])| (name.clone(), log_key::to_pem(key).into_bytes());
+        let statements = self.statements.clone().into_iter();
+        let certificates = self.certificates.iter().map(pem);
+        let mut chain: Vec<_> = certificates.chain(statements).collect();
+        chain.sort();
+        chain.extend(self.log_keys.iter().map(key));
+        files.extend(chain);
         files
     }
 

@@ -14,8 +14,12 @@
 
 use std::collections::BTreeSet;
 
+use mail::Digest;
+
 use crate::anchors::Anchors;
-use crate::bundle::{Bundle, certificate_name, checkpoint_name, container, event_name, log_key};
+use crate::bundle::{
+    Bundle, certificate_name, checkpoint_name, container, credentials, event_name, log_key,
+};
 use crate::checkpoint::SignedCheckpoint;
 use crate::evidence_xml;
 use crate::leaf::{LeafData, Salt};
@@ -120,18 +124,33 @@ pub fn verify_bundle(
             return Err(Refutation::Missing { file });
         }
     }
+    let named = check_statements(&bundle)?;
     for (name, certificate) in &bundle.certificates {
         let seal = anchors.seals.iter().map(|anchor| &anchor.certificate);
         let timestamp = anchors.timestamps.iter().map(|anchor| &anchor.certificate);
         let anchored = seal.chain(timestamp).any(|anchor| anchor == certificate);
         let sealing = report.certificates.contains(certificate);
-        if !anchored && !sealing {
+        if !anchored && !sealing && !named.contains(&Digest::of(certificate)) {
             report.note(NotProved::ForeignCertificate { file: name.clone() });
         }
     }
     compare(&bundle, &files, octets)?;
     report.notes_of_all();
     Ok(report)
+}
+
+/// Whatever a source of revocation said is named by one of the events, by its digest; all the digests they name.
+fn check_statements(bundle: &Bundle) -> Result<BTreeSet<Digest>, Refutation> {
+    let events = bundle.items.values().map(|item| &item.event);
+    let named: BTreeSet<Digest> = events.flat_map(credentials::named).collect();
+    let stray = bundle
+        .statements
+        .iter()
+        .find(|(_, octets)| !named.contains(&Digest::of(octets)));
+    match stray {
+        Some((file, _)) => Err(Refutation::Stray { file: file.clone() }),
+        None => Ok(named),
+    }
 }
 
 /// Verifies a single file by the kind its name says; `None` if it is of no kind known here.

@@ -63,6 +63,9 @@ pub enum Contract {
     Resume(Step),
     /// End a contract for good, or withdraw or refuse an application; live sessions end within 10 s
     End(Closing),
+    #[allow(missing_docs)]
+    #[command(flatten)]
+    Billing(super::Billing),
 }
 
 /// A step of a contract's life.

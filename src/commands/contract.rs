@@ -22,7 +22,7 @@ use receipts::id::ContractId;
 use store::contracts::{ContractStep, Paper};
 use store::{EvidenceId, Store};
 
-use super::operator;
+use super::{agreement, operator};
 use crate::cli::{self};
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
@@ -56,6 +56,7 @@ pub fn run(config: &Config, command: cli::Contract, out: &mut Output) -> Outcome
         Asked::Suspend(closing) => close(store, ContractStep::Suspend, closing, out),
         Asked::End(closing) => close(store, ContractStep::End, closing, out),
         Asked::Set(set) => change::run(config, store, *set, out),
+        Asked::Billing(asked) => agreement::run(config, store, asked, out),
         Asked::List => list(store, out),
         Asked::Show { id } => show(store, id, None, out),
         Asked::History { id } => history::run(store, id, out),

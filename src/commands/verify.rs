@@ -73,7 +73,11 @@ pub fn anchors(given: Option<&Path>) -> Outcome<Anchors> {
     keys::anchors(path)
 }
 
-fn check(
+/// One file: what it proves, or the one way in which it is false.
+///
+/// # Errors
+/// When it cannot be read, or is of no kind that can be verified.
+pub fn check(
     path: &Path,
     anchors: &Anchors,
     message: Option<&[u8]>,

@@ -15,8 +15,8 @@ use super::key_place::KeyPlace;
 use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
-    Config, KeyPair, Limits, Log, Seal, authority, content, database, dns, listen, register,
-    retention, signer, timestamps,
+    Config, KeyPair, Limits, Log, Seal, authority, billing, content, database, dns, listen,
+    register, retention, signer, timestamps,
 };
 use crate::notices;
 
@@ -50,6 +50,7 @@ tables! {
         imap: ImapTable,
         timestamp: TimestampTable,
         relay: RelayTable,
+        billing: BillingTable,
         dns: DnsTable,
         store: StoreTable,
         content: ContentTable,
@@ -76,6 +77,7 @@ tables! {
     ImapTable { append: Option<Spanned<bool>>, }
     TimestampTable { urls: Vec<Spanned<String>>, anchors: Text, interval: Text, }
     RelayTable { smarthost: Text, }
+    BillingTable { data: Text, }
     DnsTable { servers: Vec<Spanned<String>>, }
     StoreTable { engine: Text, dir: Text, connection: Text, connection_file: Text, anchors: Text, }
     ContentTable {
@@ -158,6 +160,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         rows: database::read(&place, &file.store)?,
         content: content::read(&place, &file.content)?,
         relay: relay(&place, &file.relay)?,
+        billing: billing::read(&place, &file.billing),
         dns: dns::read(&place, &file.dns)?,
         retention: retention::read(&place, &file.retention)?,
         register: register::read(&place, &file.register),

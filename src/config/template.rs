@@ -140,6 +140,7 @@ mod tests {
             "anchors",
             "interval",
             "smarthost",
+            "data",
             "servers",
             "engine",
             "connection",

@@ -58,6 +58,17 @@ pub fn relay(counters: Arc<smtpd::RelayCounters>) -> Arc<dyn Figures> {
     })
 }
 
+/// Usage notices.
+pub fn usage(told: Arc<AtomicU64>) -> Arc<dyn Figures> {
+    Arc::new(move |out: &mut Exposition| {
+        out.counter(
+            "knik_usage_alerts_total",
+            "Mails that tell a sender how much of what it may use is used, since the start.",
+            told.load(Ordering::Relaxed),
+        );
+    })
+}
+
 /// Mail to holders.
 pub fn imap(counters: Arc<imapd::Counters>) -> Arc<dyn Figures> {
     Arc::new(move |out: &mut Exposition| {

@@ -106,6 +106,7 @@ impl Store {
         self.audit_erasures(erased_events)?;
         self.audit_accounts(&mut report)?;
         self.audit_places()?;
+        self.audit_credentials()?;
         Ok(report)
     }
 

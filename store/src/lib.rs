@@ -42,6 +42,7 @@
 //! | `placement_row` | a placement's row, with its check value |
 //! | [`agenda`] | what is owed to senders |
 //! | [`outbound`] | letters on their way out |
+//! | [`billing`] | what was accepted of senders, as it is billed |
 //! | [`signing_keys`] | which keys of seal and log came into use when |
 //! | [`stamps`] | checkpoints that an outside clock has dated |
 //! | [`evidence`] | evidence looked up |
@@ -60,10 +61,12 @@ pub mod amend;
 pub mod audit;
 pub mod authority;
 pub mod backup;
+pub mod billing;
 pub mod clock;
 pub mod commit;
 pub mod content;
 pub mod contracts;
+pub mod credentials;
 pub mod deposit;
 pub mod disk;
 pub mod erasure;

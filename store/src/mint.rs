@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 use crate::StoreError;
 use crate::clock::{Clock, Reading};
 use crate::commit::Act;
+use crate::credentials::Credential;
 use crate::held::Held;
 use crate::register::AccountId;
 use crate::signing_keys::KeyPurpose;
@@ -316,6 +317,7 @@ impl Act<'_> {
         by: &Actor,
         account: AccountId,
         address: &str,
+        credential: &Credential,
     ) -> Result<Minted, StoreError> {
         let subject = Subject {
             account: Some(address.to_owned()),
@@ -325,7 +327,7 @@ impl Act<'_> {
             event: EventName::LoggedIn,
             chain: Chain::account(account),
             subject,
-            details: BTreeMap::new(),
+            details: details(credential.details()),
         };
         self.mint(by, draft, Before::Last)
     }

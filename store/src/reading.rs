@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::amend::Change;
 use crate::commit::{Act, Ticket};
 use crate::content::Place;
+use crate::credentials::Credential;
 use crate::mailboxes::MailboxId;
 use crate::mint::{MessageFacts, RecipientFacts};
 use crate::originals::Source;
@@ -92,11 +93,17 @@ pub(crate) struct Placed {
 }
 
 impl Store {
-    /// An authentication completed. Mints `logged-in` if letters were deposited since the last one that counted.
-    pub fn log_in(&self, by: Actor, account: AccountId) -> Ticket<Option<EvidenceId>> {
+    /// An authentication completed. Mints `logged-in` if letters were deposited since the last one that counted, and keeps
+    /// what it leans on.
+    pub fn log_in(
+        &self,
+        by: Actor,
+        account: AccountId,
+        credential: Arc<Credential>,
+    ) -> Ticket<Option<EvidenceId>> {
         match self.read(|sql| newest_unanswered(sql, account)) {
             Ok(None) => Ticket::ready(Ok(None)),
-            Ok(Some(_)) => self.act(move |act| act.log_in(&by, account)),
+            Ok(Some(_)) => self.act(move |act| act.log_in(&by, account, &credential)),
             Err(error) => Ticket::ready(Err(error)),
         }
     }
@@ -315,11 +322,17 @@ impl Disclosure {
 }
 
 impl Act<'_> {
-    fn log_in(&mut self, by: &Actor, account: AccountId) -> Result<Option<EvidenceId>, StoreError> {
+    fn log_in(
+        &mut self,
+        by: &Actor,
+        account: AccountId,
+        credential: &Credential,
+    ) -> Result<Option<EvidenceId>, StoreError> {
         let Some((newest, address)) = newest_unanswered(self.sql, account)? else {
             return Ok(None);
         };
-        let minted = self.logged_in(by, account, &address)?;
+        let minted = self.logged_in(by, account, &address, credential)?;
+        self.keep_credential(account, credential)?;
         self.sql.put(
             "UPDATE account SET login_mark = $2 WHERE id = $1",
             &[account.0.into(), newest.into()],

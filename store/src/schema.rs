@@ -16,7 +16,10 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (11, include_str!("schema/0011_register.sql")),
     (16, include_str!("schema/0016_notices.sql")),
     (9, include_str!("schema/0009_contracts.sql")),
+    (12, include_str!("schema/0012_credentials.sql")),
+    (10, include_str!("schema/0010_billing.sql")),
     (13, include_str!("schema/0013_authority.sql")),
+    (16, include_str!("schema/0016_notices.sql")),
     (17, include_str!("schema/0017_checked_placements.sql")),
 ];
 
@@ -128,6 +131,66 @@ mod tests {
             })
             .unwrap();
         assert_eq!(Some(version), MIGRATIONS.last().map(|(newest, _)| *newest));
+    }
+
+    /// Contracts of an earlier version: one with dates that was suspended, resumed and ended, one with a certificate.
+    const EARLIER_CONTRACTS: &str = "
+        INSERT INTO contract VALUES (x'01', 'A', 'ended', 'pull', NULL, 150, 900, NULL, 0, NULL);
+        INSERT INTO contract VALUES (x'02', 'B', 'active', 'pull', NULL, NULL, 500, NULL, 0, x'aa');
+        INSERT INTO contract_address VALUES (x'01', 'n', x'00', x'00'), (x'02', 'm', x'00', x'00');
+        INSERT INTO contract_domain VALUES (x'01', 'a.test'), (x'02', 'b.test');
+        INSERT INTO evidence (ordinal, id, event, time, chain_kind, chain_subject, chain_ordinal, seq, canonical, salt, leaf) VALUES
+          (1, x'01', 'contract-added', 100, 2, x'01', 0, 0, x'', x'', x''),
+          (2, x'02', 'contract-suspended', 300, 2, x'01', 0, 1, x'', x'', x''),
+          (3, x'03', 'contract-resumed', 400, 2, x'01', 0, 2, x'', x'', x''),
+          (4, x'04', 'contract-ended', 700, 2, x'01', 0, 3, x'', x'', x''),
+          (5, x'05', 'contract-added', 200, 2, x'02', 0, 0, x'', x'', x'')";
+
+    #[test]
+    fn contracts_of_an_earlier_version_get_their_intervals_from_their_events() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Sqlite::open(&dir.path().join("a.db")).unwrap();
+        let mut writer = engine.writer().unwrap();
+        writer.begin().unwrap();
+        let table = "CREATE TABLE migration (version BIGINT PRIMARY KEY)";
+        let earlier = MIGRATIONS.iter().filter(|(version, _)| *version <= 8);
+        let scripts = earlier.map(|(_, text)| *text);
+        for text in [table]
+            .into_iter()
+            .chain(scripts)
+            .chain([EARLIER_CONTRACTS])
+        {
+            for statement in statements(text, engine.dialect()) {
+                writer.sql().run(&statement, &[]).unwrap();
+            }
+        }
+        writer
+            .sql()
+            .run("INSERT INTO migration VALUES (8)", &[])
+            .unwrap();
+        writer.commit().unwrap();
+        migrate(&engine).unwrap();
+        let spans = |query: &str| {
+            house::read(&engine, |sql| {
+                sql.all(query, &[], |row| {
+                    Ok((row.int(0)?, row.optional(1, |row, column| row.int(column))?))
+                })
+            })
+            .unwrap()
+        };
+        let periods = "SELECT opened, closed FROM contract_period ORDER BY contract, opened";
+        assert_eq!(
+            spans(periods),
+            [(150, Some(300)), (400, Some(700)), (200, Some(500))]
+        );
+        for table in ["contract_address", "contract_domain"] {
+            let held = format!("SELECT valid_from, valid_until FROM {table} ORDER BY contract");
+            assert_eq!(spans(&held), [(100, Some(700)), (200, None)], "{table}");
+        }
+        let certificates = "SELECT valid_from, valid_until FROM contract_certificate";
+        assert_eq!(spans(certificates), [(200, None)]);
+        let pinned = "SELECT changed, pinned FROM contract ORDER BY id";
+        assert_eq!(spans(pinned), [(700, Some(0)), (200, Some(1))]);
     }
 
     #[test]

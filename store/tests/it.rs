@@ -6,10 +6,14 @@ mod agenda;
 mod authority;
 #[path = "it/backup.rs"]
 mod backup;
+#[path = "it/billing.rs"]
+mod billing;
 #[path = "it/bucket.rs"]
 mod bucket;
 #[path = "it/contracts.rs"]
 mod contracts;
+#[path = "it/credentials.rs"]
+mod credentials;
 #[path = "it/deposit.rs"]
 mod deposit;
 #[path = "it/erasure.rs"]

@@ -9,7 +9,7 @@ use mail::Timestamp;
 use rcgen::string::PrintableString;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
-    DnValue, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
     RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use rustls::pki_types::pem::PemObject;
@@ -110,6 +110,19 @@ impl Outside {
         self.issue_with(directory, name, serial, |params| last_days(params, days))
     }
 
+    /// A certificate that one of this authority's holders issued, who may not.
+    pub fn issue_below_a_holder(&self, directory: &Path, serial: &str) -> Credential {
+        let (own, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let above = holder("ABOVE", Some(serial), 30);
+        let first = above.signed_by(&own, &self.issuer).unwrap();
+        let issuer = Issuer::new(above, own);
+        let second = holder("BELOW", Some(serial), 30)
+            .signed_by(&key, &issuer)
+            .unwrap();
+        let chain = second.pem() + &first.pem();
+        Credential::write(directory, &chain, &key.serialize_pem())
+    }
+
     /// A certificate of this authority, with a change to what it would be.
     pub fn issue_with(
         &self,
@@ -184,6 +197,12 @@ fn holder(name: &str, serial: Option<&str>, days: i64) -> CertificateParams {
 fn last_days(params: &mut CertificateParams, days: i64) {
     params.not_before = date_time_ymd(1970, 1, 1) + until(-30);
     params.not_after = date_time_ymd(1970, 1, 1) + until(days);
+}
+
+/// Sets validity in days from now.
+pub fn valid(params: &mut CertificateParams, from: i64, to: i64) {
+    params.not_before = date_time_ymd(1970, 1, 1) + until(from);
+    params.not_after = date_time_ymd(1970, 1, 1) + until(to);
 }
 
 /// From 1970 until so many days from now.

@@ -11,10 +11,10 @@ use super::{READ, Reader, files_below, position, with_crlf};
 use crate::harness::{eventually, tools};
 
 /// It starts for some seconds on two processors that others use too.
-const SYNCHRONISED_WITHIN: Duration = Duration::from_secs(50);
+pub const SYNCHRONISED_WITHIN: Duration = Duration::from_secs(50);
 
 /// Ends `timeout`, and so all that it started.
-struct Running(Child);
+pub struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {

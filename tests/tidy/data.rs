@@ -143,6 +143,34 @@ fn rule_faults(path: &str) -> Vec<String> {
     faults
 }
 
+#[test]
+fn data_of_contracts_say_what_they_are() {
+    let mut complaints = Vec::new();
+    let files = tree::files().into_keys();
+    let is_data = |path: &String| path.starts_with("etc/contracts/") && path.ends_with(".toml");
+    for path in files.filter(is_data) {
+        let table = tree::read_toml(&path);
+        for key in ["id", "source", "note"] {
+            let text = table.get(key).and_then(Value::as_str).unwrap_or_default();
+            if text.is_empty() {
+                complaints.push(format!("{path}: `{key}` is missing"));
+            }
+        }
+        let version = table.get("version").and_then(Value::as_integer);
+        if version.is_none_or(|version| version < 1) {
+            complaints.push(format!("{path}: `version` is missing"));
+        }
+        let wanted = match path.contains("/prices/") {
+            true => "sample amounts",
+            false => "not legal advice",
+        };
+        if table.get("note").and_then(Value::as_str) != Some(wanted) {
+            complaints.push(format!("{path}: `note` must be \"{wanted}\""));
+        }
+    }
+    hold("Data of contracts say what they are.", complaints);
+}
+
 /// Every event that a rule names: in its trigger, its clock, its steps and its tests.
 fn named_events(rule: &toml::Table) -> Vec<String> {
     let trigger = rule

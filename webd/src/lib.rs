@@ -6,6 +6,7 @@
 //! | [`serve`] | the driver: accept loops (plain and TLS), connections, shutdown |
 //! | [`limits`] | how much a visitor may make us hold, and for how long |
 //! | [`pages`] | which path is answered by what, and the headers of every answer |
+//! | [`entitled`] | the public list of bodies entitled to send |
 //! | [`office`] | what visitors ask of the operator's authority |
 //! | [`ca`] | its certificate, its list of what is revoked, its OCSP responder |
 //! | [`enrol`] | pages behind a one-time link, where a holder gets a certificate |
@@ -22,6 +23,7 @@
 pub mod autoconfig;
 pub mod ca;
 pub mod enrol;
+pub mod entitled;
 pub mod fetch;
 pub mod figures;
 pub mod form;
@@ -34,6 +36,7 @@ pub mod pages;
 pub mod serve;
 
 pub use autoconfig::MailServers;
+pub use entitled::Entitled;
 pub use figures::{Exposition, Figures};
 pub use office::Office;
 pub use serve::{Options, Webd};

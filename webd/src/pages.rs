@@ -18,7 +18,7 @@ use crate::figures::{self, Exposition};
 use crate::help;
 use crate::log::{self, FileError};
 use crate::serve::{Visitor, Webd};
-use crate::{autoconfig, ca, enrol};
+use crate::{autoconfig, ca, enrol, entitled};
 
 /// Where the log's files are: its prefix in the words of tlog-tiles.
 pub const LOG_PREFIX: &str = "/log/";
@@ -66,6 +66,7 @@ pub(crate) fn router(webd: Arc<Webd>) -> Router {
         .route("/help", get(help_index))
         .route("/help/{code}", get(help_page))
         .route(help::STYLE_PATH, get(help_style))
+        .merge(entitled::routes())
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(Arc::clone(&webd), around))
         .with_state(webd)

@@ -28,6 +28,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::autoconfig::MailServers;
+use crate::entitled::Entitled;
 use crate::figures::Figures;
 use crate::health::Doctor;
 use crate::limits::{FINISH_TIMEOUT, READS_MAX};
@@ -53,6 +54,8 @@ pub struct Options {
     pub publish_lag_max: Duration,
     /// What `/metrics` shows beside our own figures.
     pub figures: Vec<Arc<dyn Figures>>,
+    /// Who makes the public list of bodies entitled to send; `None`: there is none here.
+    pub entitled: Option<Arc<dyn Entitled>>,
     /// For [`Webd::serve_tls`]. It may offer client authentication without judging it, as `identity::PossessionVerifier`
     /// does: what a certificate allows is for the page to say. Its ALPN protocols are replaced.
     pub tls: Option<Arc<ServerConfig>>,
@@ -96,6 +99,7 @@ pub struct Webd {
     log_dir: PathBuf,
     doctor: Arc<Doctor>,
     figures: Vec<Arc<dyn Figures>>,
+    entitled: Option<Arc<dyn Entitled>>,
     counters: Arc<Counters>,
     admission: Arc<Admission>,
     reads: Semaphore,
@@ -123,6 +127,7 @@ impl Webd {
             log_dir: LogFiles::of(store).dir().to_owned(),
             doctor,
             figures,
+            entitled: options.entitled,
             counters,
             admission,
             reads: Semaphore::new(READS_MAX),
@@ -253,6 +258,10 @@ impl Webd {
 
     pub(crate) fn doctor(&self) -> Arc<Doctor> {
         Arc::clone(&self.doctor)
+    }
+
+    pub(crate) fn entitled(&self) -> Option<Arc<dyn Entitled>> {
+        self.entitled.clone()
     }
 
     pub(crate) fn figures(&self) -> Vec<Arc<dyn Figures>> {

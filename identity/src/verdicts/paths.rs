@@ -357,3 +357,137 @@ fn faults_of_a_table_are_named() {
         Err(Cause::Revoked)
     );
 }
+
+/// Validity includes its first and its last second (RFC 5280 §4.1.2.5); a list ends when the next is due.
+#[test]
+fn the_edges_of_time() {
+    let root = forge::ca("Root CA");
+    let day = 86_400_000;
+    let leaf = forge::leaf_with_key(&root, &forge::holder())
+        .0
+        .der()
+        .clone();
+    let list = crl(&root, &[], -1, 7);
+    let at = |millis: i64| Timestamp::from_millis(NOW.as_millis() + millis);
+    let ok = || names(&[PSN]);
+    // The certificate is valid from 30 days before until 30 days after, the list from one before until seven after.
+    #[rustfmt::skip]
+    let table = [
+        ("a second early", Revocation::Soft, -30 * day - 1000, Err(Cause::NotYetValid)),
+        ("the first second", Revocation::Soft, -30 * day, ok()),
+        ("the last second", Revocation::Soft, 30 * day, ok()),
+        ("a second late", Revocation::Soft, 30 * day + 1000, Err(Cause::Expired)),
+        ("before the list", Revocation::Hard, -day - 1, Err(Cause::RevocationUnknown)),
+        ("as the list is issued", Revocation::Hard, -day, ok()),
+        ("a second before the next", Revocation::Hard, 7 * day - 1000, ok()),
+        ("when the next is due", Revocation::Hard, 7 * day, Err(Cause::RevocationUnknown)),
+    ];
+    for (row, policy, when, expected) in table {
+        let table = trust(&root, &[Serial])
+            .with_crls(&list)
+            .unwrap()
+            .with_revocation(policy);
+        assert_eq!(
+            verdict(slice::from_ref(&leaf), &[table], at(when)),
+            expected,
+            "{row}"
+        );
+    }
+}
+
+#[test]
+fn which_list_takes_the_place_of_which() {
+    let (ca, other) = (forge::ca("Root CA"), forge::ca("Root CA"));
+    let numbered = |number: u64, from: i64| {
+        let mut times = CertificateParams::default();
+        forge::valid(&mut times, from, 7);
+        let params = CertificateRevocationListParams {
+            this_update: times.not_before,
+            next_update: times.not_after,
+            crl_number: SerialNumber::from(number),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&ca).unwrap().der().to_vec()
+    };
+    let table = trust(&ca, &[Serial]);
+    let read = |der: &[u8]| table.fetched_lists(der).unwrap().remove(0);
+    let held = read(&numbered(256, -2));
+    for (row, number, from, expected) in [
+        ("the same", 256, -2, true),
+        ("newer", 257, -1, true),
+        ("newer by time alone", 256, -1, true),
+        ("older", 255, -3, false),
+        ("a number that went back", 255, -1, false),
+        ("a number of one octet", 9, -1, false),
+        ("a time that went back", 257, -3, false),
+    ] {
+        assert_eq!(
+            read(&numbered(number, from)).may_replace(&held),
+            expected,
+            "{row}"
+        );
+    }
+    // Over the network a list is taken from its issuer's own key only, whatever it is called.
+    let forged = crl(&other, &[], -1, 7);
+    let refused = table.fetched_lists(&forged).unwrap_err();
+    assert_eq!(refused, crate::CrlError::Unsigned { section: 1 });
+    let mut altered = numbered(256, -2);
+    let middle = altered.len() / 2;
+    altered[middle] ^= 1;
+    assert!(table.fetched_lists(&altered).is_err());
+    let (middle, _) = intermediate(&ca, |_| {});
+    let below = crl(&middle, &[], -1, 7);
+    assert!(table.fetched_lists(&below).is_err());
+    let configured = trust(&ca, &[Serial])
+        .with_intermediates(&middle.pem())
+        .unwrap();
+    assert!(configured.fetched_lists(&below).is_ok());
+}
+
+#[test]
+fn policies_are_demanded_of_the_holders_own_certificate() {
+    let root = forge::ca("Root CA");
+    let stated = |oids: &[&[u8]]| {
+        let mut params = forge::holder();
+        let one = |oid: &&[u8]| {
+            let length = u8::try_from(oid.len()).unwrap();
+            [&[0x30, length + 2, 0x06, length][..], oid].concat()
+        };
+        let all: Vec<u8> = oids.iter().flat_map(one).collect();
+        let content = [&[0x30, u8::try_from(all.len()).unwrap()][..], &all].concat();
+        if !oids.is_empty() {
+            let policies = CustomExtension::from_oid_content(&[2, 5, 29, 32], content);
+            params.custom_extensions = vec![policies];
+        }
+        [forge::leaf_with_key(&root, &params).0.der().clone()]
+    };
+    let demanding = |policies: &[&str]| {
+        let policies: Vec<String> = policies.iter().map(|&one| one.to_owned()).collect();
+        [trust(&root, &[Serial]).with_policies(&policies).unwrap()]
+    };
+    let wrong = || Err(Cause::WrongPolicy);
+    let (a, b): (&[u8], &[u8]) = (&[0x2a, 3], &[0x2a, 4]);
+    #[rustfmt::skip]
+    let table: [(&[&[u8]], &[&str], Verdict); 7] = [
+        (&[], &[], names(&[PSN])),
+        (&[a], &[], names(&[PSN])),
+        (&[], &["1.2.3"], wrong()),
+        (&[a], &["1.2.3"], names(&[PSN])),
+        (&[b, a], &["1.2.3"], names(&[PSN])),
+        (&[b], &["1.2.3", "1.2.4"], names(&[PSN])),
+        (&[b], &["1.2.3"], wrong()),
+    ];
+    for (stated_oids, demanded, expected) in table {
+        let found = verdict(&stated(stated_oids), &demanding(demanded), NOW);
+        assert_eq!(found, expected, "{stated_oids:?} for {demanded:?}");
+    }
+    let nonsense = trust(&root, &[Serial]).with_policies(&["qualified".to_owned()]);
+    assert!(
+        nonsense
+            .unwrap_err()
+            .to_string()
+            .contains("\"qualified\" is no object identifier")
+    );
+}

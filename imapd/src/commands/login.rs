@@ -42,6 +42,7 @@ pub fn enter(session: &mut Session, authorize: &[u8], names: &[&[u8]]) -> Reply 
     let act = Act::LogIn {
         by: holder.actor.clone(),
         account: holder.account,
+        credential: std::sync::Arc::clone(&holder.credential),
     };
     Reply::act(act, move |session, _| {
         session.enter(*holder);
@@ -69,7 +70,9 @@ fn enter_for(session: &mut Session, own: &Holder, authorize: &[u8]) -> Reply {
         by: actor.clone(),
         delegate,
         principal,
+        credential: std::sync::Arc::clone(&own.credential),
     }));
+    let credential = std::sync::Arc::clone(&own.credential);
     Reply::act(act, move |session, done| {
         let Done::Delegated(Some(found)) = done else {
             return session.login_failed(Refusal::OtherMailbox.text());
@@ -80,6 +83,7 @@ fn enter_for(session: &mut Session, own: &Holder, authorize: &[u8]) -> Reply {
             address: account.address,
             aliases: Vec::new(),
             actor,
+            credential,
             proxy: Some(Proxy {
                 delegate,
                 delegation: delegation.id,

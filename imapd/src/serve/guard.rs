@@ -112,6 +112,7 @@ impl Guard {
                 self.asked = Some(asked);
             }
         }
+        look.log();
         if let Some(cause) = look.cause.filter(|_| !self.counted) {
             self.imapd.counters.refuse(cause);
         }

@@ -1,9 +1,12 @@
 //! What a session asks the store to do, and what comes back. [`mod@crate::perform`] does it.
 
+use std::sync::Arc;
+
 use mail::Address;
 use store::Actor;
 use store::StoreError;
 use store::amend::Op;
+use store::credentials::Credential;
 use store::mailboxes::{Mailbox, MailboxId, Status};
 use store::placements::Copied;
 use store::reading::Acknowledged;
@@ -21,6 +24,8 @@ pub enum Act {
         by: Actor,
         /// Whose mailbox.
         account: AccountId,
+        /// What it leans on.
+        credential: Arc<Credential>,
     },
     /// A delegate asks for the mailbox of somebody else, and has logged in there if it is open to them.
     LogInFor(Box<ForAnother>),
@@ -141,6 +146,8 @@ pub struct ForAnother {
     pub delegate: AccountId,
     /// Whose mailbox.
     pub principal: Address,
+    /// What the log-in leans on.
+    pub credential: Arc<Credential>,
 }
 
 /// What an [`Act`] brought.

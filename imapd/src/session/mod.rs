@@ -547,6 +547,7 @@ impl Session {
                 self.give = Some(Box::new(Act::LogIn {
                     by: holder.actor.clone(),
                     account: holder.account,
+                    credential: Arc::clone(&holder.credential),
                 }));
                 self.running = Running::Greeting;
             }

@@ -1,9 +1,11 @@
 //! The states of RFC 3501 §3, each with what belongs to it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use mail::Address;
 use store::Actor;
+use store::credentials::Credential;
 use store::register::AccountId;
 use store::register::delegates::{DelegationId, Scope};
 
@@ -62,6 +64,8 @@ pub struct Holder {
     pub aliases: Vec<Address>,
     /// Who acts, for the evidence.
     pub actor: Actor,
+    /// What that leans on.
+    pub credential: Arc<Credential>,
     /// By what the mailbox is open to somebody else than its holder.
     pub proxy: Option<Proxy>,
 }

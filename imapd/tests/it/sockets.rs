@@ -24,7 +24,6 @@ const LOCAL: &str = "2503851234";
 struct Served {
     post: Post,
     imapd: Arc<Imapd>,
-    tls: Arc<ServerConfig>,
     imaps: SocketAddr,
     imap: SocketAddr,
     _shutdown: watch::Sender<bool>,
@@ -69,7 +68,7 @@ impl Served {
             )
             .unwrap();
         let tls = Arc::new(tls);
-        let imapd = Imapd::new(post.store.clone(), limits, Arc::clone(&tls), post.trusts());
+        let imapd = Imapd::new(post.store.clone(), limits, tls, post.trusts());
         let runtime = Runtime::new().unwrap();
         let shutdown = watch::Sender::new(false);
         let bind = || runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -85,7 +84,6 @@ impl Served {
         Self {
             post,
             imapd,
-            tls,
             imaps,
             imap,
             _shutdown: shutdown,

@@ -30,6 +30,7 @@ t=$(mktemp -d)
 pub(super) fn render(bundle: &Bundle) -> String {
     let mut text = String::from(INTRODUCTION);
     certificates(&mut text, bundle);
+    statements(&mut text, bundle);
     if bundle.original.is_some() {
         original(&mut text, bundle);
     }
@@ -65,13 +66,31 @@ pub(super) fn render(bundle: &Bundle) -> String {
 /// What to compare with the certificates one trusts; their files are named by their digests.
 fn certificates(text: &mut String, bundle: &Bundle) {
     if !bundle.certificates.is_empty() {
-        text.push_str("\n# ---- The certificates: those of seals and time-stamps, and what they lead to. Do you trust them?\n");
+        text.push_str("\n# ---- The certificates: those of seals, time-stamps and log-ins, and what they lead to. Do you trust them?\n");
     }
     for name in bundle.certificates.keys() {
         let _ = writeln!(
             text,
             "openssl x509 -noout -subject -issuer -dates -in {name}\n\
              test \"chain/$(openssl x509 -outform DER -in {name} | sha256sum | cut -c 1-16).pem\" = {name}"
+        );
+    }
+}
+
+/// What was known of revocation when a holder logged in: events name it by its digest.
+fn statements(text: &mut String, bundle: &Bundle) {
+    if !bundle.statements.is_empty() {
+        text.push_str("\n# ---- What sources of revocation said when a holder logged in; an event names each by its digest.\n");
+    }
+    for name in bundle.statements.keys() {
+        let show = if name.ends_with(".crl") {
+            format!("openssl crl -inform DER -noout -issuer -lastupdate -nextupdate -in {name}")
+        } else {
+            format!("openssl ocsp -noverify -text -respin {name} | grep -E 'Status|Update'")
+        };
+        let _ = writeln!(
+            text,
+            "{show}\ngrep -q \"sha256:$(sha256sum < {name} | cut -c 1-64)\" events/*.json"
         );
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use receipts::anchors::Anchors;
-use receipts::bundle::{Bundle, BundleError, Item};
+use receipts::bundle::{Bundle, BundleError, Item, credentials};
 use receipts::note::Note;
 use receipts::proof::TlogProof;
 use receipts::receipt_mail::MailKind;
 use receipts::smime;
 use store::Store;
+use store::credentials::CredentialKind;
 use store::evidence::Record;
 use store::log::LogFiles;
 use store::outbound::Outbound;
@@ -81,6 +82,7 @@ impl Gathered {
                 .add_receipt(mail, anchors)
                 .map_err(|e| misfit(e, "a receipt mail"))?;
         }
+        add_credentials(store, records, &mut bundle)?;
         for token in stamps.values() {
             bundle
                 .add_timestamp(token, anchors)
@@ -133,6 +135,23 @@ fn receipts(
         }
     }
     Ok(found)
+}
+
+/// What log-ins leant on, as far as it is kept: a large CRL is not.
+fn add_credentials(store: &Store, records: &[Record], bundle: &mut Bundle) -> Outcome {
+    let named: BTreeSet<_> = records
+        .iter()
+        .flat_map(|record| credentials::named(&record.event))
+        .collect();
+    for digest in named {
+        match store.credential(&digest)? {
+            None => {}
+            Some((CredentialKind::Certificate, der)) => bundle.add_certificate(der),
+            Some((CredentialKind::Crl, der)) => bundle.add_statement(".crl", der),
+            Some((CredentialKind::Ocsp, der)) => bundle.add_statement(".ocsp", der),
+        }
+    }
+    Ok(())
 }
 
 /// A letter's id says which kind of mail it is.

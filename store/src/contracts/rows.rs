@@ -47,15 +47,10 @@ pub(super) const CERTIFICATE: Kind = Kind {
 
 impl Holdings {
     pub(super) fn of(sql: &mut dyn Sql, id: ContractId) -> Result<Self, StoreError> {
-        let damaged = |what: &str| StoreError::damaged(format!("contract {id}: {what}"));
         Ok(Self {
-            addresses: held(sql, id, ADDRESS, |row| {
-                row.text(0)?.parse().map_err(|_| damaged("network"))
-            })?,
-            domains: held(sql, id, DOMAIN, |row| row.string(0))?,
-            certificates: held(sql, id, CERTIFICATE, |row| {
-                Ok(Digest::from_bytes(row.array(0)?))
-            })?,
+            addresses: addresses(sql, id)?,
+            domains: domains(sql, id)?,
+            certificates: certificates(sql, id)?,
             periods: sql.all(
                 "SELECT opened, closed FROM contract_period WHERE contract = $1 ORDER BY opened",
                 &[(&id.to_bytes()).into()],
@@ -63,19 +58,29 @@ impl Holdings {
             )?,
         })
     }
+}
 
-    /// Puts what is held at an instant into the contract.
-    fn at(self, contract: &mut Contract, at: Timestamp) {
-        fn now<T>(all: Vec<(T, Interval)>, at: Timestamp) -> Vec<T> {
-            let held = all.into_iter().filter(|(_, when)| when.contains(at));
-            held.map(|(what, _)| what).collect()
-        }
-        contract.addresses = now(self.addresses, at);
-        contract.domains = now(self.domains, at);
-        if let Some(certificates) = &mut contract.terms.client_certs {
-            *certificates = now(self.certificates, at);
-        }
-    }
+fn addresses(sql: &mut dyn Sql, id: ContractId) -> Result<Vec<(IpNet, Interval)>, StoreError> {
+    held(sql, id, ADDRESS, |row| {
+        let network = row.text(0)?.parse();
+        network.map_err(|_| StoreError::damaged(format!("contract {id}: network")))
+    })
+}
+
+fn domains(sql: &mut dyn Sql, id: ContractId) -> Result<Vec<(String, Interval)>, StoreError> {
+    held(sql, id, DOMAIN, |row| row.string(0))
+}
+
+fn certificates(sql: &mut dyn Sql, id: ContractId) -> Result<Vec<(Digest, Interval)>, StoreError> {
+    held(sql, id, CERTIFICATE, |row| {
+        Ok(Digest::from_bytes(row.array(0)?))
+    })
+}
+
+/// What of it is held at an instant.
+fn at<T>(all: Vec<(T, Interval)>, at: Timestamp) -> Vec<T> {
+    let held = all.into_iter().filter(|(_, when)| when.contains(at));
+    held.map(|(what, _)| what).collect()
 }
 
 fn held<T>(
@@ -130,7 +135,12 @@ pub(super) fn contract(
     let Some((mut contract, changed)) = found else {
         return Ok(None);
     };
-    Holdings::of(sql, id)?.at(&mut contract, now.max(changed));
+    let now = now.max(changed);
+    contract.addresses = at(addresses(sql, id)?, now);
+    contract.domains = at(domains(sql, id)?, now);
+    if let Some(pinned) = &mut contract.terms.client_certs {
+        *pinned = at(certificates(sql, id)?, now);
+    }
     Ok(Some(contract))
 }
 

@@ -118,6 +118,16 @@ pub const TABLES: &[Table] = &[
         &[("contract", Blob), ("opened", Int), ("closed", Int)],
     ),
     table(
+        "usage_alert",
+        &["contract", "month", "alert"],
+        &[
+            ("contract", Blob),
+            ("month", Text),
+            ("alert", Text),
+            ("time", Int),
+        ],
+    ),
+    table(
         "account",
         &["id"],
         &[
@@ -335,6 +345,16 @@ pub const TABLES: &[Table] = &[
             ("checkpoint", Blob),
             ("token", Blob),
             ("time", Int),
+        ],
+    ),
+    table(
+        "credential",
+        &["digest"],
+        &[
+            ("digest", Blob),
+            ("kind", Text),
+            ("account", Int),
+            ("octets", Blob),
         ],
     ),
 ];

@@ -34,6 +34,9 @@ UPDATE contract_domain SET
 UPDATE contract_certificate SET
   valid_from = COALESCE((SELECT MIN(e.time) FROM evidence e WHERE e.chain_kind = 2 AND e.chain_subject = contract_certificate.contract), 0),
   valid_until = (SELECT MAX(e.time) FROM evidence e WHERE e.chain_kind = 2 AND e.chain_subject = contract_certificate.contract AND e.event = 'contract-ended');
+CREATE INDEX contract_address_contract ON contract_address (contract);
+CREATE INDEX contract_domain_contract ON contract_domain (contract);
+CREATE INDEX contract_certificate_contract ON contract_certificate (contract);
 
 -- When the gate was open to a contract: by its state and by its dates.
 CREATE TABLE contract_period (

@@ -82,7 +82,9 @@ fn a_second_backup_copies_what_is_new_and_both_come_back_whole() {
         assert_eq!(report.events, made.manifest.counts.events);
         assert_eq!(report.messages, made.manifest.counts.letters);
         assert_eq!(report.content_bytes, made.manifest.counts.content_bytes);
-        let refused = store.log_in(operator(), account.id).wait();
+        let refused = store
+            .log_in(operator(), account.id, Default::default())
+            .wait();
         assert!(matches!(refused, Err(StoreError::Unavailable(_))));
     }
     // The newer one is all that was signed for: the log goes on at once, into the segment that goes on too.

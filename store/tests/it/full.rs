@@ -82,7 +82,10 @@ fn a_full_disk_takes_no_letter_and_reading_goes_on() {
     fill(disk.0.path(), 0);
     let mut by = Actor::new(ActorKind::Holder);
     by.account = Some(account.address.to_string());
-    post.store.log_in(by.clone(), account.id).wait().unwrap();
+    post.store
+        .log_in(by.clone(), account.id, Default::default())
+        .wait()
+        .unwrap();
     assert!(
         !reserve.exists(),
         "nothing was left, so the reserve is given up"
@@ -112,7 +115,10 @@ fn a_full_disk_takes_no_letter_and_reading_goes_on() {
     assert!(matches!(post.store.stage(), Err(StoreError::Full)));
 
     fs::remove_file(disk.0.path().join("filling")).unwrap();
-    post.store.log_in(by, account.id).wait().unwrap();
+    post.store
+        .log_in(by, account.id, Default::default())
+        .wait()
+        .unwrap();
     post.deposit(&letter("healed", 1_000), &[&account]).unwrap();
     assert_eq!(fs::metadata(&reserve).unwrap().len(), RESERVE_BYTES);
     post.store.audit().unwrap();

@@ -126,7 +126,7 @@ fn a_log_in_counts_once_after_each_deposit(pairing: Pairing) {
     let account = post.account("1111111111");
     let log_in = || {
         post.store
-            .log_in(post.holder(&account), account.id)
+            .log_in(post.holder(&account), account.id, Default::default())
             .wait()
             .unwrap()
     };

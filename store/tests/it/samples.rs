@@ -40,7 +40,7 @@ fn samples_for_a_dictionary() {
         }
         let (holder, inbox) = (post.holder(&account), post.inbox(&account));
         post.store
-            .log_in(holder.clone(), account.id)
+            .log_in(holder.clone(), account.id, Default::default())
             .wait()
             .unwrap();
         let listings = post.store.list(&holder, inbox, &[1, 2]).unwrap();

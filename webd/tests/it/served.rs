@@ -148,6 +148,7 @@ impl Served {
         let options = webd::Options {
             publish_lag_max,
             figures,
+            entitled: None,
             tls,
             office: None,
             mail: None,

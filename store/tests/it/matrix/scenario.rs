@@ -152,7 +152,10 @@ impl People {
             Deposit(..) => self.submit(store, step)?.wait().map(drop),
             LogIn(account) => {
                 let id = self.accounts[account].id;
-                store.log_in(self.holder(account), id).wait().map(drop)
+                store
+                    .log_in(self.holder(account), id, Default::default())
+                    .wait()
+                    .map(drop)
             }
             List(account, uid) => {
                 let inbox = folder(account, "inbox")?;
