@@ -7,6 +7,7 @@
 //! | [`billing`] | papers and prices of contracts |
 //! | [`contract`] | senders under contract |
 //! | [`evidence`] | what was observed |
+//! | [`operator`] | who runs the post, and what waits for a second of them |
 //! | [`key`] | the keys of seal and log |
 //! | [`removal`] | erasure and legal holds |
 //! | [`trust`] | sources of holders' certificates |
@@ -18,6 +19,7 @@ pub mod billing;
 pub mod contract;
 pub mod evidence;
 pub mod key;
+pub mod operator;
 pub mod removal;
 pub mod trust;
 pub mod upkeep;
@@ -39,7 +41,8 @@ use crate::serve::Role;
 pub use account::Account;
 pub use billing::{Billing, ContractDocument, ContractStatement, Statement};
 pub use contract::{Contract, ContractAdd};
-pub use evidence::{Evidence, EvidenceExport, EvidenceList, Format};
+pub use evidence::{Evidence, EvidenceAnnul, EvidenceExport, EvidenceList, Format};
+pub use operator::{Operator, Pending};
 pub use removal::{Erase, Hold};
 pub use trust::{Trust, TrustCheck};
 pub use upkeep::{Backup, Migrate, Restore, Resume, Store};
@@ -117,6 +120,12 @@ pub enum Command {
     /// The store as a whole
     #[command(subcommand)]
     Store(Store),
+    /// Who runs the post: operators, contract clerks, auditors
+    #[command(subcommand)]
+    Operator(Operator),
+    /// Acts that wait for a second person
+    #[command(subcommand)]
+    Pending(Pending),
 }
 
 /// `init`.
@@ -280,7 +289,7 @@ pub fn answer(error: &clap::Error) -> ExitCode {
 }
 
 /// The fault without the usage behind it, on one line.
-fn one_line(error: &str) -> String {
+pub fn one_line(error: &str) -> String {
     let fault = error.split("\n\nUsage:").next().unwrap_or(error);
     let fault = fault
         .split("\n\nFor more information")

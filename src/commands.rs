@@ -26,12 +26,17 @@
 //! | [`backup`] | a copy of the store in a folder |
 //! | [`restore`] | a backup becomes the store |
 //! | [`store`] | the store moved to other engines |
+//! | [`trust`] | sources of holders' certificates, and what they say of one |
 //! | [`resume`] | the log taken up again after an old backup |
+//! | [`people`] | who runs the post |
+//! | [`pending`] | acts that wait for a second person |
+//! | [`annul`] | an event was a mistake |
 //! | [`operator`] | who gives the commands |
 //! | [`dates`] | days and moments as operators write them |
 
 pub mod account;
 pub mod agreement;
+pub mod annul;
 pub mod audit;
 pub mod backup;
 pub mod contract;
@@ -49,6 +54,8 @@ pub mod log;
 pub mod monitor;
 pub mod operator;
 pub mod page;
+pub mod pending;
+pub mod people;
 pub mod queue;
 pub mod restore;
 pub mod resume;

@@ -6,6 +6,7 @@
 //! | [`billing`] | the `[billing]` table |
 //! | [`content`] | the `[content]` table |
 //! | [`database`] | the `[store]` table: where rows are |
+//! | [`four_eyes`] | the `[four_eyes]` table |
 //! | [`dns`] | the `[dns]` table |
 //! | [`file`] | the file as it is written, and reading values with their place |
 //! | [`key_place`] | where a private key is: a file, or a token |
@@ -24,6 +25,7 @@ pub mod content;
 pub mod database;
 pub mod dns;
 pub mod file;
+pub mod four_eyes;
 pub mod key_place;
 pub mod listen;
 pub mod register;
@@ -44,9 +46,11 @@ use store::{Options, Store, StoreError};
 
 use crate::failure::{Failure, Outcome};
 use crate::notices;
+use crate::roles::Caller;
 use authority::Authority;
 use content::Content;
 use database::Rows;
+use four_eyes::FourEyes;
 use key_place::KeyPlace;
 use retention::Retention;
 use signer::Signer;
@@ -101,6 +105,10 @@ pub struct Config {
     pub retention: Retention,
     /// Data files of the register.
     pub register: register::Register,
+    /// Which acts take two persons.
+    pub four_eyes: FourEyes,
+    /// Who gives the command that this was read for: no part of the file.
+    pub caller: Caller,
     /// What every new mailbox begins with; `None`: nothing.
     pub first_notice: Option<notices::Text>,
     /// What peers may use up.
@@ -207,11 +215,20 @@ impl Config {
         file::parse(path, &text).map_err(Failure::could_not)
     }
 
-    /// Opens the store this configuration names.
+    /// Opens the store this configuration names, for whoever gives the command.
     ///
     /// # Errors
-    /// As [`Store::open`], with the name of the directory, the database or the bucket.
+    /// As [`Store::open`], with the name of the directory, the database or the bucket; that the command is not for them.
     pub fn open_store(&self) -> Outcome<Store> {
+        let store = match self.caller.store() {
+            Some(store) => store.clone(),
+            None => self.open_its_store()?,
+        };
+        self.caller.admit(&store)?;
+        Ok(store)
+    }
+
+    fn open_its_store(&self) -> Outcome<Store> {
         let options = self.store_options()?;
         let has_server = self.rows != Rows::Sqlite || self.content != Content::Segments;
         Store::open(options).map_err(|error| match &error {

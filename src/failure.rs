@@ -15,6 +15,8 @@ pub enum Failure {
     False(String),
     /// It could not be done: usage, configuration, files. Exit 2.
     CouldNot(String),
+    /// Who asks may not. Exit 2.
+    Denied(String),
     /// The database or the object store is not there now; trying again is right. Exit 2.
     Away(String),
     /// A write could not be made durable; a supervisor should start the program again. Exit 75 (`EX_TEMPFAIL`).
@@ -52,7 +54,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::OutputClosed => 0,
             Self::False(_) => 1,
-            Self::CouldNot(_) | Self::Away(_) => 2,
+            Self::CouldNot(_) | Self::Denied(_) | Self::Away(_) => 2,
             Self::Stopped(_) => 75,
         })
     }
@@ -61,9 +63,11 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::False(text) | Self::CouldNot(text) | Self::Away(text) | Self::Stopped(text) => {
-                f.write_str(text)
-            }
+            Self::False(text)
+            | Self::CouldNot(text)
+            | Self::Denied(text)
+            | Self::Away(text)
+            | Self::Stopped(text) => f.write_str(text),
             Self::OutputClosed => Ok(()),
         }
     }
@@ -74,6 +78,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound(_) => Self::False(error.to_string()),
+            StoreError::Denied(text) => Self::Denied(text),
             StoreError::Failed => Self::Stopped(error.to_string()),
             StoreError::Unavailable(_) => Self::Away(error.to_string()),
             _ => Self::CouldNot(chain(&error)),

@@ -15,11 +15,14 @@
 //! | [`signer`] | the keys of log and seal, in this process or in another |
 //! | [`keys`] | key files |
 //! | [`grammar`] | usual forms of local parts |
+//! | [`roles`] | who may do what |
+//! | [`api`] | the commands over HTTP |
 //! | [`psn`] | what is doubtful about a personal number |
 //! | [`reverse_dns`] | the names that reverse DNS gives an address |
 //! | [`output`] | text tables and JSON |
 //! | [`failure`] | exit codes, and the one line on standard error |
 
+mod api;
 mod authority;
 mod bench;
 mod billing;
@@ -35,25 +38,38 @@ mod notices;
 mod output;
 mod psn;
 mod reverse_dns;
+mod roles;
 mod serve;
 mod signer;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use cli::{Cli, Command};
 use config::Config;
 use failure::Outcome;
 use output::Output;
+use roles::Caller;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let read = Cli::command()
+        .try_get_matches()
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match read {
+        Ok(read) => read,
         Err(error) => return cli::answer(&error),
     };
+    let (row, given) = roles::table::row_of(&matches);
+    let caller = Caller::of(row, given);
     let mut out = Output::new(cli.json);
-    let done = run(cli, &mut out);
+    let place = cli.config;
+    let config = || {
+        let mut config = Config::find(place.as_deref())?;
+        config.caller = caller.clone();
+        Ok(config)
+    };
+    let done = run(cli.command, &config, &mut out);
     // What was found before a failure is printed too.
     let flushed = out.flush();
     match done.and(flushed) {
@@ -69,9 +85,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli, out: &mut Output) -> Outcome {
-    let config = || Config::find(cli.config.as_deref());
-    match cli.command {
+/// Carries out one command, of the command line or of an HTTP request.
+fn run(command: Command, config: &dyn Fn() -> Outcome<Config>, out: &mut Output) -> Outcome {
+    match command {
         Command::Init(init) => commands::init::run(&init, out),
         Command::Serve(serve) => serve::run(config()?, &serve),
         Command::Signer(wanted) => signer::serve::run(&config()?, &wanted),
@@ -93,5 +109,7 @@ fn run(cli: Cli, out: &mut Output) -> Outcome {
         Command::Backup(wanted) => commands::backup::run(&config()?, &wanted, out),
         Command::Restore(wanted) => commands::restore::run(&config()?, &wanted, out),
         Command::Store(command) => commands::store::run(&config()?, &command, out),
+        Command::Operator(command) => commands::people::run(&config()?, command, out),
+        Command::Pending(command) => commands::pending::run(&config()?, command, out),
     }
 }

@@ -7,10 +7,20 @@ use serde_json::Value;
 
 use crate::failure::{Failure, Outcome};
 
-/// Standard output, in the form that was asked for.
+/// Octets of an answer that is kept in memory, at most: a page of a list has some hundred kilobytes, all contracts of a
+/// country some megabytes.
+const KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What is printed, in the form that was asked for.
 pub struct Output {
     json: bool,
-    out: BufWriter<Stdout>,
+    out: Sink,
+}
+
+/// Where it goes.
+enum Sink {
+    Standard(BufWriter<Stdout>),
+    Memory(Vec<u8>),
 }
 
 /// A column of a text table: its heading and the characters it is given. What is longer pushes the rest aside, so that
@@ -22,7 +32,23 @@ impl Output {
     pub fn new(json: bool) -> Self {
         Self {
             json,
-            out: BufWriter::new(io::stdout()),
+            out: Sink::Standard(BufWriter::new(io::stdout())),
+        }
+    }
+
+    /// Output as JSON, kept for who answers with it.
+    pub fn kept() -> Self {
+        Self {
+            json: true,
+            out: Sink::Memory(Vec::new()),
+        }
+    }
+
+    /// What was kept; nothing of what went to standard output.
+    pub fn into_kept(self) -> Vec<u8> {
+        match self.out {
+            Sink::Standard(_) => Vec::new(),
+            Sink::Memory(octets) => octets,
         }
     }
 
@@ -84,7 +110,18 @@ impl Output {
     /// # Errors
     /// When they cannot be written.
     pub fn octets(&mut self, octets: &[u8]) -> Outcome {
-        self.out.write_all(octets).map_err(failed)
+        match &mut self.out {
+            Sink::Standard(out) => out.write_all(octets).map_err(failed),
+            Sink::Memory(kept) if kept.len() + octets.len() > KEPT_BYTES_MAX => {
+                Err(Failure::could_not(format!(
+                    "the answer is longer than {KEPT_BYTES_MAX} octets: ask for less"
+                )))
+            }
+            Sink::Memory(kept) => {
+                kept.extend_from_slice(octets);
+                Ok(())
+            }
+        }
     }
 
     /// Sends what was gathered.
@@ -92,7 +129,10 @@ impl Output {
     /// # Errors
     /// When it cannot be written.
     pub fn flush(&mut self) -> Outcome {
-        self.out.flush().map_err(failed)
+        match &mut self.out {
+            Sink::Standard(out) => out.flush().map_err(failed),
+            Sink::Memory(_) => Ok(()),
+        }
     }
 
     fn json_line(&mut self, value: &Value) -> Outcome {

@@ -37,6 +37,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use webd::{Figures, Webd};
 
+use crate::api::Counter;
 use crate::authority;
 use crate::chores::{
     Chore, Chores,
@@ -163,11 +164,7 @@ async fn serve(config: Config, roles: Roles, pid_file: Option<PathBuf>) -> Outco
         let follow = Follow::new(&config, &post.store);
         chores = vec![Chores::start(vec![Box::new(follow)], &failed)?];
     }
-    if let Some(sources) = &post.sources {
-        let lists = Lists::new(&config, &post.store, sources, &watching);
-        figures.push(figures::lists(lists.counters()));
-        chores.push(Chores::start(vec![Box::new(lists)], &failed)?);
-    }
+    chores.extend(post.fetch_lists(&config, &failed, &watching, &mut figures)?);
     if roles.has(Role::Webd) {
         post.open_web(&config, &material, figures);
     }
@@ -315,6 +312,8 @@ struct Post {
     /// Where there is IMAP: whom it believes, and who asks responders for it.
     sources: Option<Arc<Sources>>,
     desk: Option<Arc<Desk>>,
+    /// What answers operators over HTTP.
+    counter: Option<Arc<Counter>>,
 }
 
 impl Post {
@@ -337,6 +336,7 @@ impl Post {
             webd: None,
             sources: None,
             desk: None,
+            counter: None,
         }
     }
 
@@ -358,6 +358,22 @@ impl Post {
         Ok(())
     }
 
+    /// Where there is IMAP: CRLs are fetched by their URLs.
+    fn fetch_lists(
+        &self,
+        config: &Config,
+        failed: &Arc<Notify>,
+        watching: &watch::Receiver<bool>,
+        figures: &mut Vec<Arc<dyn Figures>>,
+    ) -> Outcome<Option<Chores>> {
+        let Some(sources) = &self.sources else {
+            return Ok(None);
+        };
+        let lists = Lists::new(config, &self.store, sources, watching);
+        figures.push(figures::lists(lists.counters()));
+        Chores::start(vec![Box::new(lists)], failed).map(Some)
+    }
+
     /// What can be counted here.
     fn figures(&self) -> Vec<Arc<dyn Figures>> {
         let mut figures: Vec<Arc<dyn Figures>> = vec![Arc::new(Stock::new(&self.store))];
@@ -374,14 +390,18 @@ impl Post {
     }
 
     fn open_web(&mut self, config: &Config, material: &Material, figures: Vec<Arc<dyn Figures>>) {
+        let counter = Counter::new(config, &self.store);
         let options = webd::Options {
             publish_lag_max: PUBLISH_LAG_MIN.max(config.log.merge_delay * 10),
             figures,
+            // Whom an operator's certificate comes from is not asked: it is listed by its digest.
+            tls: Some(Arc::clone(&material.smtp_tls)),
+            api: Some(Arc::<Counter>::clone(&counter)),
             entitled: Some(Arc::new(EntitledList::new(config, &self.store))),
-            tls: Some(Arc::clone(&material.imap_tls)),
             office: Some(authority::desk::Desk::new(config, &self.store)),
             mail: Some(mail_servers(config)),
         };
+        self.counter = Some(counter);
         self.webd = Some(Webd::new(&self.store, options));
     }
 
@@ -467,7 +487,10 @@ impl Post {
             desk.reload(&new.revocation.private_hosts);
         }
         if let Some(webd) = &self.webd {
-            webd.reload(Some(Arc::clone(&material.imap_tls)));
+            webd.reload(Some(Arc::clone(&material.smtp_tls)));
+        }
+        if let Some(counter) = &self.counter {
+            counter.reload(&new);
         }
         let waits = new.restart_needed(config);
         if waits.is_empty() {

@@ -86,9 +86,21 @@ fn send(post: &Post, name: &str, to: &[&str], size: usize) {
     smtp.send("office@ministry.example", &to, &octets).unwrap();
 }
 
+/// What was accepted of the sender; the post's own notices are not among it.
+fn accepted(post: &Post) -> Vec<Value> {
+    let all = post.json(&["contract", "list"]);
+    let sender = all.iter().find(|one| one["kind"] == "court").unwrap();
+    post.evidence(&[
+        "--contract",
+        &text(sender, "id"),
+        "--event",
+        "submission-accepted",
+    ])
+}
+
 /// The month in Yerevan in which the first letter was accepted.
 fn month(post: &Post) -> String {
-    let first = &post.evidence(&["--event", "submission-accepted"])[0];
+    let first = &accepted(post)[0];
     let time: jiff::Timestamp = text(first, "time").parse().unwrap();
     let zone = jiff::tz::TimeZone::get("Asia/Yerevan").unwrap();
     time.to_zoned(zone).strftime("%Y-%m").to_string()
@@ -130,7 +142,7 @@ fn a_statement_is_made_of_evidence_and_its_sender_can_compute_it_again() {
     ];
     let json = post.must(&[&arguments[..], &["--json"]].concat());
     let statement: Value = serde_json::from_str(&json).unwrap();
-    let accepted = post.evidence(&["--event", "submission-accepted"]);
+    let accepted = accepted(&post);
     let ids = |list: &[Value]| list.iter().map(|one| text(one, "id")).collect::<Vec<_>>();
     let lines = statement["lines"].as_array().unwrap();
     assert_eq!(ids(lines), ids(&accepted));
@@ -249,7 +261,7 @@ fn refuted_where_it_is_wrong(post: &Post, json: &str, prices: &str) {
 
 /// The sender's own bundles prove lines, and refute what they were changed to.
 fn proved_by_bundles(post: &Post, json: &str, prices: &str) {
-    let id = text(&post.evidence(&["--event", "submission-accepted"])[1], "id");
+    let id = text(&accepted(post)[1], "id");
     let folder = post.scratch().join("bundles");
     std::fs::create_dir_all(&folder).unwrap();
     let bundle = folder.join("two.zip");
@@ -502,6 +514,31 @@ fn the_papers_of_a_contract_are_made_of_its_data() {
     }
     let figures = fetch("/metrics");
     assert!(figures.contains("knik_usage_alerts_total 0"), "{figures}");
+}
+
+#[test]
+fn a_month_is_billed_by_the_list_that_the_contract_named_last() {
+    let (mut post, contract) = priced();
+    let other = PRICES
+        .replace("id = \"own\"", "id = \"dear\"")
+        .replace("free_units = 3", "free_units = 1");
+    let folder = post.scratch().join("contracts/prices");
+    std::fs::write(folder.join("dear-1.toml"), other).unwrap();
+    post.start();
+    send(&post, "one", &HOLDERS, 1_000);
+    let month = month(&post);
+    let arguments = ["contract", "statement", &contract, "--month", &month];
+    let made = |post: &Post| {
+        let made = post.must(&[&arguments[..], &["--json"]].concat());
+        let made: Value = serde_json::from_str(&made).unwrap();
+        let (head, sums) = (&made["prices"]["id"], &made["sums"]["payable"]);
+        (head.as_str().unwrap().to_owned(), sums.as_u64().unwrap())
+    };
+    assert_eq!(made(&post), ("own".to_owned(), 0));
+    post.must(&[
+        "contract", "set", &contract, "--tariff", "dear", "--why", "a test",
+    ]);
+    assert_eq!(made(&post), ("dear".to_owned(), 6_000));
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod postgres;
 mod receipts;
 mod register;
 mod revocation;
+mod roles;
 mod signer;
 mod smoke;
 mod stamps;

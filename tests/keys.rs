@@ -14,6 +14,8 @@ use crate::harness::{Credential, Post, eventually, tools};
 use crate::receipts::sink::Sink;
 use crate::signer::apart::Apart;
 
+#[path = "keys/change.rs"]
+mod change;
 #[path = "keys/token.rs"]
 mod token;
 
@@ -120,138 +122,6 @@ fn certificate(key: &Value) -> String {
         .skip(1)
         .take_while(|line| !line.starts_with('-'));
     lines.collect()
-}
-
-#[test]
-fn keys_change_under_load_and_nobody_is_lost() {
-    if !tools::have(&["openssl", "xmlsec1", "python3", "sh"]) {
-        return;
-    }
-    let (mut post, _, sink) = post();
-    let mut apart = Apart::from(&post);
-    apart.start();
-    post.start();
-    let signer = apart.folder().join("knik.toml");
-    let more = ["--signer-config", path_text(&signer)];
-    send(&post, "<before@ministry.example>");
-    published(&post);
-    let before = bundle(&post, &sink, "<before@ministry.example>");
-    let old = post.scratch().join("old.toml");
-    fs::copy(post.anchors(), &old).unwrap();
-    let state = post.scratch().join("watched");
-    let url = format!("http://{}/", post.socket(Port::Http));
-    let (ca, state) = (post.ca(), path_text(&state).to_owned());
-    let look = |anchors: &Path| {
-        post.knik(&[
-            "monitor",
-            &url,
-            "--state",
-            &state,
-            "--anchors",
-            path_text(anchors),
-            "--ca",
-            path_text(&ca),
-        ])
-    };
-    assert_eq!(look(&old).code, 0);
-    let refused = post.knik(&["key", "rotate", "log"]);
-    assert!(refused.err.contains("--signer-config"), "{refused:?}");
-
-    // Letters come in all the while.
-    let over = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let post = &post;
-        let load = scope.spawn(|| {
-            let mut sent = 0;
-            while !over.load(std::sync::atomic::Ordering::SeqCst) {
-                send(post, &format!("<load.{sent}@ministry.example>"));
-                sent += 1;
-            }
-            sent
-        });
-        let rotated = |purpose| {
-            let done = post.json(
-                &[
-                    &["key", "rotate", purpose, "--why", "the year is over"][..],
-                    &more,
-                ]
-                .concat(),
-            );
-            assert_eq!(done[0]["state"], "current");
-        };
-        rotated("log");
-        rotated("seal");
-        eventually(Duration::from_secs(20), || match signatures(post) {
-            2 => Ok(()),
-            count => Err(format!("{count} signatures")),
-        });
-        over.store(true, std::sync::atomic::Ordering::SeqCst);
-        assert!(load.join().unwrap() > 0);
-    });
-    send(&post, "<during@ministry.example>");
-    published(&post);
-    let during = bundle(&post, &sink, "<during@ministry.example>");
-    // Whoever knows the old key alone follows.
-    let seen = look(&old);
-    assert_eq!(seen.code, 0, "{seen:?}");
-    assert_eq!(verify(&post, &during, &old).code, 0);
-    let twice = post.knik(&[&["key", "rotate", "log"][..], &more].concat());
-    assert!(twice.err.contains("retire that one first"), "{twice:?}");
-
-    let (log, seal) = (
-        key(&post, &more, "log", "overlap"),
-        key(&post, &more, "seal", "overlap"),
-    );
-    for retired in [&log, &seal] {
-        post.must(
-            &[
-                &["key", "retire", &text(retired, "id"), "--destroy"][..],
-                &more,
-            ]
-            .concat(),
-        );
-        assert!(!Path::new(&text(retired, "place")).exists());
-    }
-    send(&post, "<after@ministry.example>");
-    published(&post);
-    eventually(Duration::from_secs(20), || match signatures(&post) {
-        1 => Ok(()),
-        count => Err(format!("{count} signatures")),
-    });
-    let after = bundle(&post, &sink, "<after@ministry.example>");
-    for file in [&before, &during, &after] {
-        let verified = verify(&post, file, &post.anchors());
-        assert_eq!(verified.code, 0, "{verified:?}");
-        stock_tools_hold(file);
-    }
-    let (new, old_seal) = (key(&post, &more, "seal", "current"), certificate(&seal));
-    assert_eq!(sealed_by(&post, &before), old_seal);
-    assert_eq!(sealed_by(&post, &during), certificate(&new));
-    assert_eq!(sealed_by(&post, &after), certificate(&new));
-    // Without the overlap nobody is believed: the old anchors know no key that signs.
-    assert_eq!(verify(&post, &after, &old).code, 1);
-    assert_eq!(verify(&post, &before, &old).code, 0);
-    let jumped = look(&old);
-    assert_eq!(jumped.code, 1, "{jumped:?}");
-    assert_eq!(look(&post.anchors()).code, 0);
-    post.must(&["audit"]);
-    let events: Vec<String> = ["key-added", "key-rotated", "key-retired"]
-        .iter()
-        .map(|name| format!("{name} {}", post.evidence(&["--event", name]).len()))
-        .collect();
-    assert_eq!(events, ["key-added 2", "key-rotated 2", "key-retired 2"]);
-    let anchors = fs::read_to_string(post.anchors()).unwrap();
-    assert!(
-        anchors.contains("last_size = ") && anchors.contains("until = "),
-        "{anchors}"
-    );
-    // The signer finds its keys again.
-    apart.kill();
-    apart.start();
-    send(&post, "<last@ministry.example>");
-    published(&post);
-    let log = post.log();
-    assert!(!log.contains("cannot be done"), "{log}");
 }
 
 #[test]

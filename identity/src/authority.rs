@@ -294,18 +294,12 @@ impl Authority {
         (organisation, common_name, address): (&str, &str, &str),
         now: Timestamp,
     ) -> Result<String, AuthorityError> {
-        let end = self.certificate.not_after();
-        if now >= end {
-            return Err(AuthorityError::Expired(end));
-        }
         if point.len() != 65 || point.first() != Some(&4) {
             return Err(AuthorityError::Point);
         }
-        let mut params = seal_params(organisation, common_name, address)?;
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.use_authority_key_identifier_extension = true;
-        set_validity(&mut params, now, SEAL_DAYS, end);
-        Ok(params.signed_by(&Elsewhere(point), &self.issuer)?.pem())
+        let params = seal_params(organisation, common_name, address)?;
+        let der = self.sign_for(params, &Elsewhere(point), now, SEAL_DAYS)?;
+        Ok(pem_of(&der))
     }
 
     /// The certificate of the built-in time-stamp authority, which nobody outside has a reason to trust and whose name

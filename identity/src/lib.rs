@@ -7,6 +7,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`certificate`] | an X.509 certificate read from DER: names, purposes, key, digests |
+//! | `signed` | octets under a signature: certificates, CRLs, answers |
 //! | [`trust`] | one source of holders' certificates: anchors, intermediates, CRLs, mapping rules |
 //! | [`crl`] | revocation lists, and which of two says more |
 //! | [`mapping`] | the rules that take a holder's name from a certificate |

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use mail::digest::Digest;
 use serde_json::{Map, Value};
@@ -51,6 +52,54 @@ impl ActorKind {
             Self::Operator => "operator",
             Self::System => "system",
         }
+    }
+}
+
+/// In which role a listed person acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// Runs the post: everything but what two persons must do together.
+    Operator,
+    /// Looks after contracts: neither mail nor erasure.
+    Clerk,
+    /// Reads evidence, contracts and log; changes nothing, and every query is recorded.
+    Auditor,
+}
+
+/// Why a text is not a role.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a role: operator, clerk or auditor")]
+pub struct RoleError;
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 3] = [Self::Operator, Self::Clerk, Self::Auditor];
+
+    /// The word by which it is stored, shown and given.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Clerk => "clerk",
+            Self::Auditor => "auditor",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = RoleError;
+
+    fn from_str(text: &str) -> Result<Self, RoleError> {
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or(RoleError)
     }
 }
 
@@ -122,6 +171,8 @@ pub struct Actor {
     pub name: Option<String>,
     /// An operator's user id on this host.
     pub uid: Option<u32>,
+    /// The role of a listed operator; none before anybody is listed, and for a superuser who is not.
+    pub role: Option<Role>,
 }
 
 impl Actor {
@@ -138,6 +189,7 @@ impl Actor {
             client: None,
             name: None,
             uid: None,
+            role: None,
         }
     }
 
@@ -177,6 +229,7 @@ impl Actor {
         );
         put(&mut members, "name", self.name.as_deref());
         put(&mut members, "uid", self.uid);
+        put(&mut members, "role", self.role.map(Role::as_str));
         Value::Object(members)
     }
 
@@ -207,6 +260,7 @@ impl Actor {
             })?,
             name: fields.text("name")?,
             uid: fields.number_u32("uid")?,
+            role: fields.text_as("role", |text| text.parse().ok())?,
         };
         fields.nothing_left("actor")?;
         Ok(actor)
@@ -264,6 +318,7 @@ mod tests {
             client: Some("Գրիչ 1.0".to_owned()),
             name: Some("Ani".to_owned()),
             uid: Some(1000),
+            role: Some(Role::Clerk),
         };
         assert_eq!(Actor::from_json(actor.to_json()).unwrap(), actor);
     }
@@ -308,6 +363,7 @@ mod tests {
             json!({"kind": "holder", "certificate": "2c26"}),
             json!({"kind": "holder", "client": "a\u{0}"}),
             json!({"kind": "operator", "uid": -1}),
+            json!({"kind": "operator", "role": "king"}),
             json!({"kind": "operator", "uid": 4_294_967_296_u64}),
         ] {
             assert!(Actor::from_json(bad.clone()).is_err(), "{bad}");

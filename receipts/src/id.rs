@@ -77,6 +77,14 @@ id! {
     /// The id of one sending body's contract.
     ContractId
 }
+id! {
+    /// The id of one listed operator, clerk or auditor.
+    OperatorId
+}
+id! {
+    /// The id of one act that waits for a second person.
+    ProposalId
+}
 
 /// The id after `prev` at `time`: ids of one log never repeat and never go back, whatever the clock does. In the same
 /// or an earlier millisecond than `prev` it is `prev` + 1; else it is made of `time` and `random`.

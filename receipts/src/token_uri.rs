@@ -381,7 +381,6 @@ mod tests {
 
     #[test]
     fn every_fault_is_named() {
-        let module = "?module-path=/m.so";
         for (text, fault) in [
             ("", "does not begin with \"pkcs11:\""),
             ("keys/seal.key", "does not begin with \"pkcs11:\""),
@@ -451,6 +450,20 @@ mod tests {
                 "pkcs11:token=a%00;object=b?module-path=m",
                 "\"token\" holds a zero octet",
             ),
+        ] {
+            named(text, fault);
+        }
+    }
+
+    fn named(text: &str, fault: &str) {
+        let found = TokenUri::parse(text).unwrap_err().to_string();
+        assert!(found.contains(fault), "{text}: {found}");
+    }
+
+    #[test]
+    fn every_fault_of_a_value_is_named() {
+        let module = "?module-path=/m.so";
+        for (text, fault) in [
             (
                 "pkcs11:token=a;object=b;type=cert?module-path=m",
                 "\"type\" must be private",
@@ -480,8 +493,7 @@ mod tests {
                 "beside pin-value",
             ),
         ] {
-            let found = TokenUri::parse(text).unwrap_err().to_string();
-            assert!(found.contains(fault), "{text}: {found}");
+            named(text, fault);
         }
         let long = format!("pkcs11:token={}{module}", "a".repeat(URI_OCTETS_MAX));
         assert_eq!(TokenUri::parse(&long), Err(UriError::TooLong));

@@ -6,6 +6,7 @@
 //! | [`report`] | what was proved, and what was not |
 //! | `item` | one event against its salt, its sealed evidence and its proof |
 //! | `chain` | events against one another |
+//! | `annulment` | events that say of others that they were mistakes |
 //! | [`message`] | a message against the digest in an event |
 //! | `receipt` | a receipt mail |
 //! | `timestamp` | the time-stamps of a bundle's checkpoints |
@@ -26,6 +27,7 @@ use crate::leaf::{LeafData, Salt};
 use crate::note::VerifierKey;
 use crate::proof::TlogProof;
 
+mod annulment;
 mod chain;
 mod item;
 pub mod message;
@@ -114,6 +116,7 @@ pub fn verify_bundle(
         item::verify(item, anchors, &mut report)?;
     }
     chain::verify(&bundle, &mut report)?;
+    annulment::verify(&bundle, &mut report)?;
     check_log(&bundle, anchors)?;
     check_messages(&bundle, message, &mut report)?;
     receipt::verify_all(&bundle, anchors, &mut report)?;

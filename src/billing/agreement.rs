@@ -85,70 +85,82 @@ fn values(
     library: &Library,
     (lang, said): (Lang, &Said),
 ) -> BTreeMap<&'static str, Value> {
-    let terms = &contract.terms;
-    let kind = terms
-        .sender_kind
-        .as_deref()
-        .and_then(|word| library.kind(word));
-    let of_kind = |text: Option<String>| {
-        text.ok_or(match terms.sender_kind {
-            None => "the contract has no kind of sender; give it one with --kind",
-            Some(_) => "the contract's kind of sender is not in the data",
-        })
-    };
-    let none = || said.none.clone();
-    let yes_no = |yes: bool| if yes { &said.yes } else { &said.no };
-    let addresses: Vec<String> = contract.addresses.iter().map(ToString::to_string).collect();
-    let documents = kind.map(|kind| {
-        let titles = library
-            .documents(kind)
-            .map(|one| format!("– {}", one.title.of(lang)));
-        titles.collect::<Vec<_>>().join("\n")
-    });
-    // An applicant may have neither yet.
-    let listed = |list: Vec<String>| match list.is_empty() {
-        true => Err("the contract has none yet"),
-        false => Ok(list.join(", ")),
-    };
-    let size = terms
-        .size_bytes_max
-        .map(|size| format!("{size} {}", said.octets));
-    BTreeMap::from([
+    let mut values = of_kind(contract, library, lang);
+    let addresses = contract.addresses.iter().map(ToString::to_string);
+    values.extend([
         ("contract", Ok(contract.id.to_string())),
         ("operator", Ok(operator.name.to_owned())),
         ("domain", Ok(operator.domain.to_owned())),
         ("sender", Ok(contract.name.clone())),
+        ("addresses", listed(addresses.collect())),
+        ("domains", listed(contract.domains.clone())),
+        ("profile", Ok(contract.profile.to_string())),
+        ("prices", prices(contract, library, lang)),
+    ]);
+    values.extend(of_terms(contract, said));
+    values
+}
+
+/// An applicant may have none yet.
+fn listed(list: Vec<String>) -> Value {
+    match list.is_empty() {
+        true => Err("the contract has none yet"),
+        false => Ok(list.join(", ")),
+    }
+}
+
+/// What the data say of the contract's kind of sender.
+fn of_kind(contract: &Contract, library: &Library, lang: Lang) -> BTreeMap<&'static str, Value> {
+    let word = contract.terms.sender_kind.as_deref();
+    let kind = word.and_then(|word| library.kind(word));
+    let said = |text: Option<String>| {
+        text.ok_or(match word {
+            None => "the contract has no kind of sender; give it one with --kind",
+            Some(_) => "the contract's kind of sender is not in the data",
+        })
+    };
+    let documents = kind.map(|kind| {
+        let titles = library.documents(kind);
+        let titles = titles.map(|one| format!("– {}", one.title.of(lang)));
+        titles.collect::<Vec<_>>().join("\n")
+    });
+    BTreeMap::from([
         (
             "kind",
-            of_kind(kind.map(|kind| kind.title.of(lang).to_owned())),
+            said(kind.map(|kind| kind.title.of(lang).to_owned())),
         ),
         (
             "legal_basis",
-            of_kind(kind.map(|kind| kind.legal_basis.of(lang).to_owned())),
+            said(kind.map(|kind| kind.legal_basis.of(lang).to_owned())),
         ),
-        ("documents", of_kind(documents)),
-        ("addresses", listed(addresses)),
-        ("domains", listed(contract.domains.clone())),
-        ("profile", Ok(contract.profile.to_string())),
+        ("documents", said(documents)),
+    ])
+}
+
+fn of_terms(contract: &Contract, said: &Said) -> [(&'static str, Value); 5] {
+    let terms = &contract.terms;
+    let none = || said.none.clone();
+    let receipts_to = contract.receipts_to.as_ref().map(ToString::to_string);
+    let size = terms
+        .size_bytes_max
+        .map(|size| format!("{size} {}", said.octets));
+    let tls = if terms.require_tls {
+        &said.yes
+    } else {
+        &said.no
+    };
+    let from = terms.valid_from.and_then(first_day);
+    let until = terms.valid_until.and_then(last_day);
+    [
         (
             "receipts_to",
-            Ok(contract
-                .receipts_to
-                .as_ref()
-                .map_or(said.envelope.clone(), ToString::to_string)),
+            Ok(receipts_to.unwrap_or_else(|| said.envelope.clone())),
         ),
-        ("tls", Ok(yes_no(terms.require_tls).clone())),
+        ("tls", Ok(tls.clone())),
         ("max_size", Ok(size.unwrap_or_else(none))),
-        (
-            "from",
-            Ok(terms.valid_from.and_then(first_day).unwrap_or_else(none)),
-        ),
-        (
-            "until",
-            Ok(terms.valid_until.and_then(last_day).unwrap_or_else(none)),
-        ),
-        ("prices", prices(contract, library, lang)),
-    ])
+        ("from", Ok(from.unwrap_or_else(none))),
+        ("until", Ok(until.unwrap_or_else(none))),
+    ]
 }
 
 fn prices(contract: &Contract, library: &Library, lang: Lang) -> Value {

@@ -4,6 +4,7 @@
 use mail::Timestamp;
 use serde_json::{Value, json};
 use store::contracts::Contract;
+use store::notices::OWN_CONTRACT;
 use store::{Store, StoreError};
 
 use super::agreement::{first_day, made};
@@ -30,10 +31,8 @@ pub struct Body {
 /// When the store cannot be read.
 pub fn bodies(store: &Store) -> Result<Vec<Body>, StoreError> {
     let now = store.now();
-    let open = store
-        .contracts()?
-        .into_iter()
-        .filter(|contract| contract.is_open(now));
+    let is_open = |contract: &Contract| contract.id != OWN_CONTRACT && contract.is_open(now);
+    let open = store.contracts()?.into_iter().filter(is_open);
     let mut bodies: Vec<Body> = open.map(|contract| body(contract, now)).collect();
     bodies.sort_by(|a, b| (&a.name, &a.since).cmp(&(&b.name, &b.since)));
     Ok(bodies)

@@ -5,11 +5,14 @@ use std::io::Write;
 
 use mail::Timestamp;
 use mail::digest::Hasher;
+use receipts::event::Event;
 use receipts::id::ContractId;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use store::Store;
 use store::billing::{Billable, Span};
 use store::contracts::Contract;
+use store::notices::OWN_CONTRACT;
 
 use super::charge::{Meter, Totals};
 use super::library::Library;
@@ -173,6 +176,11 @@ impl<'a> Statement<'a> {
         month: Month,
         library: &'a Library,
     ) -> Outcome<Self> {
+        if contract.id == OWN_CONTRACT {
+            return Err(Failure::could_not(
+                "nobody is billed for the post's own notices",
+            ));
+        }
         let out_of_range = || Failure::could_not(format!("{month} is out of range"));
         let from = month.begin().ok_or_else(out_of_range)?;
         let until = month.end().ok_or_else(out_of_range)?;
@@ -248,12 +256,22 @@ fn terms_at(
             break;
         }
         for (key, known) in [("tariff", &mut tariff), ("kind", &mut kind)] {
-            if let Some(value) = record.event.details.get(key) {
-                *known = value.as_str().map(str::to_owned);
+            if let Some(said) = said_of(&record.event, key) {
+                *known = said.as_str().map(str::to_owned);
             }
         }
     }
     Ok((tariff, kind))
+}
+
+/// What an event of a contract says of one of its terms: as it began, or as it was changed.
+fn said_of<'a>(event: &'a Event, key: &str) -> Option<&'a Value> {
+    let changes = event.details.get("changes").and_then(Value::as_array);
+    let mut changes = changes.into_iter().flatten();
+    let changed = changes.find(|change| change["what"] == key);
+    changed
+        .map(|change| &change["new"])
+        .or_else(|| event.details.get(key))
 }
 
 /// Lines as they are counted.

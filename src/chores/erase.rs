@@ -76,6 +76,8 @@ impl Chore for Erase {
     }
 
     fn run(&mut self) -> Outcome {
+        // A proposal that nobody decided may name a person in its parameters.
+        self.store.expire_proposals()?;
         if self.rules != Rules::default() {
             self.apply()?;
         }

@@ -14,6 +14,7 @@ use receipts::id::{ContractId, MessageId};
 use store::Store;
 use store::billing::{Billable, Span};
 use store::contracts::Contract;
+use store::notices::OWN_CONTRACT;
 use store::outbound::NewLetter;
 
 use super::Chore;
@@ -134,6 +135,10 @@ impl Usage {
         let mut done = Ok(());
         let span = span(running.month, None, running.after)?;
         self.store.billable(&span, &mut |one| {
+            if one.contract == OWN_CONTRACT {
+                running.after = Some(one.message);
+                return true;
+            }
             done = self.add(running, library, (&one, &mut changed), &mut reached);
             running.after = Some(one.message);
             done.is_ok()

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use mail::Address;
 use receipts::event::EventName;
 use receipts::id::{ContractId, EvidenceId, MessageId};
+use store::annulment::Cause;
 
 use crate::commands::dates::Moment;
 
@@ -24,6 +25,8 @@ pub enum Evidence {
     },
     /// Write a bundle that a stranger can check: events, salts, sealed XML, checkpoint, proofs, certificates
     Export(EvidenceExport),
+    /// Say of an event that it was a mistake: nothing is edited, an `annulled` event cites it
+    Annul(EvidenceAnnul),
 }
 
 /// `evidence list`.
@@ -53,6 +56,22 @@ pub struct EvidenceList {
     /// At most so many
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
+    /// Only what stands in the log behind this index: the `log_index` of the last row of the page before
+    #[arg(long, value_name = "INDEX")]
+    pub after: Option<u64>,
+}
+
+/// `evidence annul`.
+#[derive(Debug, Args)]
+pub struct EvidenceAnnul {
+    /// Evidence id
+    pub id: EvidenceId,
+    /// On whose word: operator or court
+    #[arg(long, default_value = "operator")]
+    pub cause: Cause,
+    /// A reference, such as a decision's number; it stays in evidence, so it must name nobody
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
 }
 
 /// `evidence export`.

@@ -20,6 +20,7 @@ mod shown;
 
 use receipts::id::ContractId;
 use store::contracts::{ContractStep, Paper};
+use store::proposals::Proposed;
 use store::{EvidenceId, Store};
 
 use super::{agreement, operator};
@@ -27,6 +28,7 @@ use crate::cli::{self};
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Column, Output};
+use crate::roles::four_eyes;
 use shown::{document, joined, to_json};
 
 const COLUMNS: [Column; 5] = [
@@ -54,7 +56,7 @@ pub fn run(config: &Config, command: cli::Contract, out: &mut Output) -> Outcome
         Asked::Activate(step) => open(store, ContractStep::Activate, step, out),
         Asked::Resume(step) => open(store, ContractStep::Resume, step, out),
         Asked::Suspend(closing) => close(store, ContractStep::Suspend, closing, out),
-        Asked::End(closing) => close(store, ContractStep::End, closing, out),
+        Asked::End(closing) => end(config, store, closing, out),
         Asked::Set(set) => change::run(config, store, *set, out),
         Asked::Billing(asked) => agreement::run(config, store, asked, out),
         Asked::List => list(store, out),
@@ -84,6 +86,19 @@ fn close(
 ) -> Outcome {
     let paper = papers::read(asked.papers, Some(asked.why))?;
     take(store, asked.id, step, paper, out)
+}
+
+/// Ends a contract, or proposes it.
+fn end(config: &Config, store: &Store, asked: cli::contract::Closing, out: &mut Output) -> Outcome {
+    let paper = papers::read(asked.papers, Some(asked.why))?;
+    let proposed = Proposed::ContractEnd {
+        contract: asked.id,
+        paper: paper.clone(),
+    };
+    if four_eyes::held_back(config, store, &proposed, out)? {
+        return Ok(());
+    }
+    take(store, asked.id, ContractStep::End, paper, out)
 }
 
 fn take(

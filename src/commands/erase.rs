@@ -3,12 +3,14 @@
 use serde_json::{Value, json};
 use store::Store;
 use store::erasure::{Erasure, Outcome as Erased, Plan, Scope, Wish};
+use store::proposals::Proposed;
 
 use super::operator;
 use crate::cli;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, properties};
+use crate::roles::four_eyes;
 
 /// Acts carried through to the disk at once: the one just made, and some that a crash may have left.
 const DESTROYED_AT_ONCE: u32 = 64;
@@ -40,6 +42,9 @@ pub fn run(config: &Config, wanted: &cli::Erase, out: &mut Output) -> Outcome {
             format!("would be destroyed:\n{}", properties(&lines(&wish, &plan)))
         });
     }
+    if four_eyes::held_back(config, &store, &Proposed::Erasure(wish.clone()), out)? {
+        return Ok(());
+    }
     match store.erase(operator::actor(), wish.clone()).wait()? {
         Erased::Already(_) => Err(already(&store, &wish)?),
         Erased::Done { erasure, plan } => {
@@ -50,7 +55,10 @@ pub fn run(config: &Config, wanted: &cli::Erase, out: &mut Output) -> Outcome {
 }
 
 /// Nobody has to wait for the chore: the octets go at once where nothing is in the way. What is left, it takes up.
-fn carry_through(store: &Store, erasure: &Erasure) -> Outcome<bool> {
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn carry_through(store: &Store, erasure: &Erasure) -> Outcome<bool> {
     if let Err(error) = store.destroy_due(DESTROYED_AT_ONCE) {
         let why = crate::failure::chain(&error);
         eprintln!("knik: octets are still on the disk, `serve` tries again: {why}");

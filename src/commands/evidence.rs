@@ -11,7 +11,7 @@ use store::erasure::Erasure;
 use store::evidence::{Entry, Erased, Query, Record};
 use store::log::LogFiles;
 
-use super::{export, page};
+use super::{annul, export, page};
 use crate::cli::{self, EvidenceList, Format};
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
@@ -37,6 +37,7 @@ pub fn run(config: &Config, command: cli::Evidence, out: &mut Output) -> Outcome
         cli::Evidence::List(list) => run_list(&store, *list, out),
         cli::Evidence::Show { id, format } => show(config, &store, id, format, out),
         cli::Evidence::Export(wanted) => export::run(config, &store, &wanted, out),
+        cli::Evidence::Annul(wanted) => annul::run(config, &store, wanted, out),
     }
 }
 
@@ -50,6 +51,7 @@ fn run_list(store: &Store, list: EvidenceList, out: &mut Output) -> Outcome {
         since: list.since.map(|moment| moment.0),
         until: list.until.map(|moment| moment.0),
         limit: list.limit,
+        after: list.after,
     };
     let published = published(store)?;
     let mut rows = 0;
@@ -92,6 +94,10 @@ fn row(record: &Record, published: u64, out: &mut Output) -> Outcome {
         (_, None, _, Some(account)) => account.clone(),
         (_, None, Some(contract), None) => format!("contract {contract}"),
         _ => String::new(),
+    };
+    let about = match record.annulled {
+        Some(_) => format!("{about}, annulled"),
+        None => about,
     };
     let (time, id) = (event.time.to_string(), event.id.to_string());
     let cells = [
@@ -267,6 +273,7 @@ fn to_json(record: &Record, published: u64) -> Value {
         "log_index": record.log_index(),
         "state": state(record, published),
         "erased": null,
+        "annulled": record.annulled.map(|id| id.to_string()),
     })
 }
 
@@ -287,6 +294,7 @@ fn erased_json(erased: &Erased, act: Option<&Erasure>, published: u64) -> Value 
         "size": null,
         "log_index": log_index,
         "state": state_of(log_index, published),
+        "annulled": null,
         "erased": {
             "time": act.map(|act| act.time.to_string()),
             "cause": act.map(|act| act.cause.as_str()),
@@ -366,6 +374,12 @@ fn to_text(record: &Record, published: u64) -> String {
     let mut lines = vec![
         ("evidence", Some(event.id.to_string())),
         ("event", Some(event.event.to_string())),
+        (
+            "annulled",
+            record
+                .annulled
+                .map(|id| format!("it was a mistake: evidence {id} says so")),
+        ),
         ("ETSI", etsi),
         ("time", Some(event.time.to_string())),
         ("clock", event.clock.map(|clock| clock.as_str().to_owned())),

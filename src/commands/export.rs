@@ -12,6 +12,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use mail::Digest;
 use receipts::id::{EvidenceId, MessageId};
 use receipts::verify::verify_bundle;
 use serde_json::json;
@@ -25,6 +26,7 @@ use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::keys::{self, Readers};
 use crate::output::{Output, properties};
+use crate::roles;
 use crate::signer;
 use gather::Gathered;
 
@@ -41,17 +43,28 @@ pub fn run(config: &Config, store: &Store, wanted: &EvidenceExport, out: &mut Ou
     if let Some(address) = &wanted.account {
         return holder::run(config, store, (address, wanted), out);
     }
-    let entries = match (wanted.id, wanted.message) {
-        (Some(id), _) => chain_up_to(store, id)?,
-        (None, Some(message)) => chains_of(store, message)?,
-        (None, None) => {
-            return Err(Failure::could_not(
-                "neither an evidence id nor --message nor --account was given",
-            ));
-        }
-    };
-    let (gathered, size) = write(config, store, entries, wanted.with_original, &wanted.out)?;
-    say(config, wanted, &gathered, size, out)
+    let made = make(
+        config,
+        store,
+        asked_for(store, wanted)?,
+        wanted.with_original,
+    )?;
+    keys::replace(&wanted.out, &made.octets, Readers::Owner)?;
+    say(config, wanted, &made.gathered, made.octets.len(), out)
+}
+
+/// The events that a bundle is asked of.
+///
+/// # Errors
+/// Names what is not there.
+pub fn asked_for(store: &Store, wanted: &EvidenceExport) -> Outcome<Vec<Entry>> {
+    match (wanted.id, wanted.message) {
+        (Some(id), _) => chain_up_to(store, id),
+        (None, Some(message)) => chains_of(store, message),
+        (None, None) => Err(Failure::could_not(
+            "neither an evidence id nor --message nor --account was given",
+        )),
+    }
 }
 
 /// Writes a bundle of these events to `file`; what is in it, and how many octets it has.
@@ -65,6 +78,28 @@ pub fn write(
     with_original: bool,
     file: &Path,
 ) -> Outcome<(Gathered, usize)> {
+    let made = make(config, store, entries, with_original)?;
+    keys::replace(file, &made.octets, Readers::Owner)?;
+    Ok((made.gathered, made.octets.len()))
+}
+
+/// A bundle that holds for a stranger, not written anywhere yet.
+pub struct Made {
+    /// The zip.
+    pub octets: Vec<u8>,
+    gathered: Gathered,
+}
+
+/// Makes a bundle of these events; an auditor's is recorded.
+///
+/// # Errors
+/// As [`run`].
+pub fn make(
+    config: &Config,
+    store: &Store,
+    entries: Vec<Entry>,
+    with_original: bool,
+) -> Outcome<Made> {
     let (records, erased) = kept(entries)?;
     let newest = records.iter().map(Record::log_index).max().unwrap_or(0);
     wait_until_published(config, store, newest)?;
@@ -84,8 +119,15 @@ pub fn write(
     // What is handed out must hold for a stranger: it is checked as a stranger would.
     verify_bundle(&octets, &anchors, None)
         .map_err(|e| Failure::doing("the bundle would be refuted, so it was not written", &e))?;
-    keys::replace(file, &octets, Readers::Owner)?;
-    Ok((gathered, octets.len()))
+    let what = json!({
+        "asked": "evidence export",
+        "bundle": Digest::of(&octets).tagged(),
+        "events": records.len(),
+        "last": records.iter().map(|record| record.event.id).max().map(|id| id.to_string()),
+        "original": with_original,
+    });
+    roles::exported(store, what)?;
+    Ok(Made { octets, gathered })
 }
 
 fn say(
@@ -133,9 +175,20 @@ fn say(
 
 /// The event's chain up to it: what proves it, and nothing about other recipients (evidence.md law 5).
 fn chain_up_to(store: &Store, id: EvidenceId) -> Outcome<Vec<Entry>> {
-    let last = record(store, id)?;
+    let last = record(store, id)?.event.seq;
     let mut chain = store.chain_of(id)?;
-    chain.retain(|entry| entry.seq() <= last.event.seq);
+    // Who is shown an event must see that it was annulled: the chain goes on to where that is said.
+    let annulments: Vec<EvidenceId> = chain
+        .iter()
+        .filter(|entry| entry.seq() <= last)
+        .filter_map(Entry::annulled)
+        .collect();
+    let said = chain
+        .iter()
+        .filter(|entry| annulments.contains(&entry.id()))
+        .map(Entry::seq)
+        .max();
+    chain.retain(|entry| entry.seq() <= last.max(said.unwrap_or(0)));
     Ok(chain)
 }
 

@@ -9,6 +9,11 @@ type Label = [&'static str; 3];
 
 const TITLE: Label = ["Ապացույց", "Доказательство", "Evidence"];
 const EVENT: Label = ["Իրադարձություն", "Событие", "Event"];
+const ANNULLED: Label = [
+    "Չեղյալ է. տե՛ս ապացույցը",
+    "Аннулировано, см. доказательство",
+    "Annulled, see evidence",
+];
 const TIME: Label = ["Ժամանակ (UTC)", "Время (UTC)", "Time (UTC)"];
 const REASON: Label = ["Պատճառ", "Причина", "Reason"];
 const MESSAGE: Label = ["Հաղորդագրություն", "Сообщение", "Message"];
@@ -36,7 +41,8 @@ pub fn render(record: &Record, state: &str, issuer: &str) -> String {
     let etsi = event.etsi().map_or(String::new(), |etsi| {
         format!(" (ETSI {} {})", etsi.code.unwrap_or(""), etsi.name)
     });
-    let rows: [(Label, Option<String>); 12] = [
+    let rows: [(Label, Option<String>); 13] = [
+        (ANNULLED, record.annulled.map(|id| id.to_string())),
         (EVENT, Some(format!("{}{etsi}", event.event))),
         (TIME, Some(event.time.to_string())),
         (

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use receipts::token_uri::{Pin, SCHEME, TokenUri};
 
+use super::file::{Place, Text, text_or};
 use super::secret;
 use crate::failure::{Failure, Outcome};
 
@@ -29,6 +30,15 @@ pub struct TokenKey {
     pin_file: Option<PathBuf>,
     /// The file that holds the URI; `None`: it was typed.
     written_in: Option<PathBuf>,
+}
+
+/// Reads the value of `key`; without one, the file of that name in `keys/`.
+///
+/// # Errors
+/// `file:line: key: what is wrong`.
+pub(super) fn read(place: &Place<'_>, key: &str, value: &Text) -> Result<KeyPlace, String> {
+    KeyPlace::written_in(place.path, &text_or(value, &format!("keys/{key}")))
+        .map_err(|what| place.fault_at(value, key, what))
 }
 
 impl KeyPlace {

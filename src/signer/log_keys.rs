@@ -85,8 +85,8 @@ impl LogKeys {
 
     /// Their public halves.
     pub fn verifiers(&self) -> Vec<VerifierKey> {
-        let public = |signer: &Box<dyn NoteSigner>| signer.verifier().clone();
-        self.signers.iter().map(public).collect()
+        let signers = self.signers.iter();
+        signers.map(|signer| signer.verifier().clone()).collect()
     }
 
     /// Those, and those that signed before them.

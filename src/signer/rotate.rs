@@ -97,6 +97,7 @@ pub fn rotate(place: &Place<'_>, purpose: KeyPurpose, by: Actor, wanted: &Wanted
     let pending = ring.one(purpose, State::Pending).cloned();
     let entry = pending.ok_or_else(|| Failure::could_not("the new key is gone"))?;
     place.try_key(&entry)?;
+    place.note_issued(&entry)?;
     place.tell_strangers(&ring)?;
     let before = ring.current(purpose)?.clone();
     let facts = (facts(&before)?, facts(&entry)?);
@@ -335,6 +336,27 @@ impl Place<'_> {
     /// Organisation, common name and address in a seal's certificate, as `init` has them.
     fn names(&self) -> (String, String, String) {
         template::seal_names(&self.post.seal.issuer, &self.post.domain)
+    }
+
+    /// A certificate of the operator's own authority is in its books before anybody has it.
+    fn note_issued(&self, entry: &Entry) -> Outcome {
+        let config = &self.post.authority;
+        if entry.purpose == KeyPurpose::Log || !config.pair.certificate.exists() {
+            return Ok(());
+        }
+        let read = |der: &[u8]| {
+            let certificate = Certificate::from_der(der);
+            certificate.map_err(|e| Failure::doing("the seal's certificate", &e))
+        };
+        let authority = read(&crate::authority::certificate(config)?)?;
+        for der in entry.chain()?.iter().take(1) {
+            let certificate = read(der)?;
+            if certificate.names_as_issuer(&authority) {
+                let issued = crate::authority::issued(&certificate, "seal");
+                self.store.note_issued(vec![issued]).wait()?;
+            }
+        }
+        Ok(())
     }
 
     /// The key signs, and what it signs holds: nobody finds out later.

@@ -5,25 +5,26 @@
 //! |---|---|
 //! | `accounts` | accounts against their own events |
 //! | `ahead` | pages read ahead on another core |
-//! | `finding` | the first thing that does not hold |
+//! | `finding` | what may not hold |
+//! | `keys` | which chain an event belongs to |
 //! | `places` | where letters lie, and the counters of mailboxes |
 
 mod accounts;
 mod ahead;
 mod finding;
+mod keys;
 mod places;
 
 use std::collections::{BTreeSet, HashMap};
 
 use ahead::each_page;
+use keys::{chain_key, submission_key};
 use mail::digest::Digest;
 use mail::structure::Structure;
-use receipts::event::{Event, EventName};
+use receipts::event::EventName;
 use receipts::id::MessageId;
 use receipts::leaf::LeafData;
 use receipts::merkle::{Hash, RightEdge};
-
-use serde_json::Value;
 
 use crate::Store;
 use crate::content::Place;
@@ -105,6 +106,7 @@ impl Store {
         chains.all_have_messages()?;
         self.audit_erasures(erased_events)?;
         self.audit_accounts(&mut report)?;
+        self.audit_annulments()?;
         self.audit_places()?;
         self.audit_credentials()?;
         Ok(report)
@@ -528,38 +530,4 @@ fn check_recipient_laws(record: &Entry, head: &mut Head) -> Result<(), AuditFind
     }
     head.once.push(name);
     Ok(())
-}
-
-fn submission_key(message: MessageId) -> String {
-    format!("m/{message}/0")
-}
-
-fn chain_key(entry: &Entry) -> String {
-    match entry {
-        Entry::Whole(record) => event_key(&record.event),
-        // Events about messages alone are erased.
-        Entry::Erased(erased) => match erased.chain.of_message() {
-            Some(message) => format!("m/{message}/{}", erased.chain.ordinal),
-            None => "none".to_owned(),
-        },
-    }
-}
-
-fn event_key(event: &Event) -> String {
-    let subject = &event.subject;
-    match (
-        subject.message,
-        &subject.recipient,
-        subject.contract,
-        &subject.account,
-    ) {
-        (Some(message), Some(recipient), _, _) => format!("m/{message}/{}", recipient.ordinal),
-        (Some(message), None, _, _) => submission_key(message),
-        (None, _, Some(contract), _) => format!("c/{contract}"),
-        (None, _, None, Some(account)) => format!("a/{account}"),
-        (None, _, None, None) => match event.details.get("purpose").and_then(Value::as_str) {
-            Some(purpose) => format!("k/{purpose}"),
-            None => "system".to_owned(),
-        },
-    }
 }

@@ -7,6 +7,7 @@ use mail::digest::Digest;
 use mail::time::Timestamp;
 use serde_json::{Value, json};
 
+use crate::audit::AuditFinding;
 use crate::commit::Act;
 use crate::contracts::words;
 use crate::register::AccountId;
@@ -95,8 +96,8 @@ impl Store {
     /// Holds every kept paper against its digest.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] names the first that has another.
-    pub(crate) fn audit_credentials(&self) -> Result<(), StoreError> {
+    /// The first that has another.
+    pub(crate) fn audit_credentials(&self) -> Result<(), AuditFinding> {
         let mut after = Vec::new();
         loop {
             let page = self.read(|sql| {
@@ -113,7 +114,7 @@ impl Store {
             for (digest, octets) in &page {
                 let digest = Digest::from_bytes(*digest);
                 if Digest::of(octets) != digest {
-                    return Err(StoreError::damaged(format!("credential {digest}")));
+                    return Err(AuditFinding::Credential { digest });
                 }
             }
         }

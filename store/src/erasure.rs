@@ -61,7 +61,7 @@ words! {
 }
 
 /// What is to be erased.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wish {
     /// The message.
     pub message: MessageId,

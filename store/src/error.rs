@@ -2,13 +2,16 @@ use std::io;
 
 /// Why the store could not do what it was asked.
 ///
-/// Sorted by whose fault it is: [`Invalid`](Self::Invalid), [`NotFound`](Self::NotFound) and [`Exists`](Self::Exists)
+/// Sorted by whose fault it is: [`Invalid`](Self::Invalid), [`Denied`](Self::Denied), [`NotFound`](Self::NotFound) and [`Exists`](Self::Exists)
 /// are the caller's; the rest are ours.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The request is not allowed; the text names what is wrong and is fit for an operator.
     #[error("{0}")]
     Invalid(String),
+    /// Who asks may not; the text says who they are, or are not.
+    #[error("{0}")]
+    Denied(String),
     /// What was asked for is not there; the text names it.
     #[error("{0} not found")]
     NotFound(String),

@@ -31,6 +31,8 @@ pub struct Record {
     pub salt: Salt,
     /// The log entry.
     pub leaf: LeafData,
+    /// The event that says that this one was a mistake.
+    pub annulled: Option<EvidenceId>,
 }
 
 impl Record {
@@ -140,6 +142,14 @@ impl Entry {
         }
     }
 
+    /// The event that says that this one was a mistake, if one does and this one is kept.
+    pub fn annulled(&self) -> Option<EvidenceId> {
+        match self {
+            Self::Whole(record) => record.annulled,
+            Self::Erased(_) => None,
+        }
+    }
+
     /// The event, if it is kept.
     pub fn whole(self) -> Option<Record> {
         match self {
@@ -166,12 +176,14 @@ pub struct Query {
     pub since: Option<Timestamp>,
     /// Before.
     pub until: Option<Timestamp>,
+    /// Behind this index of the log.
+    pub after: Option<u64>,
     /// At most so many.
     pub limit: Option<u64>,
 }
 
 pub(crate) const COLUMNS: &str = "ordinal, canonical, salt, leaf, id, event, time, chain_kind, chain_subject, chain_ordinal, seq, \
-     erasure";
+     erasure, (SELECT annulment.evidence FROM annulment WHERE annulment.cited = evidence.id)";
 
 impl Store {
     /// Hands each matching event that is kept to `each`, oldest first, until it says `false`; [`Self::entries`] has those
@@ -210,7 +222,10 @@ impl Store {
         };
         let conditions = Conditions::of(query, account);
         let mut left = query.limit.unwrap_or(u64::MAX);
-        let mut after = 0;
+        // An event's number is its index and one more.
+        let mut after = query.after.map_or(0, |index| {
+            i64::try_from(index).unwrap_or(i64::MAX).saturating_add(1)
+        });
         while left > 0 {
             let page = self.read(|sql| conditions.page(sql, after, left))?;
             let Some(last) = page.last() else {
@@ -225,6 +240,22 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Messages that have this Message-ID field, oldest first, at most `limit`.
+    pub fn messages_with_field(
+        &self,
+        field: &str,
+        limit: u32,
+    ) -> Result<Vec<MessageId>, StoreError> {
+        self.read(|sql| {
+            sql.all(
+                "SELECT ulid FROM (SELECT ulid FROM message WHERE message_id_field = $1 \
+                 UNION SELECT ulid FROM rejection WHERE message_id_field = $1) AS found ORDER BY ulid LIMIT $2",
+                &[field.into(), limit.into()],
+                |row| Ok(MessageId::from_bytes(row.array(0)?)),
+            )
+        })
     }
 
     /// One event.
@@ -486,6 +517,9 @@ pub(crate) fn from_row(row: &dyn Row) -> Result<Entry, StoreError> {
             canonical,
             salt: Salt::from_bytes(row.array(2)?),
             leaf,
+            annulled: row.optional(12, |row, column| {
+                Ok(EvidenceId::from_bytes(row.array(column)?))
+            })?,
         })));
     }
     let kind = ChainKind::from_number(row.int(7)?).ok_or_else(|| damaged(&"of no known chain"))?;

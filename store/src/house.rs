@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use mail::time::Timestamp;
+use receipts::actor::Actor;
 
 use crate::clock::Clock;
 use crate::commit::{Act, Group, Queue, Syncs, Ticket, Told};
@@ -37,7 +38,7 @@ const TAIL_ROWS: i64 = 10_000;
 
 /// The durable truth. Cheap to clone; all clones are one store.
 #[derive(Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store(Arc<Inner>, Option<Arc<Actor>>);
 
 struct Inner {
     options: Options,
@@ -130,21 +131,24 @@ impl Store {
             clock.read(Timestamp::from_millis(0)).time.as_millis(),
             random()?,
         );
-        let store = Self(Arc::new(Inner {
-            options,
-            engine,
-            content,
-            clock,
-            queue: Queue::start(group, placer)?,
-            watchers,
-            health,
-            budget: Arc::default(),
-            revision: AtomicU64::new(0),
-            cache: OctetsCache::default(),
-            syncs,
-            ending: Arc::default(),
-            node,
-        }));
+        let store = Self(
+            Arc::new(Inner {
+                options,
+                engine,
+                content,
+                clock,
+                queue: Queue::start(group, placer)?,
+                watchers,
+                health,
+                budget: Arc::default(),
+                revision: AtomicU64::new(0),
+                cache: OctetsCache::default(),
+                syncs,
+                ending: Arc::default(),
+                node,
+            }),
+            None,
+        );
         store.refresh_revision()?;
         store.look_after_others()?;
         store.listen_to_others()?;
@@ -250,7 +254,24 @@ impl Store {
         &self,
         act: impl FnOnce(&mut Act<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Ticket<T> {
-        self.0.queue.submit(act)
+        let Some(caller) = self.caller().cloned() else {
+            return self.0.queue.submit(act);
+        };
+        self.0.queue.submit(move |scene| {
+            scene.minter.act_for(Some(caller));
+            let done = act(scene);
+            scene.minter.act_for(None);
+            done
+        })
+    }
+
+    /// For whom this handle acts, if not for who runs the process.
+    pub(crate) fn caller(&self) -> Option<&Actor> {
+        self.1.as_deref()
+    }
+
+    pub(crate) fn for_caller(&self, caller: Actor) -> Self {
+        Self(Arc::clone(&self.0), Some(Arc::new(caller)))
     }
 
     /// Something outside the writer could not be made durable: nothing more is promised.
@@ -346,7 +367,7 @@ impl Store {
                 let mut look = Look::default();
                 while !ending.within(OTHERS_EVERY) {
                     let Some(inner) = weak.upgrade() else { return };
-                    Self(inner).notice_others(&mut look);
+                    Self(inner, None).notice_others(&mut look);
                 }
             })
             .map(drop)

@@ -21,6 +21,10 @@
 //! | [`commit`] | group commit: the writer thread and [`Ticket`] |
 //! | [`mint`] | the only place where events are made |
 //! | [`contracts`] | senders under contract |
+//! | [`operators`] | who runs the post: operators, clerks, auditors |
+//! | [`proposals`] | acts that wait for a second person |
+//! | [`annulment`] | events that were mistakes |
+//! | [`credentials`] | what log-ins leant on: certificates, CRLs, responders' answers |
 //! | [`authority`] | certificates issued and revoked, and the list of these |
 //! | [`links`] | one-time links with which a holder gets a certificate |
 //! | [`register`] | holders' accounts and enrolled certificates |
@@ -58,6 +62,7 @@
 
 pub mod agenda;
 pub mod amend;
+pub mod annulment;
 pub mod audit;
 pub mod authority;
 pub mod backup;
@@ -81,10 +86,12 @@ pub mod migrate;
 pub mod mint;
 pub mod notices;
 pub mod objects;
+pub mod operators;
 pub mod options;
 pub mod outbound;
 pub mod placements;
 pub mod postgres;
+pub mod proposals;
 pub mod reading;
 pub mod refuse;
 pub mod register;
@@ -113,7 +120,7 @@ pub use commit::Ticket;
 pub use error::StoreError;
 pub use house::Store;
 pub use options::Options;
-pub use receipts::actor::{Actor, ActorKind, Auth};
+pub use receipts::actor::{Actor, ActorKind, Auth, Role};
 pub use receipts::event::Reason;
-pub use receipts::id::{ContractId, EvidenceId, MessageId};
+pub use receipts::id::{ContractId, EvidenceId, MessageId, OperatorId, ProposalId};
 pub use staging::{Sealed, Staging};

@@ -7,18 +7,21 @@
 //! |---|---|
 //! | `chain` | of what a chain of events speaks |
 //! | `accounts` | events of accounts and their delegates |
+//! | `facts` | what the events of a message and of a recipient repeat |
+//! | `operators` | events about those who run the post, and who they are |
 
 mod accounts;
 mod chain;
+mod facts;
+mod operators;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mail::digest::Digest;
 use mail::time::Timestamp;
 use receipts::actor::Actor;
 use receipts::coverage::Extent;
-use receipts::event::{Event, EventName, Reason, Recipient, Subject};
+use receipts::event::{Event, EventName, Reason, Subject};
 use receipts::id::{ContractId, EvidenceId, MessageId, next_after};
 use receipts::leaf::{LeafData, Salt};
 use serde_json::{Value, json};
@@ -29,11 +32,11 @@ use crate::commit::Act;
 use crate::credentials::Credential;
 use crate::held::Held;
 use crate::register::AccountId;
-use crate::signing_keys::KeyPurpose;
 use crate::sql::{Param, Sql};
 use crate::squeeze::squeeze;
 
 pub use chain::{Chain, ChainKind};
+pub(crate) use facts::{MessageFacts, RecipientFacts};
 
 /// The policy under which events are observed; named in each of them.
 pub const POLICY: &str = "knik-1";
@@ -48,57 +51,6 @@ pub(crate) struct Minted {
     pub(crate) ordinal: u64,
 }
 
-/// What every event of a message repeats about it, so that each stands alone.
-#[derive(Debug, Clone)]
-pub(crate) struct MessageFacts {
-    pub(crate) message: MessageId,
-    pub(crate) contract: ContractId,
-    pub(crate) message_id_field: Option<String>,
-    pub(crate) sender: String,
-    pub(crate) submitted: Timestamp,
-    pub(crate) digest: Option<Digest>,
-    pub(crate) size: Option<u64>,
-}
-
-impl MessageFacts {
-    fn subject(&self) -> Subject {
-        Subject {
-            message: Some(self.message),
-            message_id_field: self.message_id_field.clone(),
-            from: Some(self.sender.clone()),
-            submitted: Some(self.submitted),
-            contract: Some(self.contract),
-            digest: self.digest,
-            size: self.size,
-            ..Subject::default()
-        }
-    }
-}
-
-/// One recipient of one message, as its events name it.
-#[derive(Debug, Clone)]
-pub(crate) struct RecipientFacts {
-    pub(crate) message: MessageFacts,
-    /// As the sender named it.
-    pub(crate) address: String,
-    /// The account's own address, where the sender named it by another.
-    pub(crate) account: Option<String>,
-    pub(crate) ordinal: u32,
-}
-
-impl RecipientFacts {
-    fn subject(&self) -> Subject {
-        Subject {
-            account: self.account.clone(),
-            recipient: Some(Recipient {
-                address: self.address.clone(),
-                ordinal: self.ordinal,
-            }),
-            ..self.message.subject()
-        }
-    }
-}
-
 /// The mint's own state: who and what time it is, and where the order of evidence stands.
 pub(crate) struct Minter {
     host: String,
@@ -106,6 +58,7 @@ pub(crate) struct Minter {
     reading: Reading,
     position: Position,
     held: Option<Held>,
+    acting: operators::Acting,
 }
 
 /// Where the order of evidence stands.
@@ -147,6 +100,7 @@ impl Minter {
             reading,
             position: Position::default(),
             held: None,
+            acting: operators::Acting::default(),
         }
     }
 
@@ -164,6 +118,7 @@ impl Minter {
                 Ok((row.number::<u64>(0)?, row.array::<16>(1)?, held))
             },
         )?;
+        self.forget_actor();
         self.held = last.and_then(|(.., held)| Held::from_setting(held?));
         self.position = last.map_or_else(Position::default, |(ordinal, id, _)| Position {
             ordinal,
@@ -437,26 +392,20 @@ impl Act<'_> {
         event: EventName,
         more: Value,
     ) -> Result<Minted, StoreError> {
-        let draft = Draft {
-            event,
-            chain: Chain::store(),
-            subject: Subject::default(),
-            details: details(more),
-        };
-        self.mint(by, draft, Before::Last)
+        self.without_subject(by, event, Chain::store(), more)
     }
 
-    /// A key of the seal or of the log came into use, took the place of another, or was retired.
-    pub(crate) fn key_event(
+    /// What has no subject of its own: the store as a whole, the keys of one purpose.
+    pub(crate) fn without_subject(
         &mut self,
         by: &Actor,
         event: EventName,
-        purpose: KeyPurpose,
+        chain: Chain,
         more: Value,
     ) -> Result<Minted, StoreError> {
         let draft = Draft {
             event,
-            chain: Chain::key(purpose),
+            chain,
             subject: Subject::default(),
             details: details(more),
         };
@@ -509,6 +458,7 @@ impl Act<'_> {
 
     /// Dates, chains, salts, commits and writes one event.
     fn mint(&mut self, by: &Actor, draft: Draft, before: Before) -> Result<Minted, StoreError> {
+        let actor = self.acting(by)?;
         let head = match before {
             Before::Nothing => None,
             Before::Head(head) => Some(head),
@@ -525,7 +475,7 @@ impl Act<'_> {
             policy: POLICY.to_owned(),
             seq: head.as_ref().map_or(0, |head| head.seq + 1),
             prev: head.map(|head| head.leaf),
-            actor: by.clone(),
+            actor,
             subject: draft.subject,
             details: draft.details,
         };

@@ -16,9 +16,10 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (11, include_str!("schema/0011_register.sql")),
     (16, include_str!("schema/0016_notices.sql")),
     (9, include_str!("schema/0009_contracts.sql")),
-    (12, include_str!("schema/0012_credentials.sql")),
     (10, include_str!("schema/0010_billing.sql")),
+    (12, include_str!("schema/0012_credentials.sql")),
     (13, include_str!("schema/0013_authority.sql")),
+    (15, include_str!("schema/0015_roles.sql")),
     (16, include_str!("schema/0016_notices.sql")),
     (17, include_str!("schema/0017_checked_placements.sql")),
 ];

@@ -125,13 +125,18 @@ impl Act<'_> {
             }
             Some(_) => {}
             None => {
-                self.key_event(by, EventName::KeyAdded, purpose, facts(old, purpose))?;
+                self.without_subject(
+                    by,
+                    EventName::KeyAdded,
+                    Chain::key(purpose),
+                    facts(old, purpose),
+                )?;
             }
         }
         let mut more = facts(new, purpose);
         more["replaces"] = json!(old.id);
         more["why"] = json!(why);
-        let minted = self.key_event(by, EventName::KeyRotated, purpose, more)?;
+        let minted = self.without_subject(by, EventName::KeyRotated, Chain::key(purpose), more)?;
         Ok(KeyRecord {
             id: new.id.clone(),
             evidence: minted.id,
@@ -168,7 +173,7 @@ impl Act<'_> {
             )));
         }
         let more = json!({ "key": id, "purpose": purpose.as_str(), "why": why });
-        let minted = self.key_event(by, EventName::KeyRetired, purpose, more)?;
+        let minted = self.without_subject(by, EventName::KeyRetired, Chain::key(purpose), more)?;
         Ok(KeyRecord {
             id: id.to_owned(),
             evidence: minted.id,

@@ -56,6 +56,8 @@ mod relay;
 mod resume;
 #[path = "it/retention.rs"]
 mod retention;
+#[path = "it/roles.rs"]
+mod roles;
 #[path = "../../tests/harness/s3.rs"]
 mod s3;
 #[path = "it/samples.rs"]

@@ -134,21 +134,24 @@ fn a_post_signs_by_a_token() {
     let three = bundle(&post, &sink, "<three@ministry.example>");
     assert_eq!(sealed_by(&post, &three), certificate(&seal));
     post.must(&["audit"]);
-    post.stop();
+    taken_out_and_put_back(&mut post, &tokens);
+}
 
-    // Taken out: said, and nothing is signed; back again, everything goes on.
+/// Taken out: said, and nothing is signed; back again, everything goes on.
+fn taken_out_and_put_back(post: &mut Post, tokens: &Tokens) {
+    post.stop();
     tokens.take_away(true);
     let absent = post.knik(&["log", "key"]);
     assert_eq!(absent.code, 2, "{absent:?}");
     assert!(absent.err.contains("no such token is there"), "{absent:?}");
     post.start();
-    send(&post, "<four@ministry.example>");
+    send(post, "<four@ministry.example>");
     eventually(Duration::from_secs(20), || {
         let said = post.log().contains("no such token is there");
         said.then_some(()).ok_or_else(|| post.log())
     });
     tokens.take_away(false);
-    published(&post);
+    published(post);
     let log = post.log();
     assert!(!log.contains("271828"), "{log}");
 }
@@ -230,7 +233,11 @@ fn what_is_wrong_with_a_key_is_said() {
     }
     // Nothing came of any of it.
     assert_eq!(post.json(&["key", "list"]).len(), 2);
-    // In knik.toml: another key than the certificate's, and one that is not there.
+    what_is_wrong_in_the_configuration_is_said(&post, &tokens);
+}
+
+/// In knik.toml: another key than the certificate's, one that is not there, and no URI.
+fn what_is_wrong_in_the_configuration_is_said(post: &Post, tokens: &Tokens) {
     post.must(&["key", "create", "seal", "--pkcs11", &tokens.uri("seal")]);
     let text = fs::read_to_string(post.config()).unwrap();
     for (object, said) in [

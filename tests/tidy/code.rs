@@ -32,7 +32,11 @@ const TOKIO: [&str; 13] = [
 ];
 
 /// Where a thread, a task or a process may be started, each with what it runs.
-const SPAWNS: [(&str, &str); 22] = [
+const SPAWNS: [(&str, &str); 23] = [
+    (
+        "src/signer/token.rs",
+        "the one thread that speaks to a token",
+    ),
     (
         "src/chores/lists.rs",
         "the question for a CRL, which may take long",

@@ -6,6 +6,7 @@
 //! | [`serve`] | the driver: accept loops (plain and TLS), connections, shutdown |
 //! | [`limits`] | how much a visitor may make us hold, and for how long |
 //! | [`pages`] | which path is answered by what, and the headers of every answer |
+//! | [`api`] | the interface for those who run the post |
 //! | [`entitled`] | the public list of bodies entitled to send |
 //! | [`office`] | what visitors ask of the operator's authority |
 //! | [`ca`] | its certificate, its list of what is revoked, its OCSP responder |
@@ -20,6 +21,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod autoconfig;
 pub mod ca;
 pub mod enrol;
@@ -35,6 +37,7 @@ pub mod office;
 pub mod pages;
 pub mod serve;
 
+pub use api::Api;
 pub use autoconfig::MailServers;
 pub use entitled::Entitled;
 pub use figures::{Exposition, Figures};

@@ -44,3 +44,18 @@ pub const READS_MAX: usize = 8;
 
 /// For how long one look at the store's health answers all who ask: whoever asks in a loop costs the store nothing.
 pub const HEALTH_KEPT: Duration = Duration::from_millis(500);
+
+/// Octets of the body of a request to the interface: the options of one command.
+pub const API_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Requests to the interface answered at the same moment: each may read much of the store, and the mail daemons read there too.
+pub const API_CALLS_MAX: usize = 4;
+
+/// For a request to come to its turn among those.
+pub const API_TURN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Requests to the interface from one address in each window: thirty a second are a program that pages through evidence.
+pub const API_REQUESTS_MAX: u32 = 300;
+
+/// How long such a window is.
+pub const API_WINDOW: Duration = Duration::from_secs(10);

@@ -9,7 +9,7 @@ use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode, Uri, Version};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{any, get};
 use mail::digest::Digest;
 use mail::refusal::Code;
 use receipts::tiles::TilePath;
@@ -17,7 +17,7 @@ use receipts::tiles::TilePath;
 use crate::figures::{self, Exposition};
 use crate::help;
 use crate::log::{self, FileError};
-use crate::serve::{Visitor, Webd};
+use crate::serve::{Visitor, Webd, api};
 use crate::{autoconfig, ca, enrol, entitled};
 
 /// Where the log's files are: its prefix in the words of tlog-tiles.
@@ -63,6 +63,7 @@ pub(crate) fn router(webd: Arc<Webd>) -> Router {
         .route("/log/tile/{*path}", get(tile))
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
+        .route("/api/{*path}", any(api::page))
         .route("/help", get(help_index))
         .route("/help/{code}", get(help_page))
         .route(help::STYLE_PATH, get(help_style))

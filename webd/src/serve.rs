@@ -4,13 +4,17 @@
 //! |---|---|
 //! | `body` | a request's body, bounded in octets and time |
 //! | [`admission`] | how many connections there may be, in all and from one address |
+//! | `api` | requests to the interface |
+//! | [`pace`] | how often one address may ask it |
 //! | [`connection`] | one connection from its handshake to its end |
 //! | [`counters`] | what is counted |
 
 pub mod admission;
+pub(crate) mod api;
 pub(crate) mod body;
 pub mod connection;
 pub mod counters;
+pub mod pace;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -27,15 +31,17 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::api::Api;
 use crate::autoconfig::MailServers;
 use crate::entitled::Entitled;
 use crate::figures::Figures;
 use crate::health::Doctor;
-use crate::limits::{FINISH_TIMEOUT, READS_MAX};
+use crate::limits::{API_CALLS_MAX, FINISH_TIMEOUT, READS_MAX};
 use crate::office::Office;
 use crate::pages;
 use admission::Admission;
 use counters::{Counters, count};
+use pace::Pace;
 
 /// Connections, each with the address of who speaks on it.
 pub type Arrivals = mpsc::Receiver<(TcpStream, SocketAddr)>;
@@ -59,6 +65,8 @@ pub struct Options {
     /// For [`Webd::serve_tls`]. It may offer client authentication without judging it, as `identity::PossessionVerifier`
     /// does: what a certificate allows is for the page to say. Its ALPN protocols are replaced.
     pub tls: Option<Arc<ServerConfig>>,
+    /// What answers under [`API_PREFIX`](crate::api::API_PREFIX), over TLS.
+    pub api: Option<Arc<dyn Api>>,
     /// The operator's authority; without one there is nothing of it.
     pub office: Option<Arc<dyn Office>>,
     /// Where holders' mail programs find their mail; without it they are not told.
@@ -103,6 +111,9 @@ pub struct Webd {
     counters: Arc<Counters>,
     admission: Arc<Admission>,
     reads: Semaphore,
+    calls: Semaphore,
+    pace: Pace,
+    api: Option<Arc<dyn Api>>,
     tls: RwLock<Option<Arc<ServerConfig>>>,
     store: Store,
     office: Option<Arc<dyn Office>>,
@@ -131,6 +142,9 @@ impl Webd {
             counters,
             admission,
             reads: Semaphore::new(READS_MAX),
+            calls: Semaphore::new(API_CALLS_MAX),
+            pace: Pace::default(),
+            api: options.api,
             tls: RwLock::new(options.tls.map(with_alpn)),
             store: store.clone(),
             office: options.office,
@@ -238,6 +252,18 @@ impl Webd {
     ) -> Option<T> {
         let _turn = self.reads.acquire().await.ok()?;
         tokio::task::spawn_blocking(act).await.ok()
+    }
+
+    pub(crate) fn api(&self) -> Option<Arc<dyn Api>> {
+        self.api.clone()
+    }
+
+    pub(crate) fn calls(&self) -> &Semaphore {
+        &self.calls
+    }
+
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     pub(crate) fn now(&self) -> Timestamp {

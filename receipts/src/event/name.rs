@@ -48,6 +48,22 @@ macro_rules! events {
                 }
             }
 
+            /// Whether it is about those who run the post: who they are, what they asked and proposed.
+            #[must_use]
+            pub fn is_of_operators(self) -> bool {
+                matches!(
+                    self,
+                    Self::OperatorAdded
+                        | Self::OperatorChanged
+                        | Self::OperatorRemoved
+                        | Self::OperatorProposed
+                        | Self::OperatorApproved
+                        | Self::OperatorDeclined
+                        | Self::QueryMade
+                        | Self::QueryExported
+                )
+            }
+
             /// What ETSI calls this event; None: an extension of ours. `escalated` is F.1 here; see
             /// [`Event::etsi`](super::Event::etsi) for the failures among them.
             #[must_use]

@@ -57,7 +57,7 @@ fn is_due_before(other: &Item, item: &Item) -> bool {
 
 /// Chains run per subject: a submission's event is before those of all its recipients; after it, one recipient's are
 /// among themselves.
-fn one_chain(earlier: &Subject, later: &Subject) -> bool {
+pub(super) fn one_chain(earlier: &Subject, later: &Subject) -> bool {
     let same_or_absent = |one: Option<String>, other: Option<String>| {
         one.is_none() || other.is_none() || one == other
     };

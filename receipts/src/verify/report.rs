@@ -10,6 +10,7 @@ use super::message::Likeness;
 use crate::anchors::Anchors;
 use crate::event::Event;
 use crate::evidence_xml;
+use crate::id::EvidenceId;
 use crate::seal;
 use crate::timestamp::Accuracy;
 use crate::xades::SignedEvidence;
@@ -48,6 +49,8 @@ pub struct Finding {
     pub sealed: Option<Sealed>,
     /// Where it stands in the log.
     pub logged: Option<Logged>,
+    /// The event shown that says that this one was a mistake.
+    pub annulled: Option<EvidenceId>,
 }
 
 /// A seal that holds.
@@ -154,6 +157,13 @@ pub enum NotProved {
         /// The event's file.
         event: String,
     },
+    /// The event annuls one that was not shown.
+    AnnulsUnshown {
+        /// The event's file.
+        event: String,
+        /// The id of the one that it annuls.
+        cited: String,
+    },
     /// The event has no place in the log yet, or its proof was not shown.
     NotLogged {
         /// The event's file.
@@ -197,6 +207,7 @@ impl Finding {
             shown: Some(event.clone()),
             sealed: None,
             logged: None,
+            annulled: None,
         }
     }
 
@@ -223,6 +234,7 @@ impl Finding {
                 time: signed.signing_time,
             }),
             logged: None,
+            annulled: None,
         }
     }
 
@@ -257,6 +269,7 @@ impl Finding {
             json["log_index"] = json!(logged.index);
             json["log_size"] = json!(logged.size);
         }
+        json["annulled"] = json!(self.annulled.map(|id| id.to_string()));
         if let Value::Object(members) = &mut json {
             members.retain(|_, value| !value.is_null());
         }
@@ -374,6 +387,12 @@ impl fmt::Display for Finding {
                 "    logged     entry {index} of {origin}, under its signed checkpoint of {size} entries"
             )?;
         }
+        if let Some(annulled) = self.annulled {
+            writeln!(
+                f,
+                "    ANNULLED   it was a mistake, says evidence {annulled}: it happened in the log, and counts for nothing"
+            )?;
+        }
         Ok(())
     }
 }
@@ -486,6 +505,9 @@ impl fmt::Display for NotProved {
             ),
             Self::ChainGap { event } => {
                 write!(f, "{event}: the event before it in its chain was not shown")
+            }
+            Self::AnnulsUnshown { event, cited } => {
+                write!(f, "{event}: what it annuls: evidence {cited} was not shown")
             }
             Self::NotLogged { event } => {
                 write!(f, "{event}: that it is in the log: no proof was shown")

@@ -1,6 +1,6 @@
 //! Altered bundles: each way of being false has its word and its file, and no octet may change unseen.
 
-use receipts::anchors::Anchors;
+use receipts::anchors::{Anchors, LogTerms, Retired};
 use receipts::bundle::{Bundle, container};
 use receipts::note::SigningKey;
 use receipts::proof::TlogProof;
@@ -500,6 +500,20 @@ fn anchors_and_messages_that_do_not_fit() {
         ..made.anchors.clone()
     };
     assert_eq!(word(&no_log, None), "unknown-log");
+    // A key that was retired before is believed no more; up to its last checkpoint it is.
+    let retired = |last_size| Anchors {
+        terms: vec![LogTerms {
+            key: made.anchors.logs[0].clone(),
+            since: None,
+            retired: Some(Retired {
+                until: "2026-11-22T09:00:00.000Z".parse().unwrap(),
+                last_size,
+            }),
+        }],
+        ..made.anchors.clone()
+    };
+    assert_eq!(word(&retired(10), None), "key-retired");
+    verify_bundle(&octets, &retired(11), None).unwrap();
     assert_eq!(word(&Anchors::default(), None), "seal-untrusted");
     assert_eq!(word(&made.anchors, Some(&ORIGINAL[1..])), "other-message");
 }

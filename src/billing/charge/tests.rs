@@ -28,7 +28,7 @@ const MB: u64 = 1024 * 1024;
 #[test]
 fn each_message_costs_what_its_units_do() {
     let per_recipient = list(&[]);
-    let per_message = list(&[("\"recipient\"", "\"message\"")]);
+    let per_message = list(&[("unit = \"recipient\"", "unit = \"message\"")]);
     let free_of_charge = list(&[("free_units = 100", "free_units = 1000000")]);
     #[rustfmt::skip]
     let table: &[(&str, &PriceList, &[(u64, u64)], &[(u64, u64, u64)])] = &[
@@ -77,16 +77,16 @@ fn a_month_is_rounded_where_the_list_says() {
         ("as it is", &[], [0, 5_000, 1_000, 6_000], 0),
         ("tax to the smallest unit", &[odd, exact], [0, 10_001, 2_000, 12_001], 0),
         ("payable to whole drams", &[odd], [0, 10_001, 2_000, 12_000], -1),
-        ("tax up", &[odd, exact, ("half-up", "up")], [0, 10_001, 2_001, 12_002], 0),
-        ("payable up", &[odd, ("half-up", "up")], [0, 10_001, 2_001, 12_100], 98),
-        ("tax down", &[odd, ("half-up", "down")], [0, 10_001, 2_000, 12_000], -1),
+        ("tax up", &[odd, exact, ("rounding = \"half-up\"", "rounding = \"up\"")], [0, 10_001, 2_001, 12_002], 0),
+        ("payable up", &[odd, ("rounding = \"half-up\"", "rounding = \"up\"")], [0, 10_001, 2_001, 12_100], 98),
+        ("tax down", &[odd, ("rounding = \"half-up\"", "rounding = \"down\"")], [0, 10_001, 2_000, 12_000], -1),
         // 5000 + 1262.5: a half.
         ("a half up", &[tax, exact], [0, 5_000, 1_263, 6_263], 0),
-        ("a half to even", &[tax, exact, ("half-up", "half-even")], [0, 5_000, 1_262, 6_262], 0),
+        ("a half to even", &[tax, exact, ("rounding = \"half-up\"", "rounding = \"half-even\"")], [0, 5_000, 1_262, 6_262], 0),
         ("a half dram up", &[("letter = 5000", "letter = 5050"), ("vat_basis_points = 2000", "vat_basis_points = 0")],
             [0, 5_050, 0, 5_100], 50),
         ("a half dram to even", &[("letter = 5000", "letter = 5050"), ("vat_basis_points = 2000", "vat_basis_points = 0"),
-            ("half-up", "half-even")], [0, 5_050, 0, 5_000], -50),
+            ("rounding = \"half-up\"", "rounding = \"half-even\"")], [0, 5_050, 0, 5_000], -50),
         ("the minimum fee", &[fee], [15_000, 20_000, 4_000, 24_000], 0),
     ];
     for (name, changes, [supplement, net, vat, payable], rounding) in table {

@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::keys;
 use crate::output::{Output, properties};
+use crate::roles;
 
 /// Letters looked up at a time.
 const LETTERS_AT_ONCE: u32 = 200;
@@ -59,6 +60,7 @@ pub fn run(
     let account = store
         .account_for(address)?
         .ok_or_else(|| Failure::is_false(format!("account {address} not found")))?;
+    let account_number = account.id.0;
     let newest = store.evidence_count()?;
     wait_until_published(config, store, newest.saturating_sub(1))?;
     let export = Export {
@@ -76,6 +78,8 @@ pub fn run(
         let _ = std::fs::remove_file(&part);
     }
     let (found, left_out) = made?;
+    let what = json!({ "asked": "evidence export", "holder": account_number, "before": newest });
+    roles::exported(store, what)?;
     std::fs::rename(&part, &wanted.out).map_err(|e| Failure::file(&wanted.out, &e))?;
     keys::sync_parent(&wanted.out)?;
     say(&export, &found, &left_out, out)

@@ -1,5 +1,6 @@
-//! The first thing that does not hold.
+//! What may not hold.
 
+use mail::digest::Digest;
 use receipts::id::{ContractId, MessageId};
 
 use crate::log::LogError;
@@ -49,6 +50,12 @@ pub enum AuditFinding {
         contract: ContractId,
         /// What is wrong.
         what: String,
+    },
+    /// What a log-in leant on is not what its digest says.
+    #[error("credential {digest}: its octets are not those of this digest")]
+    Credential {
+        /// The digest under which it is kept.
+        digest: Digest,
     },
     /// The audit could not be carried out.
     #[error("the audit could not read the store")]

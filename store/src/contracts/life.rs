@@ -183,7 +183,7 @@ impl Paper {
     }
 
     /// Texts are on one line and bounded, as is the number of documents.
-    pub(super) fn checked(mut self) -> Result<Self, StoreError> {
+    pub(crate) fn checked(mut self) -> Result<Self, StoreError> {
         let line =
             |what: &str, text: Option<String>| text.map(|text| one_line(what, &text)).transpose();
         self.why = line("the reason", self.why)?;
@@ -201,7 +201,7 @@ impl Paper {
     }
 
     /// Puts them into what an event says.
-    pub(super) fn put(&self, more: &mut Value) {
+    pub(crate) fn put(&self, more: &mut Value) {
         let one = |document: &Document| {
             json!({
                 "title": document.title, "digest": document.digest.tagged(), "size": document.size,
@@ -217,7 +217,7 @@ impl Paper {
 }
 
 impl Act<'_> {
-    pub(super) fn step_contract(
+    pub(crate) fn step_contract(
         &mut self,
         by: &Actor,
         id: ContractId,

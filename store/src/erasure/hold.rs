@@ -51,6 +51,7 @@ impl Store {
             if known == 0 {
                 return Err(StoreError::NotFound(format!("message {message}")));
             }
+            let by = act.acting(&by)?;
             let hold = Hold {
                 id: act.sql.integer("SELECT MAX(id) FROM hold", &[])? + 1,
                 message,

@@ -348,6 +348,40 @@ pub const TABLES: &[Table] = &[
         ],
     ),
     table(
+        "operator",
+        &["id"],
+        &[
+            ("id", Blob),
+            ("name", Text),
+            ("role", Text),
+            ("uid", Int),
+            ("certificate", Blob),
+            ("valid_from", Int),
+            ("valid_until", Int),
+        ],
+    ),
+    table(
+        "proposal",
+        &["id"],
+        &[
+            ("id", Blob),
+            ("deed", Text),
+            ("parameters", Text),
+            ("digest", Blob),
+            ("proposer", Blob),
+            ("proposed", Int),
+            ("expires", Int),
+            ("state", Text),
+            ("decided", Int),
+            ("evidence", Blob),
+        ],
+    ),
+    table(
+        "annulment",
+        &["cited"],
+        &[("cited", Blob), ("evidence", Blob)],
+    ),
+    table(
         "credential",
         &["digest"],
         &[

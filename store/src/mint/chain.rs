@@ -31,6 +31,8 @@ pub enum ChainKind {
     Account = 3,
     /// The store itself.
     Store = 4,
+    /// A listed operator with their queries, or an act that was proposed.
+    Operator = 15,
     /// The keys of the seal, or of the log.
     Key = 5,
 }
@@ -43,6 +45,7 @@ impl ChainKind {
             Self::Contract,
             Self::Account,
             Self::Store,
+            Self::Operator,
             Self::Key,
         ]
         .into_iter()
@@ -90,6 +93,15 @@ impl Chain {
         Self {
             kind: ChainKind::Store,
             subject: [0; 16],
+            ordinal: 0,
+        }
+    }
+
+    /// The chain of a listed operator or of a proposal: their ids come from one sequence, so no two are alike.
+    pub fn operator(subject: [u8; 16]) -> Self {
+        Self {
+            kind: ChainKind::Operator,
+            subject,
             ordinal: 0,
         }
     }

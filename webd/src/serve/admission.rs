@@ -67,7 +67,7 @@ impl Drop for Place {
 }
 
 /// One IPv4 address, or the /64 that one IPv6 host may choose its addresses from (RFC 4291 §2.5.4).
-fn network_of(peer: IpAddr) -> IpAddr {
+pub(super) fn network_of(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

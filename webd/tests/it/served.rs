@@ -150,6 +150,7 @@ impl Served {
             figures,
             entitled: None,
             tls,
+            api: None,
             office: None,
             mail: None,
         };
