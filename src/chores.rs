@@ -8,6 +8,7 @@
 //! | [`lists`] | CRLs fetched by their URLs |
 //! | [`publish`] | pending evidence under signed checkpoints |
 //! | [`receipts`] | the receipts and reports that senders are owed |
+//! | [`register`] | accounts and delegations that have reached their dates |
 //! | [`relay`] | letters on their way out |
 //! | [`revocations`] | the authority's list of what is revoked |
 //! | [`stamp`] | time-stamps of others over the log's checkpoints |
@@ -19,6 +20,7 @@ pub mod lists;
 pub mod notices;
 pub mod publish;
 pub mod receipts;
+pub mod register;
 pub mod relay;
 pub mod revocations;
 pub mod stamp;

@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`import`] | a register brought in from a file |
 //! | [`init`] | a new post: configuration, keys, authority, anchors |
 //! | [`contract`] | senders under contract |
 //! | [`agreement`] | the text of a contract, the documents it needs, who is entitled |
@@ -46,6 +47,7 @@ pub mod erase;
 pub mod evidence;
 pub mod export;
 pub mod hold;
+pub mod import;
 pub mod init;
 pub mod key;
 pub mod log;

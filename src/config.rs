@@ -12,6 +12,7 @@
 //! | [`key_place`] | where a private key is: a file, or a token |
 //! | [`listen`] | the `[listen]` table |
 //! | [`notices`] | the `[notices]` table |
+//! | [`register`] | the `[register]` table |
 //! | [`retention`] | the `[retention]` table |
 //! | [`secret`] | files that hold one secret |
 //! | [`signer`] | the `[signer]` table |
@@ -29,6 +30,7 @@ pub mod four_eyes;
 pub mod key_place;
 pub mod listen;
 pub mod notices;
+pub mod register;
 pub mod retention;
 pub mod secret;
 pub mod signer;
@@ -102,6 +104,8 @@ pub struct Config {
     pub dns: Vec<SocketAddr>,
     /// How long each kind is kept.
     pub retention: Retention,
+    /// Data files of the register.
+    pub register: register::Register,
     /// Which acts take two persons.
     pub four_eyes: FourEyes,
     /// Who gives the command that this was read for: no part of the file.

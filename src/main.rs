@@ -14,6 +14,7 @@
 //! | [`notices`] | the text of the first notice in a mailbox |
 //! | [`signer`] | the keys of log and seal, in this process or in another |
 //! | [`keys`] | key files |
+//! | [`grammar`] | usual forms of local parts |
 //! | [`roles`] | who may do what |
 //! | [`api`] | the commands over HTTP |
 //! | [`psn`] | what is doubtful about a personal number |
@@ -31,6 +32,7 @@ mod commands;
 mod config;
 mod demo;
 mod failure;
+mod grammar;
 mod keys;
 mod notices;
 mod output;

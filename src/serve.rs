@@ -47,6 +47,7 @@ use crate::chores::{
     notices::Notices,
     publish::{Follow, Publish},
     receipts::Receipts,
+    register::Register,
     relay::Outward,
     revocations::Revocations,
     stamp::TimeStamp,
@@ -224,6 +225,8 @@ fn start_chores(
     threads.push(Chores::start(vec![Box::new(time_stamp)], failed)?);
     let erase = Erase::new(config.retention.rules, store);
     threads.push(Chores::start(vec![Box::new(erase)], failed)?);
+    let register = Register::new(store);
+    threads.push(Chores::start(vec![Box::new(register)], failed)?);
     let told = Arc::default();
     figures.push(figures::usage(Arc::clone(&told)));
     let usage = Usage::new(config, store, &told);

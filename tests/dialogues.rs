@@ -18,7 +18,7 @@ use crate::harness::channel::Line;
 use crate::harness::pki::{self, Outside};
 use crate::harness::post::{Port, path_text, text};
 use crate::harness::{Channel, Credential, Post, Smtp, letters, tools};
-use script::{CertificateSetup, ContractSetup, Driver, Open, Received, Setup, Wire};
+use script::{AccountSetup, CertificateSetup, ContractSetup, Driver, Open, Received, Setup, Wire};
 
 /// Dialogues at the same moment: most of their time is waiting, for syncs and for clocks.
 const AT_ONCE: usize = 4;
@@ -134,8 +134,7 @@ impl Loopback {
                 &account.local,
                 account.kind.as_deref(),
                 account.lang.as_deref(),
-                account.closed,
-            )?;
+            );
         }
         loopback.make_certificates(&setup.certificates)?;
         for contract in &setup.contracts {
@@ -147,25 +146,44 @@ impl Loopback {
             .iter()
             .map(|deposit| (deposit.to.clone(), deposit.octets.clone()));
         loopback.deposit(&deposits.collect::<Vec<_>>())?;
+        for account in &setup.accounts {
+            loopback.settle_account(account);
+        }
         loopback.before = loopback.post.evidence(&[]).len();
         Ok(loopback)
     }
 
-    fn open_account(
-        &self,
-        local: &str,
-        kind: Option<&str>,
-        lang: Option<&str>,
-        closed: bool,
-    ) -> Result<(), String> {
-        if closed {
-            return Err("accounts cannot be closed by this version's command line".into());
-        }
+    fn open_account(&self, local: &str, kind: Option<&str>, lang: Option<&str>) {
         let address = self.post.mailbox(local);
         let (kind, lang) = (kind.unwrap_or("person"), lang.unwrap_or("hy"));
         self.post
             .must(&["account", "add", &address, "--kind", kind, "--lang", lang]);
-        Ok(())
+    }
+
+    /// What else a script says of an account, once letters lie in it.
+    fn settle_account(&self, account: &AccountSetup) {
+        let at = |local: &str| self.post.mailbox(local);
+        let address = at(&account.local);
+        if let Some(alias) = &account.alias {
+            self.post
+                .must(&["account", "set", &address, "--alias", &at(alias)]);
+        }
+        if account.pending {
+            self.post
+                .must(&["account", "set", &address, "--from", "2100-01-01"]);
+        }
+        if let Some((delegate, scope)) = &account.delegate {
+            let add = ["account", "delegate", &address, "add", &at(delegate)];
+            self.post.must(&[&add[..], &["--scope", scope]].concat());
+        }
+        let close = ["account", "close", &address, "--why", "by the script"];
+        if account.closed {
+            self.post
+                .must(&[&close[..], &["--cause", "death"]].concat());
+        } else if let Some(other) = &account.merged {
+            let into = ["--cause", "merger", "--into", &at(other)];
+            self.post.must(&[&close[..], &into].concat());
+        }
     }
 
     fn add_contract(&mut self, setup: &ContractSetup) -> Result<(), String> {
@@ -438,6 +456,19 @@ impl Wire for Loopback {
                     &["--why", "by the script"]
                 };
                 self.post.must(&[&["contract", act, id], why].concat());
+                Ok(())
+            }
+            ["close", local] => {
+                let address = self.post.mailbox(local);
+                self.post
+                    .must(&["account", "close", &address, "--why", "by the script"]);
+                Ok(())
+            }
+            ["undelegate", principal, delegate] => {
+                let (principal, delegate) =
+                    (self.post.mailbox(principal), self.post.mailbox(delegate));
+                self.post
+                    .must(&["account", "delegate", &principal, "end", &delegate]);
                 Ok(())
             }
             ["deposit", local] => {

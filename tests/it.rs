@@ -24,6 +24,7 @@ mod nodes;
 mod notices;
 mod postgres;
 mod receipts;
+mod register;
 mod revocation;
 mod roles;
 mod signer;

@@ -47,7 +47,9 @@ impl World {
         let holder = Holder {
             account: account.id,
             address: account.address,
+            aliases: Vec::new(),
             actor: Actor::new(ActorKind::Holder),
+            proxy: None,
         };
         Self {
             house: Arc::new(House::new("mx.e-citizen.example", DOMAIN)),

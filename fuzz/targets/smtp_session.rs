@@ -11,7 +11,7 @@ use smtpd::session::{Answer, Examined, Request, Step, Tls};
 use smtpd::{Counters, Limits, Session, Settings};
 use store::contracts::{Contract, ContractState, Profile, Terms};
 use store::deposit::Accepted;
-use store::register::{Account, AccountId, AccountState, Kind, Lang};
+use store::register::{Account, AccountId, AccountState, Kind, Lang, Life};
 use store::{ContractId, EvidenceId, MessageId, StoreError};
 
 /// How the store answers; the lower half of the first octet, so that a digit can be written.
@@ -173,6 +173,7 @@ fn account(address: &mail::Address) -> Account {
         kind: Kind::Person,
         lang: Lang::Hy,
         state: AccountState::Active,
+        life: Life::default(),
     }
 }
 

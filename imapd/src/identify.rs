@@ -131,10 +131,16 @@ fn bearer(
     let (Some(account), None) = (accounts.next(), accounts.next()) else {
         return refused(Cause::NoName);
     };
-    if account.state != AccountState::Active {
-        return Ok(Err((None, Refused::Closed.text())));
+    match account.state {
+        AccountState::Active => {}
+        AccountState::Pending => return Ok(Err((None, Refused::Pending.text()))),
+        AccountState::Closed => return Ok(Err((None, Refused::Closed.text()))),
     }
-    Ok(Ok(holder(account, claim, peer)))
+    let aliases = store.aliases(account.id)?;
+    Ok(Ok(Holder {
+        aliases,
+        ..holder(account, claim, peer)
+    }))
 }
 
 /// The accounts that all names together yield; by id, so that each counts once.
@@ -170,7 +176,9 @@ fn holder(account: Account, claim: &Claim, peer: IpAddr) -> Holder {
     Holder {
         account: account.id,
         address: account.address,
+        aliases: Vec::new(),
         actor,
+        proxy: None,
         credential: Arc::new(credential(claim)),
     }
 }

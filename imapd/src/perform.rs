@@ -5,7 +5,7 @@ use store::register::AccountId;
 use store::{Store, StoreError};
 
 use crate::limits::SUBSCRIPTIONS_MAX;
-use crate::session::act::{Act, Done, Outcome};
+use crate::session::act::{Act, Done, ForAnother, Outcome};
 use crate::{fetch, search};
 
 /// See the module's words.
@@ -22,6 +22,7 @@ pub fn perform(act: Act, store: &Store) -> Outcome {
             store.log_in(by, account, credential).wait()?;
             Done::Nothing
         }
+        Act::LogInFor(asked) => log_in_for(store, *asked)?,
         Act::Select { account, name } => {
             Done::Selected(store.snapshot(named(store, account, &name)?.id)?)
         }
@@ -81,6 +82,17 @@ pub fn perform(act: Act, store: &Store) -> Outcome {
             Done::Nothing
         }
     })
+}
+
+/// Into somebody else's mailbox, if it is open to the delegate.
+fn log_in_for(store: &Store, asked: ForAnother) -> Outcome {
+    let found = store.delegation_for(asked.delegate, &asked.principal)?;
+    if let Some((_, account)) = &found {
+        store
+            .log_in(asked.by, account.id, asked.credential)
+            .wait()?;
+    }
+    Ok(Done::Delegated(found.map(Box::new)))
 }
 
 fn change_mailboxes(act: Act, store: &Store) -> Outcome {

@@ -11,6 +11,12 @@ pub enum Refusal {
     OtherMailbox,
     /// The holder's account is closed.
     Closed,
+    /// The first day of the holder's account is to come.
+    Pending,
+    /// The delegation has ended or changed.
+    DelegationEnded,
+    /// The delegation does not allow what was asked.
+    DelegationScope,
     /// Too many connections of one address on which nobody is logged in.
     Crowded,
 }
@@ -22,6 +28,9 @@ impl Refusal {
             Self::TlsFirst => Code::TlsFirst,
             Self::OtherMailbox => Code::OtherMailbox,
             Self::Closed => Code::AccountClosed,
+            Self::Pending => Code::AccountPending,
+            Self::DelegationEnded => Code::DelegationEnded,
+            Self::DelegationScope => Code::DelegationScope,
             Self::Crowded => Code::Crowded,
         }
     }
@@ -33,6 +42,9 @@ impl Refusal {
             Self::TlsFirst => "Begin TLS first, with a client certificate",
             Self::OtherMailbox => "Your certificate names another mailbox",
             Self::Closed => "Your mailbox is closed",
+            Self::Pending => "Your mailbox is not open yet",
+            Self::DelegationEnded => "Your delegation has ended or changed",
+            Self::DelegationScope => "Your delegation does not allow that",
             Self::Crowded => "too many connections from your address are not logged in",
         };
         format!("{sentence} ({})", self.code())

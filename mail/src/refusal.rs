@@ -129,6 +129,21 @@ codes! {
         hy "Այս փոստարկղը փակված է։" "Եթե կարծում եք, որ դա սխալ է, կամ Ձեզ պետք են նախկին նամակներն ու ապացույցները, դիմեք օպերատորին։"
         ru "Этот почтовый ящик закрыт." "Если вы считаете это ошибкой или вам нужны прежние письма и доказательства, обратитесь к оператору."
         en "This mailbox is closed." "If you think that is a mistake, or need earlier letters and evidence, ask the operator.";
+    /// The first day of the holder's mailbox is to come.
+    AccountPending "account-pending" Holder
+        hy "Այս փոստարկղը դեռ բացված չէ։" "Սպասեք դրա առաջին օրվան կամ դիմեք օպերատորին։"
+        ru "Этот почтовый ящик ещё не открыт." "Дождитесь его первого дня или обратитесь к оператору."
+        en "This mailbox is not open yet." "Wait for its first day, or ask the operator.";
+    /// A delegation has ended or changed.
+    DelegationEnded "delegation-ended" Holder
+        hy "Այս փոստարկղի Ձեր լիազորությունն ավարտվել կամ փոխվել է։" "Նորից մուտք գործեք. եթե չի հաջողվում, դիմեք նրան, ում փոստարկղն է, կամ օպերատորին։"
+        ru "Ваше представительство в этом ящике окончилось или изменилось." "Войдите снова; если не удаётся, обратитесь к владельцу ящика или к оператору."
+        en "Your delegation for this mailbox has ended or changed." "Log in again; if that fails, ask the mailbox's holder or the operator.";
+    /// A delegation does not reach so far.
+    DelegationScope "delegation-scope" Holder
+        hy "Ձեր լիազորությունը դա թույլ չի տալիս։" "Կարդալ կարող եք. ավելիի համար օպերատորը պետք է ընդլայնի լիազորությունը։"
+        ru "Ваше представительство этого не допускает." "Читать вы можете; для большего оператор должен расширить представительство."
+        en "Your delegation does not allow that." "You may read; for more the operator has to widen the delegation.";
     /// Too many connections from one address on which nobody is logged in.
     Crowded "crowded" Holder
         hy "Ձեր հասցեից չափազանց շատ կապեր են բացված, որոնցում ոչ ոք մուտք չի գործել։" "Մի քանի րոպեից փորձեք նորից։ Եթե դա շարունակվի, պատճառը գուցե նույն ցանցի մեկ այլ համակարգիչ է։"
@@ -190,6 +205,16 @@ codes! {
         hy "Ստացողի փոստարկղը փակված է, և նամակն այնտեղ չի դրվել։" "Ծանուցեք ստացողին այլ կարգով։"
         ru "Ящик получателя закрыт, письмо в него не положено." "Уведомите получателя иным порядком."
         en "The recipient's mailbox is closed, and the message was not put there." "Notify the recipient in another way.";
+    /// The recipient's mailbox is one with another.
+    MailboxMerged "mailbox-merged" Agency
+        hy "Ստացողի այս հասցեն փակված է. ստացողն ունի մեկ այլ պաշտոնական հասցե։" "Ճշտեք ստացողի ներկայիս համարը ռեգիստրում և ուղարկեք այնտեղ։"
+        ru "Этот адрес получателя закрыт: у получателя другой официальный адрес." "Уточните нынешний номер получателя по регистру и отправьте туда."
+        en "This address of the recipient is closed: the recipient has another official address." "Find the recipient's present number in the register, and send there.";
+    /// The first day of the recipient's mailbox is to come.
+    MailboxPending "mailbox-pending" Agency
+        hy "Ստացողի փոստարկղը դեռ բացված չէ։" "Ձեր համակարգը կփորձի նորից. եթե նամակը հետ գա, ուղարկեք ավելի ուշ կամ ծանուցեք այլ կարգով։"
+        ru "Ящик получателя ещё не открыт." "Ваша система попробует снова; если письмо вернётся, отправьте позже или уведомите иным порядком."
+        en "The recipient's mailbox is not open yet." "Your system will try again; if the message comes back, send it later or notify in another way.";
     /// More recipients than one transaction takes.
     TooManyRecipients "too-many-recipients" Agency
         hy "Մեկ նամակի համար ստացողների թիվը չափազանց մեծ է։" "Սովորական փոստային համակարգը մնացածին ինքն է ուղարկում հաջորդ նամակով։"

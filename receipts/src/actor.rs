@@ -23,8 +23,10 @@ const AUTH_MAX: usize = 16;
 pub enum ActorKind {
     /// A sending body under contract.
     Sender,
-    /// The holder of an account, or a delegate.
+    /// The holder of an account.
     Holder,
+    /// Somebody else who may act in a holder's place; named by their own account.
+    Delegate,
     /// A person who runs this system, or an auditor of it.
     Operator,
     /// This system itself: a rule, a chore, a clock.
@@ -32,7 +34,13 @@ pub enum ActorKind {
 }
 
 impl ActorKind {
-    const ALL: [Self; 4] = [Self::Sender, Self::Holder, Self::Operator, Self::System];
+    const ALL: [Self; 5] = [
+        Self::Sender,
+        Self::Holder,
+        Self::Delegate,
+        Self::Operator,
+        Self::System,
+    ];
 
     /// The value as it stands in the event.
     #[must_use]
@@ -40,6 +48,7 @@ impl ActorKind {
         match self {
             Self::Sender => "sender",
             Self::Holder => "holder",
+            Self::Delegate => "delegate",
             Self::Operator => "operator",
             Self::System => "system",
         }
@@ -148,7 +157,7 @@ pub struct Actor {
     pub kind: ActorKind,
     /// A sender's contract.
     pub contract: Option<ContractId>,
-    /// A holder's account, by address.
+    /// A holder's account, by address; a delegate's own.
     pub account: Option<String>,
     /// How they were recognised; empty for the system itself.
     pub auth: Vec<Auth>,

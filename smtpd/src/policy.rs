@@ -13,7 +13,7 @@ use mail::refusal::Code;
 use mail::{Address, Digest, ReversePath};
 use store::Reason;
 use store::contracts::{Contract, Terms};
-use store::register::{Account, AccountState};
+use store::register::{Account, AccountState, Cause};
 
 use crate::command::{ForwardPath, Mail};
 use crate::limits::RECEIVED_MAX;
@@ -173,7 +173,21 @@ pub fn account(found: Option<Account>) -> Result<Account, Reply> {
     ))?;
     match account.state {
         AccountState::Active => Ok(account),
-        // RFC 3463 X.2.1.
+        // RFC 3463 X.2.1: a transient error where the mailbox will take letters at another time …
+        AccountState::Pending => Err(Reply::refusing(
+            450,
+            "4.2.1",
+            "the mailbox is not open yet",
+            Code::MailboxPending,
+        )),
+        // … X.1.6: it is one with another, whose address is not the sender's to learn here …
+        AccountState::Closed if account.life.cause == Some(Cause::Merger) => Err(Reply::refusing(
+            550,
+            "5.1.6",
+            "the mailbox is closed, its holder has another address",
+            Code::MailboxMerged,
+        )),
+        // … and a permanent one where it never will again.
         AccountState::Closed => Err(Reply::refusing(
             550,
             "5.2.1",

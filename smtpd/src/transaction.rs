@@ -28,6 +28,8 @@ pub struct Transaction {
 pub struct Named {
     /// The path as it was given, without its brackets.
     pub given: Vec<u8>,
+    /// The address in it.
+    pub address: Address,
     /// `NOTIFY=`.
     pub notify: Option<Notify>,
     /// `ORCPT=`, decoded.
@@ -55,8 +57,11 @@ impl Transaction {
             .iter()
             .any(|other| other.account.id == account.id)
         {
+            // Evidence names the address that the sender used.
+            let alias = Some(named.address.canonical()).filter(|one| *one != account.address);
             self.recipients.push(Addressee {
                 account,
+                alias,
                 notify: named.notify,
                 orcpt: named.orcpt,
             });
@@ -86,7 +91,7 @@ impl Transaction {
     pub fn addresses(&self) -> Vec<Address> {
         self.recipients
             .iter()
-            .map(|recipient| recipient.account.address.clone())
+            .map(|recipient| recipient.address().clone())
             .collect()
     }
 

@@ -1,17 +1,29 @@
 //! `knik account`: holders' accounts.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`change`] | changed, closed, opened again |
+//! | [`delegate`] | who else may open a mailbox |
+//! | [`history`] | what happened to one account |
+//! | [`terms`] | terms of use, and who accepted them |
+
+pub mod change;
+pub mod delegate;
+pub mod history;
+pub mod terms;
 
 use mail::{Address, Timestamp};
 use serde_json::{Value, json};
 use store::authority::Device;
-use store::register::{Account, Kind, NewAccount};
+use store::register::Account;
+use store::register::wish::{Known, Presence, Wish};
 use store::{EvidenceId, Store};
 
-use super::{enrol, enrol_link, operator, revoke};
+use super::{enrol, enrol_link, import, revoke};
 use crate::cli;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Column, Output, properties};
-use crate::psn;
 
 const COLUMNS: [Column; 5] = [
     Column("ADDRESS", 28),
@@ -26,85 +38,135 @@ const COLUMNS: [Column; 5] = [
 /// # Errors
 /// Names what is wrong.
 pub fn run(config: &Config, command: cli::Account, out: &mut Output) -> Outcome {
+    use cli::Account as Command;
+    if matches!(command, Command::Terms) {
+        return terms::list(config, out);
+    }
     let store = config.open_store()?;
     match command {
-        cli::Account::Add {
+        Command::Import(import) => import::run(config, &store, &import, out),
+        Command::List(wanted) => list(&store, &wanted, out),
+        Command::Show { address } => show(&store, &address, out),
+        Command::History { address } => history::run(&store, &address, out),
+        Command::Delegate { address, act } => delegate::run(&store, &address, act, out),
+        Command::AcceptTerms {
+            address,
+            version,
+            how,
+            lang,
+        } => terms::accept(config, &store, (&address, &version), (how, lang), out),
+        Command::Terms => Ok(()),
+        device @ (Command::Enrol { .. } | Command::Renew { .. } | Command::Revoke { .. }) => {
+            devices(config, &store, device, out)
+        }
+        wished => change::run(config, &store, wish(wished)?, out),
+    }
+}
+
+/// What a command wants of an account.
+fn wish(command: cli::Account) -> Outcome<(Address, Wish)> {
+    use cli::Account as Command;
+    Ok(match command {
+        Command::Add {
             address,
             name,
             kind,
             lang,
-        } => add(
-            &store,
-            NewAccount {
-                address,
+            more,
+        } => {
+            let wish = Wish {
+                presence: Presence::New,
+                name: Some(name),
+                kind: Some(kind),
+                lang: Some(lang),
+                ..Wish::default()
+            };
+            (address, change::with(wish, *more)?)
+        }
+        Command::Set {
+            address,
+            name,
+            kind,
+            lang,
+            more,
+        } => {
+            let wish = Wish {
                 name,
                 kind,
                 lang,
-            },
-            out,
-        ),
-        cli::Account::List => list(&store, out),
-        cli::Account::Show { address } => show(&store, &address, out),
-        cli::Account::Enrol {
+                ..Wish::default()
+            };
+            (address, change::with(wish, *more)?)
+        }
+        Command::Close {
+            address,
+            why,
+            cause,
+            into,
+            on,
+        } => (address, change::closing(why, cause, into, on)?),
+        Command::Reopen { address } => {
+            let wish = Wish {
+                closing: Some(None),
+                ..Wish::default()
+            };
+            (address, wish)
+        }
+        // Invariant: `run` sends no other here.
+        _ => return Err(Failure::could_not("this command changes no account")),
+    })
+}
+
+/// Certificates of a holder's devices.
+fn devices(config: &Config, store: &Store, command: cli::Account, out: &mut Output) -> Outcome {
+    use cli::Account as Command;
+    match command {
+        Command::Enrol {
             address,
             out: dir,
             hours,
             days,
             ..
         } => {
-            let account = account(&store, &address)?;
+            let account = account(store, &address)?;
             let Some(dir) = dir else {
-                return enrol_link::run(config, &store, &account, (days, hours), out);
+                return enrol_link::run(config, store, &account, (days, hours), out);
             };
             let device = enrol::Device::new(&dir, days);
-            enrol::run(config, &store, &account, &device, out)
+            enrol::run(config, store, &account, &device, out)
         }
-        cli::Account::Renew {
+        Command::Renew {
             address,
             serial,
             out: dir,
             days,
         } => {
-            let account = account(&store, &address)?;
+            let account = account(store, &address)?;
             let device = enrol::Device::in_place_of(&serial, &dir, days);
-            enrol::run(config, &store, &account, &device, out)
+            enrol::run(config, store, &account, &device, out)
         }
-        cli::Account::Revoke {
+        Command::Revoke {
             address,
             serial,
             why,
         } => {
-            let account = account(&store, &address)?;
-            revoke::run(&store, &account, (&serial, why), out)
+            let account = account(store, &address)?;
+            revoke::run(store, &account, (&serial, why), out)
         }
+        // Invariant: `run` sends no other here.
+        _ => Ok(()),
     }
 }
 
-fn add(store: &Store, new: NewAccount, out: &mut Output) -> Outcome {
-    if let Some(doubt) = doubt(new.kind, new.address.local()) {
-        eprintln!("knik: warning: the local part is no usual one for this kind of holder: {doubt}");
-    }
-    let (account, evidence) = store.add_account(operator::actor(), new).wait()?;
-    out.document(&to_json(&account, Some(evidence)), || {
-        to_text(&account, Some(evidence))
-    })
-}
-
-/// What is unusual about a local part; the register decides, so it is only said.
-fn doubt(kind: Kind, local: &str) -> Option<&'static str> {
-    match kind {
-        Kind::Person => psn::doubt(local),
-        Kind::Entity | Kind::Body => {
-            let code = local.len() == 8 && local.bytes().all(|octet| octet.is_ascii_digit());
-            (!code).then_some("the code of an entity or body has eight digits")
-        }
-    }
-}
-
-fn list(store: &Store, out: &mut Output) -> Outcome {
+fn list(store: &Store, wanted: &cli::account::List, out: &mut Output) -> Outcome {
     out.headings(&COLUMNS)?;
     let mut failed = None;
-    store.accounts(&mut |account| {
+    let mut each = |account: Account| {
+        let is_wanted = wanted.state.is_none_or(|state| state == account.state)
+            && wanted.kind.is_none_or(|kind| kind == account.kind);
+        if !is_wanted {
+            return true;
+        }
         let address = account.address.to_string();
         let cells = [
             address.as_str(),
@@ -115,39 +177,68 @@ fn list(store: &Store, out: &mut Output) -> Outcome {
         ];
         failed = out.row(&COLUMNS, &to_json(&account, None), &cells).err();
         failed.is_none()
-    })?;
+    };
+    match &wanted.without_terms {
+        Some(version) => store.accounts_without_terms(version, &mut each)?,
+        None => store.accounts(&mut each)?,
+    }
     failed.map_or(Ok(()), Err)
 }
 
 fn show(store: &Store, address: &Address, out: &mut Output) -> Outcome {
-    let account = account(store, address)?;
+    let known = known(store, address)?;
+    let account = &known.account;
     let devices = store.devices(account.id)?;
+    let delegates = store.delegations(account.id)?;
+    let accepted = store.acceptances(account.id)?;
     let now = store.now();
-    let mut json = to_json(&account, None);
+    let mut json = known_json(&known);
     let to_device = |device| device_json(device, now);
     json["devices"] = devices.iter().map(to_device).collect();
+    json["delegates"] = delegates.iter().map(delegate::to_json).collect();
+    json["terms"] = accepted.iter().map(terms::accepted_json).collect();
     out.document(&json, || {
-        let mut text = to_text(&account, None);
+        let mut text = known_text(&known);
         for device in &devices {
             text.push_str(&format!("\n{}", device_text(device, now)));
+        }
+        for one in &delegates {
+            text.push_str(&format!("\n{}", delegate::to_text(one)));
+        }
+        for one in &accepted {
+            text.push_str(&format!("\n{}", terms::accepted_text(one)));
         }
         text
     })
 }
 
+/// The account of an address.
+///
+/// # Errors
+/// When there is none.
 fn account(store: &Store, address: &Address) -> Outcome<Account> {
     store
         .account_for(address)?
         .ok_or_else(|| Failure::is_false(format!("account {address} not found")))
 }
 
+fn known(store: &Store, address: &Address) -> Outcome<Known> {
+    store
+        .known(address)?
+        .ok_or_else(|| Failure::is_false(format!("account {address} not found")))
+}
+
 fn to_json(account: &Account, evidence: Option<EvidenceId>) -> Value {
+    let life = &account.life;
     let mut json = json!({
         "account": account.address.to_string(),
         "state": account.state.as_str(),
         "name": account.name,
         "kind": account.kind.as_str(),
         "lang": account.lang.as_str(),
+        "active_from": life.active_from.map(|time| time.to_string()),
+        "closes_at": life.closes_at.map(|time| time.to_string()),
+        "cause": life.cause.map(store::register::Cause::as_str),
     });
     if let Some(evidence) = evidence {
         json["evidence"] = json!(evidence.to_string());
@@ -156,6 +247,7 @@ fn to_json(account: &Account, evidence: Option<EvidenceId>) -> Value {
 }
 
 fn to_text(account: &Account, evidence: Option<EvidenceId>) -> String {
+    let life = &account.life;
     properties(&[
         ("account", Some(account.address.to_string())),
         ("state", Some(account.state.to_string())),
@@ -165,8 +257,32 @@ fn to_text(account: &Account, evidence: Option<EvidenceId>) -> String {
         ),
         ("kind", Some(account.kind.to_string())),
         ("language", Some(account.lang.to_string())),
+        ("active from", life.active_from.map(|time| time.to_string())),
+        ("closes at", life.closes_at.map(|time| time.to_string())),
+        ("cause", life.cause.map(|cause| cause.to_string())),
         ("evidence", evidence.map(|id| id.to_string())),
     ])
+}
+
+fn known_json(known: &Known) -> Value {
+    let mut json = to_json(&known.account, None);
+    json["successor"] = json!(known.successor);
+    json["aliases"] = json!(known.aliases);
+    json["postal"] = json!(known.postal);
+    json["ref"] = json!(known.reference);
+    json
+}
+
+fn known_text(known: &Known) -> String {
+    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let mut text = to_text(&known.account, None);
+    text.push_str(&properties(&[
+        ("successor", known.successor.clone()),
+        ("also", some(&known.aliases.join(" "))),
+        ("postal address", some(&known.postal)),
+        ("reference", some(&known.reference)),
+    ]));
+    text
 }
 
 /// Whether a device opens the mailbox.
@@ -209,17 +325,4 @@ fn device_text(device: &Device, now: Timestamp) -> String {
         ("valid until", Some(enrolment.not_after.to_string())),
         ("revoked", revoked),
     ])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_kind_decides_what_is_usual() {
-        assert_eq!(doubt(Kind::Person, "2503851234"), None);
-        assert!(doubt(Kind::Person, "39000001").is_some());
-        assert_eq!(doubt(Kind::Body, "39000001"), None);
-        assert!(doubt(Kind::Entity, "2503851234").is_some());
-    }
 }

@@ -32,6 +32,7 @@ pub fn run(config: &Config, out: &mut Output) -> Outcome {
         "published": report.published,
         "pending": pending,
         "contracts": report.contracts,
+        "accounts": report.accounts,
         "messages": report.messages,
         "erased_messages": report.erased_messages,
         "content_bytes": report.content_bytes,
@@ -65,6 +66,7 @@ pub fn run(config: &Config, out: &mut Output) -> Outcome {
                 "published",
                 Some(format!("{} ({pending} pending)", report.published)),
             ),
+            ("accounts", Some(report.accounts.to_string())),
             (
                 "messages",
                 Some(format!(

@@ -16,7 +16,7 @@ use super::retention::Days;
 use super::trust::{self, TrustTable};
 use super::{
     Config, KeyPair, Limits, Log, Seal, authority, billing, content, database, dns, key_place,
-    listen, notices, retention, signer, timestamps,
+    listen, notices, register, retention, signer, timestamps,
 };
 use crate::roles::Caller;
 
@@ -55,6 +55,7 @@ tables! {
         store: StoreTable,
         content: ContentTable,
         retention: RetentionTable,
+        register: RegisterTable,
         four_eyes: FourEyesTable,
         notices: NoticesTable,
         limits: LimitsTable,
@@ -98,6 +99,7 @@ tables! {
         receipts_days: Days,
         backup_days: Days,
     }
+    RegisterTable { grammar: Text, terms: Text, }
     NoticesTable { first: Text, }
     LimitsTable {
         message_bytes_max: Number,
@@ -162,6 +164,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, String> {
         billing: billing::read(&place, &file.billing),
         dns: dns::read(&place, &file.dns)?,
         retention: retention::read(&place, &file.retention)?,
+        register: register::read(&place, &file.register),
         four_eyes: four_eyes::read(&place, &file.four_eyes)?,
         caller: Caller::default(),
         first_notice: notices::read(&place, &file.notices)?,

@@ -152,6 +152,8 @@ mod tests {
             "rejections_days",
             "receipts_days",
             "backup_days",
+            "grammar",
+            "terms",
             "contract_end",
             "erasure",
             "annulment",

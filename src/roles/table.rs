@@ -29,12 +29,22 @@ const fn row(command: &'static str, roles: Option<&'static [Role]>) -> Row {
 
 /// The table. A command that is not in it is for operators alone, and a test says so.
 pub const TABLE: &[Row] = &[
+    row("account accept-terms", OPERATOR),
     row("account add", OPERATOR),
+    row("account close", OPERATOR),
+    row("account delegate add", OPERATOR),
+    row("account delegate end", OPERATOR),
+    row("account delegate list", AUDITOR),
     row("account enrol", OPERATOR),
+    row("account history", AUDITOR),
+    row("account import", OPERATOR),
     row("account list", OPERATOR),
     row("account renew", OPERATOR),
+    row("account reopen", OPERATOR),
     row("account revoke", OPERATOR),
+    row("account set", OPERATOR),
     row("account show", AUDITOR),
+    row("account terms", ALL),
     row("audit", AUDITOR),
     row("backup", OPERATOR),
     row("bench", HOST),

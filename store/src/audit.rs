@@ -3,11 +3,13 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | `accounts` | accounts against their own events |
 //! | `ahead` | pages read ahead on another core |
 //! | `finding` | what may not hold |
 //! | `keys` | which chain an event belongs to |
 //! | `places` | where letters lie, and the counters of mailboxes |
 
+mod accounts;
 mod ahead;
 mod finding;
 mod keys;
@@ -55,6 +57,8 @@ pub struct AuditReport {
     pub messages: u64,
     /// Those of them whose content was erased.
     pub erased_messages: u64,
+    /// Accounts that are what their events say.
+    pub accounts: u64,
     /// Octets of content read.
     pub content_bytes: u64,
 }
@@ -101,6 +105,7 @@ impl Store {
         self.audit_messages(&mut report, &mut chains)?;
         chains.all_have_messages()?;
         self.audit_erasures(erased_events)?;
+        self.audit_accounts(&mut report)?;
         self.audit_annulments()?;
         self.audit_places()?;
         self.audit_credentials()?;

@@ -294,8 +294,8 @@ impl Act<'_> {
         serial: &str,
         reason: &str,
     ) -> Result<(Timestamp, EvidenceId), StoreError> {
-        let account =
-            account_by_id(self.sql, id)?.ok_or_else(|| StoreError::NotFound("account".into()))?;
+        let account = account_by_id(self.sql, self.minter.now(), id)?
+            .ok_or_else(|| StoreError::NotFound("account".into()))?;
         let reason = one_line("the reason", reason)?;
         let enrolment = self.enrolment_of(id, serial)?;
         if let Some(since) = enrolment.revoked {

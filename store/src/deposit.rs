@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use mail::address::ReversePath;
+use mail::address::{Address, ReversePath};
 use mail::digest::Digest;
 use mail::structure::Structure;
 use mail::trace::Trace;
@@ -18,7 +18,7 @@ use crate::mint::{MessageFacts, Minted, RecipientFacts};
 use crate::notices::OWN_CONTRACT;
 use crate::placement_row::PlacementRow;
 use crate::placing::Octets;
-use crate::register::{Account, AccountId, AccountState};
+use crate::register::{Account, AccountId, AccountState, state_at};
 use crate::sql::{Param, Sql};
 use crate::squeeze::squeeze;
 use crate::staging::Sealed;
@@ -97,10 +97,19 @@ impl Notify {
 pub struct Addressee {
     /// Whose mailbox.
     pub account: Account,
+    /// The address by which the sender named it, where that is not the account's own.
+    pub alias: Option<Address>,
     /// What the sender wants reported; `None`: what its contract's profile says.
     pub notify: Option<Notify>,
     /// The original recipient as the sender gave it, `type;address`, decoded (RFC 3461 §4.2).
     pub orcpt: Option<String>,
+}
+
+impl Addressee {
+    /// The address as the sender named it.
+    pub fn address(&self) -> &Address {
+        self.alias.as_ref().unwrap_or(&self.account.address)
+    }
 }
 
 /// A recipient that was refused inside the transaction.
@@ -304,9 +313,11 @@ impl Act<'_> {
         )?;
         let mut count = 0;
         for (to, (ordinal, address)) in fresh.iter().zip(placed) {
+            let own = to.alias.is_some().then(|| to.account.address.to_string());
             let who = RecipientFacts {
                 message: facts.clone(),
                 address,
+                account: own,
                 ordinal,
             };
             count += u32::from(self.place(submission, &mut next, to, &who, minted)?);
@@ -428,8 +439,8 @@ impl Act<'_> {
         let recipient = next.recipient;
         next.recipient += 1;
         self.sql.put(
-            "INSERT INTO recipient (id, message, ordinal, account, facts, notify, orcpt) \
-             VALUES ($1, $2, $3, $4, 0, $5, $6)",
+            "INSERT INTO recipient (id, message, ordinal, account, facts, notify, orcpt, alias) \
+             VALUES ($1, $2, $3, $4, 0, $5, $6, $7)",
             &[
                 recipient.into(),
                 next.message.into(),
@@ -437,6 +448,7 @@ impl Act<'_> {
                 account.id.0.into(),
                 to.notify.map(|notify| i64::from(notify.0)).into(),
                 to.orcpt.as_deref().into(),
+                to.alias.as_ref().map(ToString::to_string).as_deref().into(),
             ],
         )?;
         let (uid, modseq) = self.take_uids(&inbox, 1)?;
@@ -456,12 +468,13 @@ impl Act<'_> {
 
     /// The INBOX of an account, if letters are taken for it.
     fn open_inbox(&mut self, account: AccountId) -> Result<Option<Room>, StoreError> {
+        let now = self.minter.now();
         let found = self.sql.first(
-            "SELECT account.state, mailbox.id, mailbox.uid_next, mailbox.modseq FROM account \
+            "SELECT account.state, mailbox.id, mailbox.uid_next, mailbox.modseq, account.active_from, account.closes_at FROM account \
              LEFT JOIN mailbox ON mailbox.account = account.id AND mailbox.name = $2 WHERE account.id = $1",
             &[account.0.into(), INBOX.into()],
             |row| {
-                let state: AccountState = row.text(0)?.parse()?;
+                let state = state_at(now, row, 0, 4)?;
                 let id = row.optional(1, |row, column| row.int(column))?;
                 let Some(id) = id else {
                     return Err(StoreError::damaged("an account without INBOX"));
@@ -490,6 +503,7 @@ impl Act<'_> {
             let who = RecipientFacts {
                 message: facts.clone(),
                 address: one.address.clone(),
+                account: None,
                 ordinal,
             };
             self.recipient_refused(by, &who, &one.reply, submission)?;
@@ -514,15 +528,12 @@ fn once_each(all: &[Addressee]) -> Vec<&Addressee> {
 fn numbered(all: &[&Addressee]) -> Vec<(u32, String)> {
     (1..)
         .zip(all)
-        .map(|(ordinal, to)| (ordinal, to.account.address.to_string()))
+        .map(|(ordinal, to)| (ordinal, to.address().to_string()))
         .collect()
 }
 
 fn addresses(all: &[&Addressee]) -> Option<Vec<String>> {
-    let list: Vec<String> = all
-        .iter()
-        .map(|to| to.account.address.to_string())
-        .collect();
+    let list: Vec<String> = all.iter().map(|to| to.address().to_string()).collect();
     (!list.is_empty()).then_some(list)
 }
 

@@ -321,7 +321,7 @@ impl Act<'_> {
     fn forget_recipients(&mut self, target: &Target) -> Result<(), StoreError> {
         for recipient in &target.recipients {
             self.sql.run(
-                "UPDATE recipient SET account = 0, notify = NULL, orcpt = NULL WHERE id = $1",
+                "UPDATE recipient SET account = 0, notify = NULL, orcpt = NULL, alias = NULL WHERE id = $1",
                 &[(*recipient).into()],
             )?;
         }

@@ -83,7 +83,7 @@ impl Store {
             let Some(row) = sql.first(SELECT, &[token.as_bytes().into()], from_row)? else {
                 return Ok(None);
             };
-            let account = account_by_id(sql, row.account)?;
+            let account = account_by_id(sql, now, row.account)?;
             let account =
                 account.ok_or_else(|| StoreError::damaged("a link of no account".to_owned()))?;
             Ok(Some(Link {
@@ -172,8 +172,8 @@ impl Act<'_> {
         id: AccountId,
         link: &NewLink,
     ) -> Result<EvidenceId, StoreError> {
-        let account =
-            account_by_id(self.sql, id)?.ok_or_else(|| StoreError::NotFound("account".into()))?;
+        let account = account_by_id(self.sql, self.minter.now(), id)?
+            .ok_or_else(|| StoreError::NotFound("account".into()))?;
         if account.state != AccountState::Active {
             return Err(StoreError::Invalid(format!(
                 "account {} is {}",
@@ -210,7 +210,7 @@ impl Act<'_> {
             .sql
             .first(SELECT, &[token.as_bytes().into()], from_row)?
             .ok_or_else(|| StoreError::NotFound("this link".into()))?;
-        let account = account_by_id(self.sql, row.account)?
+        let account = account_by_id(self.sql, self.minter.now(), row.account)?
             .ok_or_else(|| StoreError::damaged("a link of no account".to_owned()))?;
         if row.state(&account, now) != LinkState::Open {
             return Err(StoreError::Exists("the certificate of this link".into()));

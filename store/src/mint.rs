@@ -6,9 +6,11 @@
 //! | module | what |
 //! |---|---|
 //! | `chain` | of what a chain of events speaks |
+//! | `accounts` | events of accounts and their delegates |
 //! | `facts` | what the events of a message and of a recipient repeat |
 //! | `operators` | events about those who run the post, and who they are |
 
+mod accounts;
 mod chain;
 mod facts;
 mod operators;
@@ -29,7 +31,7 @@ use crate::clock::{Clock, Reading};
 use crate::commit::Act;
 use crate::credentials::Credential;
 use crate::held::Held;
-use crate::register::{Account, AccountId};
+use crate::register::AccountId;
 use crate::sql::{Param, Sql};
 use crate::squeeze::squeeze;
 
@@ -383,27 +385,6 @@ impl Act<'_> {
         self.mint(by, draft, Before::Last)
     }
 
-    /// An account was opened, changed or closed, or a certificate enrolled or revoked.
-    pub(crate) fn account_event(
-        &mut self,
-        by: &Actor,
-        event: EventName,
-        account: &Account,
-        more: Value,
-    ) -> Result<Minted, StoreError> {
-        let subject = Subject {
-            account: Some(account.address.to_string()),
-            ..Subject::default()
-        };
-        let draft = Draft {
-            event,
-            chain: Chain::account(account.id),
-            subject,
-            details: details(more),
-        };
-        self.mint(by, draft, Before::Last)
-    }
-
     /// Something happened to the store as a whole.
     pub(crate) fn store_event(
         &mut self,
@@ -439,7 +420,7 @@ impl Act<'_> {
         who: &RecipientFacts,
         more: Value,
     ) -> Result<Minted, StoreError> {
-        let mut subject = who.message.subject_for(&who.address, who.ordinal);
+        let mut subject = who.subject();
         subject.reason = reason;
         let draft = Draft {
             event,
@@ -459,7 +440,7 @@ impl Act<'_> {
         more: Value,
         submission: Minted,
     ) -> Result<Minted, StoreError> {
-        let mut subject = who.message.subject_for(&who.address, who.ordinal);
+        let mut subject = who.subject();
         subject.reason = Some(reason);
         let draft = Draft {
             event,

@@ -47,18 +47,22 @@ pub fn is_name(name: &str) -> bool {
 impl Store {
     /// Open accounts of this language that are owed their first notice, oldest first, at most `limit`.
     pub fn owed_first_notice(&self, lang: Lang, limit: u32) -> Result<Vec<Account>, StoreError> {
+        let now = self.now();
         self.read(|sql| {
             sql.all(
                 &format!(
-                    "SELECT {} FROM account WHERE noticed IS NULL AND state = $1 AND lang = $2 ORDER BY id LIMIT $3",
+                    "SELECT {} FROM account WHERE noticed IS NULL AND state = $1 AND lang = $2 \
+                     AND (active_from IS NULL OR active_from <= $4) AND (closes_at IS NULL OR closes_at > $4) \
+                     ORDER BY id LIMIT $3",
                     register::COLUMNS
                 ),
                 &[
                     AccountState::Active.as_str().into(),
                     lang.as_str().into(),
                     limit.into(),
+                    now.as_millis().into(),
                 ],
-                register::from_row,
+                |row| register::from_row(now, row),
             )
         })
     }
@@ -135,6 +139,7 @@ impl Act<'_> {
 
 fn addressee(account: Account) -> Addressee {
     Addressee {
+        alias: None,
         account,
         notify: None,
         orcpt: None,

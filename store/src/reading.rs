@@ -476,7 +476,7 @@ fn newest_unanswered(
     )
 }
 
-const WHO: &str = "recipient.facts, recipient.ordinal, account.address, message.ulid, message.contract, \
+const WHO: &str = "recipient.facts, recipient.ordinal, recipient.alias, account.address, message.ulid, message.contract, \
      message.message_id_field, message.sender, message.submitted, message.digest, message.size";
 
 /// One placement, if it is still there.
@@ -517,17 +517,24 @@ fn recipient(sql: &mut dyn Sql, id: i64) -> Result<Option<(i64, RecipientFacts)>
 }
 
 fn who(row: &dyn Row, first: usize) -> Result<RecipientFacts, StoreError> {
+    let own = row.string(first + 2)?;
+    let alias = row.optional(first + 1, |row, column| row.string(column))?;
+    let (address, account) = match alias {
+        Some(alias) => (alias, Some(own)),
+        None => (own, None),
+    };
     Ok(RecipientFacts {
         ordinal: row.number(first)?,
-        address: row.string(first + 1)?,
+        address,
+        account,
         message: MessageFacts {
-            message: MessageId::from_bytes(row.array(first + 2)?),
-            contract: ContractId::from_bytes(row.array(first + 3)?),
-            message_id_field: row.optional(first + 4, |row, column| row.string(column))?,
-            sender: row.string(first + 5)?,
-            submitted: Timestamp::from_millis(row.int(first + 6)?),
-            digest: Some(Digest::from_bytes(row.array(first + 7)?)),
-            size: Some(row.number(first + 8)?),
+            message: MessageId::from_bytes(row.array(first + 3)?),
+            contract: ContractId::from_bytes(row.array(first + 4)?),
+            message_id_field: row.optional(first + 5, |row, column| row.string(column))?,
+            sender: row.string(first + 6)?,
+            submitted: Timestamp::from_millis(row.int(first + 7)?),
+            digest: Some(Digest::from_bytes(row.array(first + 8)?)),
+            size: Some(row.number(first + 9)?),
         },
     })
 }

@@ -1,4 +1,21 @@
 //! The register: holders' accounts and the certificates enrolled for them.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`wish`] | what an operator or a line of an import wants of an account, and what differs |
+//! | [`change`] | accounts added, changed, closed, opened again |
+//! | [`life`] | from when and until when an account takes letters |
+//! | [`delegates`] | who may read in a holder's place |
+//! | `said` | what events say of accounts that change |
+//! | [`acceptance`] | terms of use that holders accepted |
+
+pub mod acceptance;
+pub mod change;
+pub mod delegates;
+pub mod life;
+pub mod wish;
+
+mod said;
 
 use mail::address::Address;
 use mail::digest::Digest;
@@ -9,9 +26,12 @@ use receipts::id::EvidenceId;
 use serde_json::{Value, json};
 
 use crate::commit::{Act, Ticket};
-use crate::contracts::{one_line, words};
+use crate::contracts::words;
 use crate::sql::{Param, Row, Sql};
 use crate::{Store, StoreError};
+
+pub(crate) use life::state_at;
+pub use life::{Cause, Life};
 
 /// An account's number inside one store; not shown to anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,8 +50,10 @@ pub struct Account {
     pub kind: Kind,
     /// The language of notices.
     pub lang: Lang,
-    /// Whether letters are taken for it.
+    /// Whether letters are taken for it, at the moment at which it was looked up.
     pub state: AccountState,
+    /// From when and until when they are.
+    pub life: Life,
 }
 
 /// An account to be opened.
@@ -76,6 +98,8 @@ words! {
     AccountState, "account state" {
         /// Letters are taken for it.
         Active = "active",
+        /// Not yet: its first day is to come.
+        Pending = "pending",
         /// Closed: nothing is taken, and nobody logs in.
         Closed = "closed",
     }
@@ -96,30 +120,43 @@ pub struct Enrolment {
     pub revoked: Option<Timestamp>,
 }
 
-pub(crate) const COLUMNS: &str =
-    "account.id, account.address, account.name, account.kind, account.lang, account.state";
+pub(crate) const COLUMNS: &str = "account.id, account.address, account.name, account.kind, account.lang, account.state, \
+     account.active_from, account.closes_at, account.cause, account.successor";
+
+/// How many columns those are.
+const COLUMN_COUNT: usize = 10;
+
+/// The account that has an address, as its own or as another one of it: two look-ups by key in one query.
+const BY_ADDRESS: &str = "account.id = COALESCE((SELECT id FROM account WHERE address = $1), \
+     (SELECT account FROM alias WHERE address = $1))";
 
 impl Store {
-    /// The account of an address, in whatever state.
+    /// The account of an address, in whatever state; the address may be any that the account has.
     pub fn account_for(&self, address: &Address) -> Result<Option<Account>, StoreError> {
-        let canonical = address.canonical().to_string();
-        self.read(|sql| account_where(sql, "account.address = $1", &[(&canonical).into()]))
+        let (canonical, now) = (address.canonical().to_string(), self.now());
+        self.read(|sql| account_where(sql, now, BY_ADDRESS, &[(&canonical).into()]))
     }
 
     /// An account by its number.
     pub fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
-        self.read(|sql| account_by_id(sql, id))
+        let now = self.now();
+        self.read(|sql| account_by_id(sql, now, id))
+    }
+
+    /// The other addresses of an account, in order.
+    pub fn aliases(&self, id: AccountId) -> Result<Vec<Address>, StoreError> {
+        self.read(|sql| aliases(sql, id))
     }
 
     /// All accounts in the order of their addresses, handed to `each` one by one until it says `false`.
     pub fn accounts(&self, each: &mut dyn FnMut(Account) -> bool) -> Result<(), StoreError> {
-        let mut after = String::new();
+        let (mut after, now) = (String::new(), self.now());
         loop {
             let page = self.read(|sql| {
                 sql.all(
                     &format!("SELECT {COLUMNS} FROM account WHERE address > $1 ORDER BY address LIMIT 1000"),
                     &[(&after).into()],
-                    from_row,
+                    |row| from_row(now, row),
                 )
             })?;
             let Some(last) = page.last() else {
@@ -139,8 +176,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Exists`] when the address has one; [`StoreError::Invalid`] for another domain than ours.
     pub fn add_account(&self, by: Actor, new: NewAccount) -> Ticket<(Account, EvidenceId)> {
-        let domain = self.domain().to_ascii_lowercase();
-        self.act(move |act| act.add_account(&by, new, &domain))
+        let house = self.domain().to_ascii_lowercase();
+        self.act(move |act| act.add_account(&by, new, &house))
     }
 
     /// Enrols a certificate's key for an account.
@@ -153,6 +190,7 @@ impl Store {
 
     /// Who a key is enrolled for; a revoked enrolment is returned as such.
     pub fn enrolled(&self, spki: &Digest) -> Result<Option<(Account, Enrolment)>, StoreError> {
+        let now = self.now();
         self.read(|sql| {
             sql.first(
                 &format!(
@@ -161,7 +199,7 @@ impl Store {
                      WHERE enrolment.spki = $1"
                 ),
                 &[spki.as_bytes().into()],
-                |row| Ok((from_row(row)?, enrolment_from_row(row, 6)?)),
+                |row| Ok((from_row(now, row)?, enrolment_from_row(row, COLUMN_COUNT)?)),
             )
         })
     }
@@ -180,53 +218,6 @@ impl Store {
 }
 
 impl Act<'_> {
-    fn add_account(
-        &mut self,
-        by: &Actor,
-        new: NewAccount,
-        domain: &str,
-    ) -> Result<(Account, EvidenceId), StoreError> {
-        let address = new.address.canonical();
-        if address.domain() != domain {
-            return Err(StoreError::Invalid(format!(
-                "{address} is not an address of {domain}"
-            )));
-        }
-        let text = address.to_string();
-        if account_where(self.sql, "account.address = $1", &[(&text).into()])?.is_some() {
-            return Err(StoreError::Exists(format!("account {address}")));
-        }
-        let name = match new.name.trim() {
-            "" => String::new(),
-            name => one_line("the name", name)?,
-        };
-        let id = AccountId(self.sql.integer("SELECT MAX(id) FROM account", &[])? + 1);
-        self.sql.put(
-            "INSERT INTO account (id, address, name, kind, lang, state, login_mark) VALUES ($1, $2, $3, $4, $5, $6, 0)",
-            &[
-                id.0.into(),
-                (&text).into(),
-                (&name).into(),
-                new.kind.as_str().into(),
-                new.lang.as_str().into(),
-                AccountState::Active.as_str().into(),
-            ],
-        )?;
-        self.insert_mailbox(id, crate::mailboxes::INBOX, false)?;
-        let account = Account {
-            id,
-            address,
-            name,
-            kind: new.kind,
-            lang: new.lang,
-            state: AccountState::Active,
-        };
-        let more = json!({ "name": account.name, "kind": account.kind.as_str(), "lang": account.lang.as_str() });
-        let minted = self.account_event(by, EventName::AccountAdded, &account, more)?;
-        self.revise()?;
-        Ok((account, minted.id))
-    }
-
     /// Enrols a key; `more` goes into the event beside what is known of the certificate.
     pub(crate) fn enrol(
         &mut self,
@@ -235,9 +226,10 @@ impl Act<'_> {
         enrolment: &Enrolment,
         mut more: Value,
     ) -> Result<EvidenceId, StoreError> {
-        let account =
-            account_by_id(self.sql, id)?.ok_or_else(|| StoreError::NotFound("account".into()))?;
-        if account.state != AccountState::Active {
+        let account = account_by_id(self.sql, self.minter.now(), id)?
+            .ok_or_else(|| StoreError::NotFound("account".into()))?;
+        // A holder has the device in hand on the account's first day.
+        if account.state == AccountState::Closed {
             return Err(StoreError::Invalid(format!(
                 "account {} is {}",
                 account.address, account.state
@@ -273,33 +265,59 @@ impl Act<'_> {
 
 pub(crate) fn account_by_id(
     sql: &mut dyn Sql,
+    now: Timestamp,
     id: AccountId,
 ) -> Result<Option<Account>, StoreError> {
-    account_where(sql, "account.id = $1", &[id.0.into()])
+    account_where(sql, now, "account.id = $1", &[id.0.into()])
+}
+
+/// The account of a canonical address.
+pub(crate) fn account_named(
+    sql: &mut dyn Sql,
+    now: Timestamp,
+    address: &str,
+) -> Result<Option<Account>, StoreError> {
+    account_where(sql, now, BY_ADDRESS, &[address.into()])
+}
+
+pub(crate) fn aliases(sql: &mut dyn Sql, id: AccountId) -> Result<Vec<Address>, StoreError> {
+    let mut found = sql.all(
+        "SELECT address FROM alias WHERE account = $1",
+        &[id.0.into()],
+        |row| address(row, 0),
+    )?;
+    found.sort_unstable_by_key(ToString::to_string);
+    Ok(found)
 }
 
 fn account_where(
     sql: &mut dyn Sql,
+    now: Timestamp,
     condition: &str,
     params: &[Param<'_>],
 ) -> Result<Option<Account>, StoreError> {
     sql.first(
         &format!("SELECT {COLUMNS} FROM account WHERE {condition}"),
         params,
-        from_row,
+        |row| from_row(now, row),
     )
 }
 
-pub(crate) fn from_row(row: &dyn Row) -> Result<Account, StoreError> {
+pub(crate) fn from_row(now: Timestamp, row: &dyn Row) -> Result<Account, StoreError> {
     Ok(Account {
         id: AccountId(row.int(0)?),
-        address: Address::parse(row.text(1)?)
-            .map_err(|e| StoreError::damaged(format!("an account's address: {e}")))?,
+        address: address(row, 1)?,
         name: row.string(2)?,
         kind: row.text(3)?.parse()?,
         lang: row.text(4)?.parse()?,
-        state: row.text(5)?.parse()?,
+        state: state_at(now, row, 5, 6)?,
+        life: Life::from_row(row, 6)?,
     })
+}
+
+fn address(row: &dyn Row, column: usize) -> Result<Address, StoreError> {
+    Address::parse(row.text(column)?)
+        .map_err(|e| StoreError::damaged(format!("an account's address: {e}")))
 }
 
 fn enrolment_from_row(row: &dyn Row, first: usize) -> Result<Enrolment, StoreError> {

@@ -15,6 +15,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (8, include_str!("schema/0008_held.sql")),
     (9, include_str!("schema/0009_contracts.sql")),
     (10, include_str!("schema/0010_billing.sql")),
+    (11, include_str!("schema/0011_register.sql")),
     (12, include_str!("schema/0012_credentials.sql")),
     (13, include_str!("schema/0013_authority.sql")),
     (15, include_str!("schema/0015_roles.sql")),

@@ -48,6 +48,8 @@ mod postgres;
 mod processes;
 #[path = "it/reading.rs"]
 mod reading;
+#[path = "it/register.rs"]
+mod register;
 #[path = "../../tests/harness/relay.rs"]
 mod relay;
 #[path = "it/resume.rs"]

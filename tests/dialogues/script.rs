@@ -41,6 +41,14 @@ pub struct AccountSetup {
     pub kind: Option<String>,
     pub lang: Option<String>,
     pub closed: bool,
+    /// Closed because it was merged with this one.
+    pub merged: Option<String>,
+    /// Its first day is to come.
+    pub pending: bool,
+    /// Another address of it.
+    pub alias: Option<String>,
+    /// A delegate, and what the delegate may do.
+    pub delegate: Option<(String, String)>,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -323,6 +331,13 @@ fn account(rest: &str) -> Result<AccountSetup, String> {
             "kind" => account.kind = Some(value),
             "lang" => account.lang = Some(value),
             "closed" => account.closed = true,
+            "merged" => account.merged = Some(value),
+            "pending" => account.pending = true,
+            "alias" => account.alias = Some(value),
+            "delegate" => {
+                let (local, scope) = value.split_once(':').ok_or("delegate=LOCAL:SCOPE")?;
+                account.delegate = Some((local.to_owned(), scope.to_owned()));
+            }
             _ => return Err(format!("account has no {key}")),
         }
     }

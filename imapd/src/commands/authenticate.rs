@@ -56,20 +56,20 @@ fn respond(session: &mut Session, mechanism: Mechanism, response: &[u8]) -> Repl
         parts.next(),
         parts.next(),
     );
-    let names: Vec<&[u8]> = match (mechanism, parts) {
+    let (authorize, names): (&[u8], Vec<&[u8]>) = match (mechanism, parts) {
         (_, (_, _, _, Some(_))) => return Reply::bad("the response is malformed"),
         // RFC 4616 §2: authzid NUL authcid NUL passwd; an empty authzid is the authcid's own.
-        (Mechanism::Plain, (b"", Some(name), Some(_), None)) => vec![name],
-        (Mechanism::Plain, (own, Some(name), Some(_), None)) => vec![own, name],
+        (Mechanism::Plain, (authorize, Some(name), Some(_), None)) => (authorize, vec![name]),
         (Mechanism::Plain, _) => return Reply::bad("the response is malformed"),
         // Empty: whom the certificate names. Some clients send "=" even encoded.
-        (Mechanism::External, (b"" | b"=", None, ..)) => Vec::new(),
-        (Mechanism::External, (name, None, ..)) => vec![name],
-        // NeoMutt answers EXTERNAL as if it were PLAIN.
-        (Mechanism::External, (own, Some(name), ..)) => [own, name]
-            .into_iter()
-            .filter(|name| !name.is_empty())
-            .collect(),
+        (Mechanism::External, (b"" | b"=", None, ..)) => (b"", Vec::new()),
+        (Mechanism::External, (authorize, None, ..)) => (authorize, Vec::new()),
+        // NeoMutt answers EXTERNAL as if it were PLAIN, with one name twice.
+        (Mechanism::External, (authorize, Some(name), ..)) => {
+            let names = [name].into_iter();
+            let other = |name: &&[u8]| !name.is_empty() && *name != authorize;
+            (authorize, names.filter(other).collect())
+        }
     };
-    enter(session, &names)
+    enter(session, authorize, &names)
 }

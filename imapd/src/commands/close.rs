@@ -1,4 +1,7 @@
-//! CLOSE (RFC 3501 §6.4.2): expunges without a word, unless the mailbox was opened by EXAMINE.
+//! CLOSE (RFC 3501 §6.4.2): expunges without a word, unless the mailbox was opened by EXAMINE, or by a delegate who may not
+//! expunge.
+
+use store::register::delegates::Scope;
 
 use crate::codec::Body;
 use crate::session::Session;
@@ -10,7 +13,8 @@ pub fn apply(session: &mut Session, _: Body<'_>) -> Reply {
     let Some((holder, view, _)) = session.selected() else {
         return Reply::out_of_state();
     };
-    if view.read_only {
+    let may_expunge = holder.proxy.is_none_or(|proxy| proxy.scope == Scope::All);
+    if view.read_only || !may_expunge {
         session.open(None);
         return Reply::ok("CLOSE completed");
     }

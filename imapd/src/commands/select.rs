@@ -24,6 +24,7 @@ pub fn apply(session: &mut Session, body: Body<'_>) -> Reply {
     let Some(holder) = session.holder() else {
         return Reply::out_of_state();
     };
+    let read_only = read_only || holder.only_reads();
     let act = Act::Select {
         account: holder.account,
         name,

@@ -24,7 +24,7 @@ use crate::acknowledged::is_reset;
 use crate::limits::READ_OCTETS;
 use crate::perform::perform;
 use crate::session::act::Act;
-use crate::session::state::{Bearer, Door};
+use crate::session::state::{Bearer, Door, Holder};
 use crate::session::{Next, Session};
 
 /// How soon the send queue is looked at for the first time after a FETCH; the wait doubles up to [`ASK_MAX`].
@@ -314,8 +314,8 @@ impl Connection {
 
     /// Looks at the certificate again: one that no longer names the holder ends the session.
     async fn recheck(&mut self) {
-        let account = self.session.holder().map(|holder| holder.account);
-        let (why, bearer) = self.guard.verdict(account).await;
+        let seat = self.session.holder().map(Holder::seat);
+        let (why, bearer) = self.guard.verdict(seat).await;
         if let Some(why) = why {
             count(&self.imapd.counters.ended_by_recheck);
             self.session.bye(&why);
@@ -327,11 +327,11 @@ impl Connection {
     /// Writes the output out, unless the certificate is refused meanwhile: a client that reads slowly must not keep a
     /// revoked session alive.
     async fn write(&mut self, wire: &mut impl Wire) -> io::Result<()> {
-        let account = self.session.holder().map(|holder| holder.account);
+        let seat = self.session.holder().map(Holder::seat);
         tokio::select! {
             biased;
             written = wire::write(wire, self.session.output(), self.imapd.house().limits.write_timeout) => written?,
-            _ = self.guard.until_refused(account) => {
+            _ = self.guard.until_refused(seat) => {
                 count(&self.imapd.counters.ended_by_recheck);
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use identity::Cause;
 use rustls::pki_types::CertificateDer;
-use store::register::AccountId;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -16,7 +15,7 @@ use super::Imapd;
 use crate::identify::{Known, Look, Need, identify};
 use crate::refusal::Refusal;
 use crate::session::reply::chain;
-use crate::session::state::Bearer;
+use crate::session::state::{Bearer, Seat};
 
 /// However much changes elsewhere, one certificate is judged this often at most …
 const JUDGED_MIN: Duration = Duration::from_secs(4);
@@ -160,30 +159,41 @@ impl Guard {
         self.imapd.responders().ask(questions, tell).then_some(told)
     }
 
-    /// Waits until the certificates no longer name `account`: why, for the client.
-    pub async fn until_refused(&mut self, account: Option<AccountId>) -> String {
+    /// Waits until a session no longer has what it stands on: why, for the client.
+    pub async fn until_refused(&mut self, seat: Option<Seat>) -> String {
         loop {
             self.until_due().await;
-            if let (Some(why), _) = self.verdict(account).await {
+            if let (Some(why), _) = self.verdict(seat).await {
                 return why;
             }
         }
     }
 
-    /// Judges: why a session of `account` must end, if it must, and whom the certificates name.
-    pub async fn verdict(
-        &mut self,
-        account: Option<AccountId>,
-    ) -> (Option<String>, Option<Bearer>) {
+    /// Judges: why a session on this seat must end, if it must, and whom the certificates name.
+    pub async fn verdict(&mut self, seat: Option<Seat>) -> (Option<String>, Option<Bearer>) {
         let bearer = self.judge().await;
-        let why = match (&bearer, account) {
+        let why = match (&bearer, seat) {
             (_, None) => None,
-            (Some(Bearer::Holder(now)), Some(account)) if now.account == account => None,
+            (Some(Bearer::Holder(now)), Some(seat)) if now.account == seat.named => {
+                self.delegation(seat).await
+            }
             (Some(Bearer::Refused(why)), Some(_)) => Some(why.clone()),
             (Some(_), Some(_)) => Some(Refusal::OtherMailbox.text()),
             (None, Some(_)) => Some(Cause::RevocationUnknown.text()),
         };
         (why, bearer)
+    }
+
+    /// Why a delegate's session must end although the certificate is good, if it must.
+    async fn delegation(&self, seat: Seat) -> Option<String> {
+        let (id, scope) = seat.delegation?;
+        let store = self.imapd.store.clone();
+        let stands = tokio::task::spawn_blocking(move || store.delegation_stands(id, scope));
+        match stands.await {
+            Ok(Ok(true)) => None,
+            Ok(Ok(false)) => Some(Refusal::DelegationEnded.text()),
+            _ => Some("Your delegation cannot be checked at the moment".to_owned()),
+        }
     }
 
     fn hasten(&mut self) {

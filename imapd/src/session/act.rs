@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mail::Address;
 use store::Actor;
 use store::StoreError;
 use store::amend::Op;
@@ -9,7 +10,8 @@ use store::credentials::Credential;
 use store::mailboxes::{Mailbox, MailboxId, Status};
 use store::placements::Copied;
 use store::reading::Acknowledged;
-use store::register::AccountId;
+use store::register::delegates::Delegation;
+use store::register::{Account, AccountId};
 use store::view::{Changes, Entry, Flags, Snapshot};
 
 use crate::{fetch, search};
@@ -25,6 +27,8 @@ pub enum Act {
         /// What it leans on.
         credential: Arc<Credential>,
     },
+    /// A delegate asks for the mailbox of somebody else, and has logged in there if it is open to them.
+    LogInFor(Box<ForAnother>),
     /// All of a mailbox, to select it.
     Select {
         /// Whose.
@@ -134,10 +138,24 @@ pub enum Act {
     },
 }
 
+/// A delegate's log-in.
+pub struct ForAnother {
+    /// The delegate.
+    pub by: Actor,
+    /// Whom their certificate names.
+    pub delegate: AccountId,
+    /// Whose mailbox.
+    pub principal: Address,
+    /// What the log-in leans on.
+    pub credential: Arc<Credential>,
+}
+
 /// What an [`Act`] brought.
 pub enum Done {
     /// It is done.
     Nothing,
+    /// [`Act::LogInFor`]: by which delegation, and into which account.
+    Delegated(Option<Box<(Delegation, Account)>>),
     /// [`Act::Select`]
     Selected(Snapshot),
     /// [`Act::Changes`]

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`act`] | what the store is asked to do |
 //! | [`acknowledging`] | disclosures on their way to being acknowledged |
+//! | `delegate` | what a delegate may ask for |
 //! | `context` | what the commands may do to a session |
 //! | [`reply`] | what a command comes to |
 //! | [`state`] | the states, each with what belongs to it |
@@ -17,6 +18,7 @@
 pub mod acknowledging;
 pub mod act;
 mod context;
+mod delegate;
 pub mod reply;
 pub mod state;
 pub mod table;
@@ -323,11 +325,14 @@ impl Session {
                 let row = table::row(&command.body);
                 let disturbs = (row.disturbs)(&command.body);
                 let tag = command.tag.to_owned();
-                if row.states.has(&self.state) {
-                    (tag, disturbs, (row.apply)(self, command.body))
+                let reply = if !row.states.has(&self.state) {
+                    Reply::bad("this command is not allowed now")
+                } else if let Some(refusal) = delegate::refusal(&self.state, &command.body) {
+                    refusal
                 } else {
-                    (tag, disturbs, Reply::bad("this command is not allowed now"))
-                }
+                    (row.apply)(self, command.body)
+                };
+                (tag, disturbs, reply)
             }
             Err(bad) => (bad.tag.to_owned(), Disturbs::Nothing, Reply::bad(bad.text)),
         }

@@ -7,6 +7,7 @@ use mail::Address;
 use store::Actor;
 use store::credentials::Credential;
 use store::register::AccountId;
+use store::register::delegates::{DelegationId, Scope};
 
 use super::view::View;
 
@@ -59,18 +60,60 @@ pub struct Holder {
     pub account: AccountId,
     /// Its address.
     pub address: Address,
+    /// Its other addresses, such as an old number.
+    pub aliases: Vec<Address>,
     /// Who acts, for the evidence.
     pub actor: Actor,
     /// What that leans on.
     pub credential: Arc<Credential>,
+    /// By what the mailbox is open to somebody else than its holder.
+    pub proxy: Option<Proxy>,
+}
+
+/// A delegate at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proxy {
+    /// Whom the certificate names.
+    pub delegate: AccountId,
+    /// By which delegation.
+    pub delegation: DelegationId,
+    /// What it allows.
+    pub scope: Scope,
+}
+
+/// What a live session stands on, and what is looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seat {
+    /// Whom the certificate must name.
+    pub named: AccountId,
+    /// The delegation that must be open.
+    pub delegation: Option<(DelegationId, Scope)>,
 }
 
 impl Holder {
-    /// Whether `name` is this mailbox's own local part or address.
+    /// Whether `name` is this mailbox's own local part or address, or another that it has.
     #[must_use]
     pub fn is_called(&self, name: &[u8]) -> bool {
-        name.eq_ignore_ascii_case(self.address.local().as_bytes())
-            || name.eq_ignore_ascii_case(self.address.to_string().as_bytes())
+        let is = |address: &Address| {
+            name.eq_ignore_ascii_case(address.local().as_bytes())
+                || name.eq_ignore_ascii_case(address.to_string().as_bytes())
+        };
+        is(&self.address) || self.aliases.iter().any(is)
+    }
+
+    /// Whether nothing in the mailbox may change.
+    #[must_use]
+    pub fn only_reads(&self) -> bool {
+        self.proxy.is_some_and(|proxy| proxy.scope == Scope::Read)
+    }
+
+    /// What the session stands on.
+    #[must_use]
+    pub fn seat(&self) -> Seat {
+        Seat {
+            named: self.proxy.map_or(self.account, |proxy| proxy.delegate),
+            delegation: self.proxy.map(|proxy| (proxy.delegation, proxy.scope)),
+        }
     }
 }
 

@@ -16,7 +16,8 @@ use store::evidence::Query;
 use store::watch::WatchGuard;
 
 use crate::post::Post;
-use crate::script::{Open, Received, Setup, Wire};
+use crate::post::settle_account;
+use crate::script::{AccountSetup, Open, Received, Setup, Wire};
 
 /// What `A: deposit LOCAL` deposits.
 const LETTER: &[u8] = b"From: a@sender.example\r\nSubject: from beside\r\n\r\nA letter.\r\n";
@@ -95,6 +96,29 @@ impl Memory {
         identify(store, shown, known, peer)
             .map(|look| look.bearer)
             .map_err(|error| error.to_string())
+    }
+
+    /// What the driver on sockets does when something has changed.
+    fn look_again(&mut self) -> Result<(), String> {
+        for number in self.connections.keys().copied().collect::<Vec<_>>() {
+            let connection = self.connection(number)?;
+            let (name, peer) = (connection.certificate.clone(), connection.peer);
+            let proxy = connection.session.holder().and_then(|holder| holder.proxy);
+            if let Bearer::Refused(why) = self.bearer(name.as_deref(), peer)? {
+                self.connection(number)?.session.bye(&why);
+            }
+            if let Some(proxy) = proxy {
+                let stands = self
+                    .post
+                    .store
+                    .delegation_stands(proxy.delegation, proxy.scope);
+                if !stands.map_err(|error| error.to_string())? {
+                    let why = "Your delegation has ended or changed (delegation-ended)";
+                    self.connection(number)?.session.bye(why);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Does what the session asks until it waits for the client.
@@ -257,16 +281,26 @@ impl Wire for Memory {
             // The anchors are gone: what the driver on sockets does when they are reloaded.
             [act] if act == "distrust" => {
                 self.post.trusts.truncate(1);
-                for number in self.connections.keys().copied().collect::<Vec<_>>() {
-                    let (name, peer) = (
-                        self.connection(number)?.certificate.clone(),
-                        self.connection(number)?.peer,
-                    );
-                    if let Bearer::Refused(why) = self.bearer(name.as_deref(), peer)? {
-                        self.connection(number)?.session.bye(&why);
-                    }
-                }
-                Ok(())
+                self.look_again()
+            }
+            [act, local] if act == "close" => {
+                let account = AccountSetup {
+                    local: local.clone(),
+                    closed: true,
+                    ..AccountSetup::default()
+                };
+                settle_account(&self.post.store, &account)?;
+                self.look_again()
+            }
+            [act, principal, delegate] if act == "undelegate" => {
+                let at = |local: &String| self.post.address(local);
+                let ended = self.post.store.end_delegation(
+                    store::Actor::system(),
+                    at(principal)?,
+                    at(delegate)?,
+                );
+                ended.wait().map_err(|error| error.to_string())?;
+                self.look_again()
             }
             _ => Err(format!("no such act in memory: {words:?}")),
         }

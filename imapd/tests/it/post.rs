@@ -12,11 +12,14 @@ use rcgen::{
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use store::contracts::{Contract, NewContract, Profile, Terms};
 use store::deposit::{Envelope, Submission};
-use store::register::{Account, Enrolment, Kind, Lang, NewAccount};
+use store::register::change::Asked;
+use store::register::delegates::NewDelegation;
+use store::register::wish::{Closing, Wish};
+use store::register::{Account, Cause, Enrolment, Kind, Lang, NewAccount};
 use store::{Actor, ActorKind, Options, Store};
 use tempfile::TempDir;
 
-use crate::script::{CertificateSetup, Setup};
+use crate::script::{AccountSetup, CertificateSetup, Setup};
 
 /// A certificate with its key.
 pub struct Shown {
@@ -88,6 +91,9 @@ impl Post {
             let to: Vec<&str> = deposit.to.iter().map(String::as_str).collect();
             post.deposit(&to, &deposit.octets)?;
         }
+        for account in &setup.accounts {
+            settle_account(&post.store, account)?;
+        }
         Ok(post)
     }
 
@@ -134,6 +140,7 @@ impl Post {
                 .iter()
                 .map(|local| {
                     Ok(store::deposit::Addressee {
+                        alias: None,
                         account: self.account(local)?,
                         notify: None,
                         orcpt: None,
@@ -240,7 +247,7 @@ impl Post {
             .ok_or(format!("no certificate {name}"))
     }
 
-    fn address(&self, local: &str) -> Result<Address, String> {
+    pub fn address(&self, local: &str) -> Result<Address, String> {
         Address::parse(&format!("{local}@{}", self.store.domain()))
             .map_err(|error| error.to_string())
     }
@@ -266,3 +273,46 @@ fn ca(name: &str) -> Result<Ca, String> {
 }
 
 pub const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// What else a script says of an account, once letters lie in it.
+pub fn settle_account(store: &Store, account: &AccountSetup) -> Result<(), String> {
+    let at = |local: &str| {
+        Address::parse(&format!("{local}@{}", store.domain())).map_err(|error| error.to_string())
+    };
+    let closing = |cause, successor| {
+        Some(Some(Closing {
+            at: None,
+            cause,
+            successor,
+            why: None,
+        }))
+    };
+    let mut wish = Wish::default();
+    if let Some(alias) = &account.alias {
+        wish.aliases_more.push(at(alias)?);
+    }
+    if account.pending {
+        // 2100-01-01.
+        wish.active_from = Some(Some(mail::Timestamp::from_millis(4_102_444_800_000)));
+    }
+    if account.closed {
+        wish.closing = closing(Cause::Death, None);
+    } else if let Some(other) = &account.merged {
+        wish.closing = closing(Cause::Merger, Some(at(other)?));
+    }
+    let asked = Asked::change(at(&account.local)?, wish);
+    let done = store.wish(Actor::system(), asked).wait();
+    done.map_err(|error| error.to_string())?;
+    let Some((delegate, scope)) = &account.delegate else {
+        return Ok(());
+    };
+    let new = NewDelegation {
+        principal: at(&account.local)?,
+        delegate: at(delegate)?,
+        scope: scope.parse().map_err(|e| format!("{e:?}"))?,
+        valid_from: None,
+        valid_until: None,
+    };
+    let given = store.delegate(Actor::system(), new).wait();
+    given.map(drop).map_err(|error| error.to_string())
+}

@@ -25,6 +25,7 @@ pub(crate) fn apply(session: &mut Session, rcpt: &Rcpt<'_>) {
         Ok(address) => session.ask(
             Asked::Recipient(Named {
                 given: rcpt.given.to_vec(),
+                address: address.clone(),
                 notify: rcpt.notify,
                 orcpt: rcpt.orcpt.clone(),
             }),
@@ -56,10 +57,19 @@ pub(crate) fn decide(
 }
 
 /// The refusal waits in the transaction for its outcome: it becomes evidence with it, or never.
+/// One that is told to come again is counted alone.
 fn refuse(session: &mut Session, given: &[u8], reply: Reply) {
-    count(&session.settings.counters.recipients_refused);
+    let for_good = reply.code >= 500;
+    let counters = &session.settings.counters;
+    count(match for_good {
+        true => &counters.recipients_refused,
+        false => &counters.temporary_failures,
+    });
     if let State::Mailing(_, transaction) = &mut session.state {
-        transaction.refuse(given, &reply);
+        match for_good {
+            true => transaction.refuse(given, &reply),
+            false => transaction.attempts += 1,
+        }
     }
     session.say(reply);
 }

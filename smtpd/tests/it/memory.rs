@@ -12,12 +12,14 @@ use smtpd::session::{Answer, Eviction, Step, Tls};
 use smtpd::{Counters, Limits, Session, Settings};
 use store::contracts::{Contract, NewContract, Profile, Terms};
 use store::evidence::Query;
-use store::register::{Kind, Lang, NewAccount};
+use store::register::change::Asked;
+use store::register::wish::{Closing, Wish};
+use store::register::{Cause, Kind, Lang, NewAccount};
 use store::{Actor, ContractId, Options, Store};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::script::{ContractSetup, Open, Received, Setup, Wire};
+use crate::script::{AccountSetup, ContractSetup, Open, Received, Setup, Wire};
 
 /// One store and the connections to it.
 pub struct Memory {
@@ -111,6 +113,38 @@ pub fn add_account(store: &Store, local: &str, kind: Kind) {
     store.add_account(Actor::system(), new).wait().unwrap();
 }
 
+/// What else a script says of an account, once letters lie in it.
+fn settle_account(store: &Store, account: &AccountSetup) -> Result<(), String> {
+    let at = |local: &str| {
+        Address::parse(&format!("{local}@{}", store.domain())).map_err(|error| error.to_string())
+    };
+    let closing = |cause, successor| {
+        Some(Some(Closing {
+            at: None,
+            cause,
+            successor,
+            why: None,
+        }))
+    };
+    let mut wish = Wish::default();
+    if let Some(alias) = &account.alias {
+        wish.aliases_more.push(at(alias)?);
+    }
+    if account.pending {
+        // 2100-01-01.
+        wish.active_from = Some(Some(mail::Timestamp::from_millis(4_102_444_800_000)));
+    }
+    if account.closed {
+        wish.closing = closing(Cause::Death, None);
+    } else if let Some(other) = &account.merged {
+        wish.closing = closing(Cause::Merger, Some(at(other)?));
+    }
+    let asked = Asked::change(at(&account.local)?, wish);
+    let done = store.wish(Actor::system(), asked).wait();
+    done.map_err(|error| error.to_string())?;
+    Ok(())
+}
+
 fn limits_of(setup: &Setup) -> Result<Limits, String> {
     let mut limits = Limits::default();
     for (name, value) in &setup.limits {
@@ -143,6 +177,10 @@ impl Memory {
                 .map_err(|e| format!("{e:?}"))?;
             add_account(&store, &account.local, kind);
         }
+        setup
+            .accounts
+            .iter()
+            .try_for_each(|account| settle_account(&store, account))?;
         let settings = Settings {
             host: setup.host.clone(),
             domain: setup.domain.clone(),
@@ -323,6 +361,14 @@ impl Wire for Memory {
         let [what, name] = words else {
             return Err(format!("no such act in memory: {words:?}"));
         };
+        if what == "close" {
+            let account = AccountSetup {
+                local: name.clone(),
+                closed: true,
+                ..AccountSetup::default()
+            };
+            return settle_account(&self.store, &account);
+        }
         let contract = *self
             .contracts
             .get(name)

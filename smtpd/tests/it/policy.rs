@@ -7,7 +7,7 @@ use smtpd::reply::Reply;
 use smtpd::session::Phase;
 use store::ContractId;
 use store::contracts::{Contract, ContractState, Profile, Terms};
-use store::register::{Account, AccountId, AccountState, Kind, Lang};
+use store::register::{Account, AccountId, AccountState, Cause, Kind, Lang, Life};
 
 use crate::memory::certificate;
 
@@ -98,10 +98,15 @@ fn rcpt() {
             panic!("{line}")
         };
         let verdict = policy::recipient(&rcpt.to, "e-citizen.example").and_then(|address| {
-            let state = if held == "closed" {
-                AccountState::Closed
-            } else {
-                AccountState::Active
+            let state = match held {
+                "closed" | "merged" => AccountState::Closed,
+                "pending" => AccountState::Pending,
+                _ => AccountState::Active,
+            };
+            let life = Life {
+                active_from: (held == "pending").then(|| mail::Timestamp::from_millis(0)),
+                cause: (held == "merged").then_some(Cause::Merger),
+                ..Life::default()
             };
             let account = Account {
                 id: AccountId(1),
@@ -110,6 +115,7 @@ fn rcpt() {
                 kind: Kind::Person,
                 lang: Lang::Hy,
                 state,
+                life,
             };
             policy::account((held != "none").then_some(account))
         });

@@ -8,7 +8,7 @@ use smtpd::session::{Answer, Examined, Request, Step};
 use smtpd::{Counters, Limits, Session, Settings};
 use store::contracts::{Contract, ContractState, Profile, Terms};
 use store::deposit::{DsnEnvelope, Notify, Ret};
-use store::register::{Account, AccountId, AccountState, Kind, Lang};
+use store::register::{Account, AccountId, AccountState, Kind, Lang, Life};
 use store::{ContractId, StoreError};
 
 /// What the store answers from the outside; None: as it should.
@@ -53,6 +53,7 @@ fn answer(request: &Request, trouble: &mut Trouble) -> Answer {
                 kind,
                 lang,
                 state,
+                life: Life::default(),
             };
             Answer::Account(or(&mut trouble.account, Some(account)))
         }

@@ -211,6 +211,7 @@ impl House {
             sealed: staging.seal()?,
             structure: Structure::examine(&octets),
             recipients: vec![Addressee {
+                alias: None,
                 account: self.accounts[to].clone(),
                 notify: None,
                 orcpt: None,

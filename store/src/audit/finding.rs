@@ -27,6 +27,14 @@ pub enum AuditFinding {
         /// What is wrong.
         what: String,
     },
+    /// An account is not what its events say.
+    #[error("account {address}: {what}")]
+    Account {
+        /// Its address.
+        address: String,
+        /// What is wrong.
+        what: String,
+    },
     /// A mailbox contradicts what lies in it.
     #[error("mailbox {mailbox}: {what}")]
     Mailbox {

@@ -30,22 +30,28 @@ impl MessageFacts {
             ..Subject::default()
         }
     }
-
-    pub(super) fn subject_for(&self, address: &str, ordinal: u32) -> Subject {
-        Subject {
-            recipient: Some(Recipient {
-                address: address.to_owned(),
-                ordinal,
-            }),
-            ..self.subject()
-        }
-    }
 }
 
 /// One recipient of one message, as its events name it.
 #[derive(Debug, Clone)]
 pub(crate) struct RecipientFacts {
     pub(crate) message: MessageFacts,
+    /// As the sender named it.
     pub(crate) address: String,
+    /// The account's own address, where the sender named it by another.
+    pub(crate) account: Option<String>,
     pub(crate) ordinal: u32,
+}
+
+impl RecipientFacts {
+    pub(super) fn subject(&self) -> Subject {
+        Subject {
+            account: self.account.clone(),
+            recipient: Some(Recipient {
+                address: self.address.clone(),
+                ordinal: self.ordinal,
+            }),
+            ..self.message.subject()
+        }
+    }
 }

@@ -152,6 +152,7 @@ pub fn letter(id: &str, size: usize) -> Vec<u8> {
 pub fn addressee(account: &Account) -> Addressee {
     Addressee {
         account: account.clone(),
+        alias: None,
         notify: None,
         orcpt: None,
     }
