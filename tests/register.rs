@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ fn counts(report: &Value, names: &[&str]) -> Vec<u64> {
 }
 
 /// The report of an import, whatever it ended with.
-fn import(post: &Post, path: &PathBuf, more: &[&str]) -> (i32, Value, String) {
+fn import(post: &Post, path: &Path, more: &[&str]) -> (i32, Value, String) {
     let arguments = ["account", "import", path_text(path), "--json"];
     let ended = post.knik(&[&arguments[..], more].concat());
     let report = serde_json::from_str(&ended.out).unwrap_or(Value::Null);
@@ -210,7 +210,10 @@ fn killed_in_the_middle_it_is_begun_again() {
     child.kill().unwrap();
     child.wait().unwrap();
     let there = count() as u64;
-    assert!(there > 0 && there < 20_000 && there % 1_000 == 0, "{there}");
+    assert!(
+        there > 0 && there < 20_000 && there.is_multiple_of(1_000),
+        "{there}"
+    );
     post.must(&["audit"]);
     let (code, report, _) = import(&post, &path, &[]);
     assert_eq!(code, 0);

@@ -43,7 +43,7 @@ fn check(config: &Config, store: &Store, wanted: &TrustCheck, out: &mut Output) 
         );
         let (verdict, detail, names) = match judged {
             Ok(claim) => {
-                let names: Vec<String> = claim.names.iter().map(|name| shown(name)).collect();
+                let names: Vec<String> = claim.names.iter().map(shown).collect();
                 lets_in = true;
                 let sources = claim
                     .standings

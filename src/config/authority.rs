@@ -52,8 +52,8 @@ pub(super) fn read(
     };
     let link_url = text_or(&table.link_url, "");
     let is_plain = |c: char| c.is_ascii_graphic() && !"?#\"<>".contains(c);
-    if !link_url.is_empty() && !(link_url.starts_with("https://") && link_url.chars().all(is_plain))
-    {
+    let is_usable = link_url.starts_with("https://") && link_url.chars().all(is_plain);
+    if !link_url.is_empty() && !is_usable {
         let what = format!("\"{link_url}\" is no https URL without a query");
         return Err(place.fault_at(&table.link_url, "authority.link_url", what));
     }

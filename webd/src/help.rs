@@ -67,7 +67,7 @@ pub fn order(accepted: &str) -> [usize; 3] {
             .find_map(|part| part.strip_prefix("q="))
             .map_or(1000, thousandths);
         let known = |language: &&str| tag.split('-').next() == Some(*language);
-        if let Some(at) = LANGUAGES.iter().position(|language| known(&language))
+        if let Some(at) = LANGUAGES.iter().position(known)
             && weight > best.0
         {
             best = (weight, at);

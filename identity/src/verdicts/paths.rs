@@ -469,8 +469,9 @@ fn policies_are_demanded_of_the_holders_own_certificate() {
     };
     let wrong = || Err(Cause::WrongPolicy);
     let (a, b): (&[u8], &[u8]) = (&[0x2a, 3], &[0x2a, 4]);
+    type Row<'a> = (&'a [&'a [u8]], &'a [&'a str], Verdict);
     #[rustfmt::skip]
-    let table: [(&[&[u8]], &[&str], Verdict); 7] = [
+    let table: [Row<'_>; 7] = [
         (&[], &[], names(&[PSN])),
         (&[a], &[], names(&[PSN])),
         (&[], &["1.2.3"], wrong()),

@@ -207,7 +207,7 @@ impl Index {
             self.account
         );
         for (name, count) in &self.names {
-            let _ = write!(body, "<code>{}</code>: {count}<br>\n", escaped(name));
+            let _ = writeln!(body, "<code>{}</code>: {count}<br>", escaped(name));
         }
         let _ = write!(
             body,

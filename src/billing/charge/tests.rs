@@ -31,27 +31,88 @@ fn each_message_costs_what_its_units_do() {
     let per_message = list(&[("unit = \"recipient\"", "unit = \"message\"")]);
     let free_of_charge = list(&[("free_units = 100", "free_units = 1000000")]);
     #[rustfmt::skip]
-    let table: &[(&str, &PriceList, &[(u64, u64)], &[(u64, u64, u64)])] = &[
+    type Row<'a> = (&'a str, &'a PriceList, &'a [(u64, u64)], &'a [(u64, u64, u64)]);
+    let table: &[Row<'_>] = &[
         // name, list, messages (size, recipients), charges (units, free, amount)
         ("nothing", &per_recipient, &[], &[]),
-        ("within the free units", &per_recipient, &[(KB, 100)], &[(100, 100, 0)]),
-        ("the first unit that costs", &per_recipient, &[(KB, 100), (KB, 1)], &[(100, 100, 0), (1, 0, 5_000)]),
-        ("across the free units", &per_recipient, &[(KB, 103)], &[(103, 100, 15_000)]),
-        ("no recipient, no unit", &per_recipient, &[(KB, 0)], &[(0, 0, 0)]),
-        ("a class's last octet", &per_recipient, &[(KB, 100), (MB, 1), (MB + 1, 1)],
-            &[(100, 100, 0), (1, 0, 5_000), (1, 0, 9_000)]),
-        ("the largest class", &per_recipient, &[(KB, 100), (50 * MB, 2)], &[(100, 100, 0), (2, 0, 40_000)]),
-        ("the last unit of a tier", &per_recipient, &[(KB, 10_100)], &[(10_100, 100, 50_000_000)]),
-        ("the first of the next", &per_recipient, &[(KB, 10_100), (KB, 1)],
-            &[(10_100, 100, 50_000_000), (1, 0, 3_500)]),
-        ("across a tier", &per_recipient, &[(KB, 10_099), (KB, 2)],
-            &[(10_099, 100, 49_995_000), (2, 0, 8_500)]),
-        ("across all tiers", &per_recipient, &[(KB, 100_200)],
-            &[(100_200, 100, 50_000_000 + 90_000 * 3_500 + 100 * 2_000)]),
-        ("tiers count units of all classes", &per_recipient, &[(KB, 10_100), (20 * MB, 1)],
-            &[(10_100, 100, 50_000_000), (1, 0, 18_000)]),
-        ("a message is one unit", &per_message, &[(KB, 1000), (KB, 0)], &[(1, 1, 0), (1, 1, 0)]),
-        ("all is free", &free_of_charge, &[(50 * MB, 1000)], &[(1000, 1000, 0)]),
+        (
+            "within the free units",
+            &per_recipient,
+            &[(KB, 100)],
+            &[(100, 100, 0)],
+        ),
+        (
+            "the first unit that costs",
+            &per_recipient,
+            &[(KB, 100), (KB, 1)],
+            &[(100, 100, 0), (1, 0, 5_000)],
+        ),
+        (
+            "across the free units",
+            &per_recipient,
+            &[(KB, 103)],
+            &[(103, 100, 15_000)],
+        ),
+        (
+            "no recipient, no unit",
+            &per_recipient,
+            &[(KB, 0)],
+            &[(0, 0, 0)],
+        ),
+        (
+            "a class's last octet",
+            &per_recipient,
+            &[(KB, 100), (MB, 1), (MB + 1, 1)],
+            &[(100, 100, 0), (1, 0, 5_000), (1, 0, 9_000)],
+        ),
+        (
+            "the largest class",
+            &per_recipient,
+            &[(KB, 100), (50 * MB, 2)],
+            &[(100, 100, 0), (2, 0, 40_000)],
+        ),
+        (
+            "the last unit of a tier",
+            &per_recipient,
+            &[(KB, 10_100)],
+            &[(10_100, 100, 50_000_000)],
+        ),
+        (
+            "the first of the next",
+            &per_recipient,
+            &[(KB, 10_100), (KB, 1)],
+            &[(10_100, 100, 50_000_000), (1, 0, 3_500)],
+        ),
+        (
+            "across a tier",
+            &per_recipient,
+            &[(KB, 10_099), (KB, 2)],
+            &[(10_099, 100, 49_995_000), (2, 0, 8_500)],
+        ),
+        (
+            "across all tiers",
+            &per_recipient,
+            &[(KB, 100_200)],
+            &[(100_200, 100, 50_000_000 + 90_000 * 3_500 + 100 * 2_000)],
+        ),
+        (
+            "tiers count units of all classes",
+            &per_recipient,
+            &[(KB, 10_100), (20 * MB, 1)],
+            &[(10_100, 100, 50_000_000), (1, 0, 18_000)],
+        ),
+        (
+            "a message is one unit",
+            &per_message,
+            &[(KB, 1000), (KB, 0)],
+            &[(1, 1, 0), (1, 1, 0)],
+        ),
+        (
+            "all is free",
+            &free_of_charge,
+            &[(50 * MB, 1000)],
+            &[(1000, 1000, 0)],
+        ),
     ];
     for (name, list, messages, wanted) in table {
         let (charges, totals) = month(list, messages);
@@ -72,22 +133,77 @@ fn a_month_is_rounded_where_the_list_says() {
     let fee = ("minimum_fee = 0", "minimum_fee = 20000");
     let tax = ("vat_basis_points = 2000", "vat_basis_points = 2525");
     #[rustfmt::skip]
-    let table: &[(&str, &[(&str, &str)], [u64; 4], i64)] = &[
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], [u64; 4], i64);
+    let table: &[Row<'_>] = &[
         // name, changes, [supplement, net, vat, payable], rounding
         ("as it is", &[], [0, 5_000, 1_000, 6_000], 0),
-        ("tax to the smallest unit", &[odd, exact], [0, 10_001, 2_000, 12_001], 0),
-        ("payable to whole drams", &[odd], [0, 10_001, 2_000, 12_000], -1),
-        ("tax up", &[odd, exact, ("rounding = \"half-up\"", "rounding = \"up\"")], [0, 10_001, 2_001, 12_002], 0),
-        ("payable up", &[odd, ("rounding = \"half-up\"", "rounding = \"up\"")], [0, 10_001, 2_001, 12_100], 98),
-        ("tax down", &[odd, ("rounding = \"half-up\"", "rounding = \"down\"")], [0, 10_001, 2_000, 12_000], -1),
+        (
+            "tax to the smallest unit",
+            &[odd, exact],
+            [0, 10_001, 2_000, 12_001],
+            0,
+        ),
+        (
+            "payable to whole drams",
+            &[odd],
+            [0, 10_001, 2_000, 12_000],
+            -1,
+        ),
+        (
+            "tax up",
+            &[odd, exact, ("rounding = \"half-up\"", "rounding = \"up\"")],
+            [0, 10_001, 2_001, 12_002],
+            0,
+        ),
+        (
+            "payable up",
+            &[odd, ("rounding = \"half-up\"", "rounding = \"up\"")],
+            [0, 10_001, 2_001, 12_100],
+            98,
+        ),
+        (
+            "tax down",
+            &[odd, ("rounding = \"half-up\"", "rounding = \"down\"")],
+            [0, 10_001, 2_000, 12_000],
+            -1,
+        ),
         // 5000 + 1262.5: a half.
         ("a half up", &[tax, exact], [0, 5_000, 1_263, 6_263], 0),
-        ("a half to even", &[tax, exact, ("rounding = \"half-up\"", "rounding = \"half-even\"")], [0, 5_000, 1_262, 6_262], 0),
-        ("a half dram up", &[("letter = 5000", "letter = 5050"), ("vat_basis_points = 2000", "vat_basis_points = 0")],
-            [0, 5_050, 0, 5_100], 50),
-        ("a half dram to even", &[("letter = 5000", "letter = 5050"), ("vat_basis_points = 2000", "vat_basis_points = 0"),
-            ("rounding = \"half-up\"", "rounding = \"half-even\"")], [0, 5_050, 0, 5_000], -50),
-        ("the minimum fee", &[fee], [15_000, 20_000, 4_000, 24_000], 0),
+        (
+            "a half to even",
+            &[
+                tax,
+                exact,
+                ("rounding = \"half-up\"", "rounding = \"half-even\""),
+            ],
+            [0, 5_000, 1_262, 6_262],
+            0,
+        ),
+        (
+            "a half dram up",
+            &[
+                ("letter = 5000", "letter = 5050"),
+                ("vat_basis_points = 2000", "vat_basis_points = 0"),
+            ],
+            [0, 5_050, 0, 5_100],
+            50,
+        ),
+        (
+            "a half dram to even",
+            &[
+                ("letter = 5000", "letter = 5050"),
+                ("vat_basis_points = 2000", "vat_basis_points = 0"),
+                ("rounding = \"half-up\"", "rounding = \"half-even\""),
+            ],
+            [0, 5_050, 0, 5_000],
+            -50,
+        ),
+        (
+            "the minimum fee",
+            &[fee],
+            [15_000, 20_000, 4_000, 24_000],
+            0,
+        ),
     ];
     for (name, changes, [supplement, net, vat, payable], rounding) in table {
         let (_, totals) = month(&list(changes), &[(KB, 100), (KB, 1)]);

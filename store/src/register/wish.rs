@@ -250,7 +250,8 @@ impl Wish {
                         account.address
                     )));
                 }
-                if !is_closed && !(same_end && same_why) {
+                let is_as_wished = same_end && same_why;
+                if !is_closed && !is_as_wished {
                     check_order(self.active_from.unwrap_or(life.active_from), closing.at)?;
                     if end <= now {
                         found.closed = true;

@@ -127,7 +127,7 @@ fn nothing_is_noted_when_nothing_is_deposited(pairing: Pairing) {
     );
     assert_eq!(
         post.store.owed_first_notice(Lang::Hy, 9).unwrap(),
-        [account.clone()]
+        std::slice::from_ref(&account)
     );
     assert!(post.store.contract(OWN_CONTRACT).unwrap().is_none());
     assert_eq!(give(&post, "n1", vec![account]).unwrap().placed, 1);
