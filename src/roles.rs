@@ -10,7 +10,6 @@ pub mod asked;
 pub mod four_eyes;
 pub mod table;
 
-use receipts::event::EventName;
 use serde_json::Value;
 use store::operators::Standing;
 use store::{Role, Store};
@@ -79,7 +78,7 @@ impl Caller {
         let role = check(row, &standing)?;
         if role == Role::Auditor {
             let asked = asked::record(store, row.command, filters)?;
-            store.record_query(actor, EventName::QueryMade, asked)?;
+            store.query_made(actor, asked)?;
         }
         Ok(())
     }
@@ -115,6 +114,6 @@ fn check(row: &Row, standing: &Standing) -> Outcome<Role> {
 /// # Errors
 /// That it could not be recorded: then it is not given.
 pub fn exported(store: &Store, what: Value) -> Outcome {
-    store.record_query(operator::actor(), EventName::QueryExported, what)?;
+    store.query_exported(operator::actor(), what)?;
     Ok(())
 }

@@ -71,7 +71,10 @@ fn a_list_by_url_takes_effect_on_whoever_idles() {
     site.show(outside.revocation_list_numbered(2, &[1]).as_bytes());
     let began = Instant::now();
     let goodbye = live.response().unwrap();
-    assert_eq!(goodbye.text, "* BYE Your certificate has been revoked");
+    assert_eq!(
+        goodbye.text,
+        "* BYE Your certificate has been revoked (cert-revoked)"
+    );
     // A second until the list is asked for, and what is promised from then on.
     let took = began.elapsed();
     assert!(took < Duration::from_secs(11), "{took:?}");
@@ -312,7 +315,7 @@ fn a_slow_responder_delays_nobody_and_is_heard_when_it_answers() {
     let began = Instant::now();
     assert_eq!(
         live.response().unwrap().text,
-        "* BYE Your certificate has been revoked"
+        "* BYE Your certificate has been revoked (cert-revoked)"
     );
     assert!(began.elapsed() < Duration::from_secs(10));
     assert!(refusal(&post, &revoked).contains("Your certificate has been revoked"));

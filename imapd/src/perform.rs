@@ -63,10 +63,9 @@ pub fn perform(act: Act, store: &Store) -> Outcome {
             relocate,
         } => {
             let to = named(store, account, &to)?.id;
-            let ticket = if relocate {
-                store.relocate(from, uids, to)
-            } else {
-                store.copy(from, uids, to)
+            let ticket = match relocate {
+                true => store.relocate(from, uids, to),
+                false => store.copy(from, uids, to),
             };
             Done::Copied(ticket.wait()?)
         }

@@ -20,7 +20,7 @@ use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord};
 use mail::Digest;
 use mail::digest::Hasher;
 use store::register::change::Asked;
-use store::register::wish::Source;
+use store::register::wish::{Difference, Source};
 use store::{Actor, Store, StoreError};
 
 use super::operator;
@@ -71,6 +71,7 @@ pub fn run(
         digest,
         wanted,
         batch: Vec::with_capacity(BATCH_LINES),
+        doubts: HashMap::new(),
         seen: HashMap::new(),
         hashes: RandomState::new(),
         report: Report::begin(digest, wanted, octets)?,
@@ -91,6 +92,8 @@ struct Import<'a> {
     digest: Digest,
     wanted: &'a cli::account::Import,
     batch: Vec<Asked>,
+    /// What is unusual about lines of the batch.
+    doubts: HashMap<u64, String>,
     /// The line on which an address was named, by a hash of act and address: 16 octets a line, so that a country fits.
     seen: HashMap<u64, u32>,
     hashes: RandomState,
@@ -149,7 +152,7 @@ impl Import<'_> {
         if let Some(kind) = asked.wish.kind
             && let Some(doubt) = self.grammar.doubt(kind, asked.address.local())
         {
-            self.report.doubtful(line, &doubt)?;
+            self.doubts.insert(line, doubt);
         }
         asked.source = Some(Source {
             file: self.digest,
@@ -165,8 +168,9 @@ impl Import<'_> {
         if self.wanted.dry_run {
             let found = self.store.foresee(&batch)?;
             for (asked, difference) in batch.iter().zip(found) {
-                self.report.judged(line_of(asked), difference)?;
+                self.judged(line_of(asked), difference)?;
             }
+            self.doubts.clear();
             return Ok(());
         }
         if !self.wanted.delta {
@@ -187,10 +191,21 @@ impl Import<'_> {
         let results = self.store.wish_each(self.by.clone(), batch).wait()?;
         for (line, result) in lines.into_iter().zip(results) {
             let difference = result.map(|done| done.difference);
-            self.report.judged(line, difference)?;
+            self.judged(line, difference)?;
         }
+        self.doubts.clear();
         std::thread::sleep(BREATH);
         Ok(())
+    }
+
+    /// Counts what became of a line; a doubt about it is said only if it was done.
+    fn judged(&mut self, line: u64, result: Result<Difference, StoreError>) -> Outcome {
+        if result.is_ok()
+            && let Some(doubt) = self.doubts.get(&line)
+        {
+            self.report.doubtful(line, doubt)?;
+        }
+        self.report.judged(line, result)
     }
 }
 

@@ -48,8 +48,8 @@ pub fn given(matches: &ArgMatches) -> Vec<(String, Vec<String>)> {
         .filter(|id| matches.value_source(id) == Some(ValueSource::CommandLine));
     let mut found = Vec::new();
     for id in by_hand {
-        // Groups of options have no values of their own, and the two that stand everywhere say nothing.
-        if ["config", "json", "out"].contains(&id) {
+        // Those that stand everywhere say nothing; a group of options bears its struct's name and repeats their values.
+        if ["config", "json", "out"].contains(&id) || id.starts_with(char::is_uppercase) {
             continue;
         }
         if let Ok(Some(raw)) = matches.try_get_raw(id) {

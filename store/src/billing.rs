@@ -8,7 +8,7 @@ use receipts::id::{ContractId, EvidenceId, MessageId};
 use receipts::leaf::LeafData;
 
 use crate::commit::Ticket;
-use crate::evidence::{COLUMNS, Entry, from_row};
+use crate::evidence::{COLUMNS, COLUMNS_COUNT, Entry, from_row};
 use crate::outbound::NewLetter;
 use crate::sql::{Param, Sql};
 use crate::{Store, StoreError};
@@ -118,11 +118,6 @@ impl Store {
 }
 
 fn page(sql: &mut dyn Sql, span: &Span) -> Result<Vec<Billable>, StoreError> {
-    let columns: Vec<String> = COLUMNS
-        .split(',')
-        .map(|column| format!("evidence.{}", column.trim()))
-        .collect();
-    let columns = columns.join(", ");
     // Ids begin with the instant they were made at, so the index by id is one by time; a second more is for ids that were
     // made in the same millisecond and count on.
     let begin = Timestamp::from_millis(span.from.as_millis() - 1_000);
@@ -142,7 +137,7 @@ fn page(sql: &mut dyn Sql, span: &Span) -> Result<Vec<Billable>, StoreError> {
     params.extend(contract.as_ref().map(Param::from));
     let rows = sql.all(
         &format!(
-            "SELECT {columns}, message.ulid, message.contract, message.size FROM message \
+            "SELECT {COLUMNS}, message.ulid, message.contract, message.size FROM message \
              JOIN evidence ON evidence.chain_kind = 1 AND evidence.chain_subject = message.ulid \
              AND evidence.chain_ordinal = 0 AND evidence.seq = 0 \
              WHERE message.ulid > $1 AND message.submitted >= $2 AND message.submitted < $3 {whose} \
@@ -150,8 +145,9 @@ fn page(sql: &mut dyn Sql, span: &Span) -> Result<Vec<Billable>, StoreError> {
         ),
         &params,
         |row| {
-            let (message, contract) = (row.array(12)?, row.array(13)?);
-            Ok((from_row(row)?, message, contract, row.number(14)?))
+            let (message, contract) = (row.array(COLUMNS_COUNT)?, row.array(COLUMNS_COUNT + 1)?);
+            let size = row.number(COLUMNS_COUNT + 2)?;
+            Ok((from_row(row)?, message, contract, size))
         },
     )?;
     let one = |(entry, message, contract, size): (Entry, [u8; 16], [u8; 16], u64)| {

@@ -182,8 +182,12 @@ pub struct Query {
     pub limit: Option<u64>,
 }
 
-pub(crate) const COLUMNS: &str = "ordinal, canonical, salt, leaf, id, event, time, chain_kind, chain_subject, chain_ordinal, seq, \
-     erasure, (SELECT annulment.evidence FROM annulment WHERE annulment.cited = evidence.id)";
+pub(crate) const COLUMNS: &str = "evidence.ordinal, evidence.canonical, evidence.salt, evidence.leaf, evidence.id, evidence.event, \
+     evidence.time, evidence.chain_kind, evidence.chain_subject, evidence.chain_ordinal, evidence.seq, evidence.erasure, \
+     (SELECT annulment.evidence FROM annulment WHERE annulment.cited = evidence.id)";
+
+/// How many they are.
+pub(crate) const COLUMNS_COUNT: usize = 13;
 
 impl Store {
     /// Hands each matching event that is kept to `each`, oldest first, until it says `false`; [`Self::entries`] has those

@@ -169,9 +169,18 @@ impl Store {
         self.act(move |act| act.change_operators(&by, &change))
     }
 
-    /// Records what an auditor asked, or was given; nobody else's reading is recorded here. `asked` names the query, and
-    /// no person.
-    pub fn record_query(
+    /// Records what an auditor asks, before the answer; nobody else's reading is recorded. `asked` names the query, and no
+    /// person.
+    pub fn query_made(&self, by: Actor, asked: Value) -> Result<Option<EvidenceId>, StoreError> {
+        self.query(by, EventName::QueryMade, asked)
+    }
+
+    /// Records what an auditor was given to take away, as [`query_made`](Self::query_made).
+    pub fn query_exported(&self, by: Actor, what: Value) -> Result<Option<EvidenceId>, StoreError> {
+        self.query(by, EventName::QueryExported, what)
+    }
+
+    fn query(
         &self,
         by: Actor,
         event: EventName,

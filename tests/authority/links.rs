@@ -328,7 +328,7 @@ fn a_key_that_stays_with_its_holder_is_certified() {
     assert_eq!(by_program(&path, &rsa).status, 410);
     assert_eq!(enrolled(&post).len(), 2);
     let event = post.json(&["evidence", "show", &text(&enrolled(&post)[0], "id")]);
-    assert_eq!(event[0]["how"], "link-request", "{event:?}");
+    assert_eq!(event[0]["details"]["how"], "link-request", "{event:?}");
 }
 
 #[test]

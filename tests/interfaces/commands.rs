@@ -208,7 +208,7 @@ fn only_what_is_built_is_in_the_help() {
             "{command}: {help}"
         );
     }
-    for later in ["witness", "rule", "import", "statement", "forward"] {
+    for later in ["witness", "rule", "forward"] {
         for of in [
             &["--help"][..],
             &["contract", "--help"],

@@ -256,11 +256,7 @@ fn a_query_is_recorded_of_auditors_alone(pairing: Pairing) {
     let post = staffed(pairing);
     let store = &post.store;
     let asked = || json!({ "asked": "evidence list", "filters": { "event": "deposited" } });
-    let record = |by| {
-        store
-            .record_query(by, EventName::QueryMade, asked())
-            .unwrap()
-    };
+    let record = |by| store.query_made(by, asked()).unwrap();
     for by in [local(0), local(1001), local(1003), local(1005)] {
         assert_eq!(record(by), None);
     }
