@@ -192,8 +192,10 @@ fn a_delta_says_what_happened() {
 
 #[test]
 fn killed_in_the_middle_it_is_begun_again() {
+    // So many that it takes seconds, of which one look takes a part.
+    const ROWS: u64 = 60_000;
     let post = Post::new();
-    let path = file(&post, "register.csv", persons(20_000));
+    let path = file(&post, "register.csv", persons(ROWS as u32));
     let mut child = Command::new(KNIK)
         .args(["account", "import", path_text(&path)])
         .env("KNIK_CONFIG", post.config())
@@ -211,7 +213,7 @@ fn killed_in_the_middle_it_is_begun_again() {
     child.wait().unwrap();
     let there = count() as u64;
     assert!(
-        there > 0 && there < 20_000 && there.is_multiple_of(1_000),
+        there > 0 && there < ROWS && there.is_multiple_of(1_000),
         "{there}"
     );
     post.must(&["audit"]);
@@ -219,9 +221,9 @@ fn killed_in_the_middle_it_is_begun_again() {
     assert_eq!(code, 0);
     assert_eq!(
         counts(&report, &["added", "unchanged"]),
-        [20_000 - there, there]
+        [ROWS - there, there]
     );
-    assert_eq!(post.evidence(&[]).len(), 20_000);
+    assert_eq!(post.evidence(&[]).len() as u64, ROWS);
     post.must(&["audit"]);
 }
 

@@ -16,7 +16,7 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::time::Duration;
 
-use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord};
+use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord, Terminator};
 use mail::Digest;
 use mail::digest::Hasher;
 use store::register::change::Asked;
@@ -59,15 +59,23 @@ pub fn run(
         file: BufReader::with_capacity(1 << 20, file),
         hasher: Hasher::new(),
     };
-    let mut reader = ReaderBuilder::new().from_reader(hashed);
-    let headings = reader.headers().map_err(|e| unread(&wanted.file, &e))?;
-    let columns = Columns::of(headings, wanted.delta)
+    // Lines end at LF, so that the reader counts them as an editor does; a CR before it is taken off here.
+    let mut reader = ReaderBuilder::new()
+        .terminator(Terminator::Any(b'\n'))
+        .flexible(true)
+        .from_reader(hashed);
+    let headings = reader.byte_headers().map_err(|e| unread(&wanted.file, &e))?;
+    let headings = StringRecord::from_byte_record(without_cr(headings))
+        .map_err(|_| Failure::could_not(format!("{}:1: is not UTF-8", wanted.file.display())))?;
+    let fields = headings.len();
+    let columns = Columns::of(&headings, wanted.delta)
         .map_err(|why| Failure::could_not(format!("{}:1: {why}", wanted.file.display())))?;
     let mut import = Import {
         store,
         by: operator::actor(),
         grammar,
         columns,
+        fields,
         digest,
         wanted,
         batch: Vec::with_capacity(BATCH_LINES),
@@ -89,6 +97,8 @@ struct Import<'a> {
     by: Actor,
     grammar: Grammar,
     columns: Columns,
+    /// Fields of the headings, and so of each line.
+    fields: usize,
     digest: Digest,
     wanted: &'a cli::account::Import,
     batch: Vec<Asked>,
@@ -111,12 +121,6 @@ impl Import<'_> {
                     let line = record.position().map_or(line, csv::Position::line);
                     self.line(line, &record)?;
                 }
-                Err(error) if matches!(error.kind(), csv::ErrorKind::UnequalLengths { .. }) => {
-                    let line = error.position().map_or(line, csv::Position::line);
-                    self.report.lines += 1;
-                    let what = "has another number of fields than the headings";
-                    self.report.wrong(line, what)?;
-                }
                 Err(error) => return Err(unread(&self.wanted.file, &error)),
             }
             if self.batch.len() >= BATCH_LINES {
@@ -128,13 +132,21 @@ impl Import<'_> {
     }
 
     fn line(&mut self, line: u64, record: &ByteRecord) -> Outcome {
+        if record.as_slice() == b"\r" {
+            return Ok(()); // An empty line that ends with CRLF.
+        }
         self.report.lines += 1;
         if record.as_slice().len() > LINE_BYTES_MAX {
             return self
                 .report
                 .wrong(line, &format!("is longer than {LINE_BYTES_MAX} octets"));
         }
-        let Ok(record) = StringRecord::from_byte_record(record.clone()) else {
+        let record = without_cr(record);
+        if record.len() != self.fields {
+            let what = "has another number of fields than the headings";
+            return self.report.wrong(line, what);
+        }
+        let Ok(record) = StringRecord::from_byte_record(record) else {
             return self.report.wrong(line, "is not UTF-8");
         };
         let mut asked = match self.columns.read(&record, self.store.domain()) {
@@ -207,6 +219,16 @@ impl Import<'_> {
         }
         self.report.judged(line, result)
     }
+}
+
+/// The record without the CR of its CRLF (RFC 4180 §2).
+fn without_cr(record: &ByteRecord) -> ByteRecord {
+    let last = record.len().saturating_sub(1);
+    let field = |(number, field): (usize, &'_ [u8])| {
+        let ended = field.strip_suffix(b"\r").filter(|_| number == last);
+        ended.unwrap_or(field).to_vec()
+    };
+    record.iter().enumerate().map(field).collect()
 }
 
 fn line_of(asked: &Asked) -> u64 {
