@@ -9,6 +9,7 @@ use imapd::session::state::{Bearer, Door, Holder};
 use imapd::{House, Next, Session, perform};
 use knik_fuzz::{DOMAIN, pieces, seed_of};
 use libfuzzer_sys::fuzz_target;
+use store::credentials::Credential;
 use store::register::Kind;
 use store::{Actor, ActorKind};
 
@@ -49,6 +50,10 @@ impl World {
             address: account.address,
             aliases: Vec::new(),
             actor: Actor::new(ActorKind::Holder),
+            credential: Arc::new(Credential {
+                path: Vec::new(),
+                statements: Vec::new(),
+            }),
             proxy: None,
         };
         Self {
