@@ -15,6 +15,7 @@
 //! | [`export`] | the bundle |
 //! | [`page`] | one event as a page to print |
 //! | [`key`] | the keys of seal and log |
+//! | [`key_approval`] | a change of keys that two persons make |
 //! | [`log`] | the log: key, status, checkpoint, proofs |
 //! | [`erase`] | a letter destroyed with its evidence |
 //! | [`hold`] | legal holds |
@@ -50,6 +51,7 @@ pub mod hold;
 pub mod import;
 pub mod init;
 pub mod key;
+pub mod key_approval;
 pub mod log;
 pub mod monitor;
 pub mod operator;

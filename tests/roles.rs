@@ -1,6 +1,7 @@
 //! Who may do what: on the command line by user id, and (`https`) over HTTPS by certificate; what two persons do together.
 
 mod https;
+mod keys;
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;

@@ -64,7 +64,9 @@ pub fn run(
         .terminator(Terminator::Any(b'\n'))
         .flexible(true)
         .from_reader(hashed);
-    let headings = reader.byte_headers().map_err(|e| unread(&wanted.file, &e))?;
+    let headings = reader
+        .byte_headers()
+        .map_err(|e| unread(&wanted.file, &e))?;
     let headings = StringRecord::from_byte_record(without_cr(headings))
         .map_err(|_| Failure::could_not(format!("{}:1: is not UTF-8", wanted.file.display())))?;
     let fields = headings.len();

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use mail::Timestamp;
 use receipts::note::VerifierKey;
 use serde_json::{Value, json};
+use store::proposals::{Guarded, Proposed};
 use store::signing_keys::KeyPurpose;
 
-use super::operator;
+use super::{key_approval, operator};
 use crate::cli::key::{Holder, Key, Retire, Rotate};
 use crate::config::Config;
 use crate::config::key_place::KeyPlace;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Column, Output, properties};
+use crate::roles::four_eyes;
 use crate::signer::ring::{Entry, Ring};
 use crate::signer::rotate::{self, Done, Place, Wanted};
 use crate::signer::token::session::Made;
@@ -43,7 +45,7 @@ pub fn run(config: &Config, command: Key, out: &mut Output) -> Outcome {
 }
 
 /// The configuration that says where the private keys are.
-fn holding(config: &Config, holder: &Holder) -> Outcome<Config> {
+pub(super) fn holding(config: &Config, holder: &Holder) -> Outcome<Config> {
     match (&holder.signer_config, &config.signer.socket) {
         (Some(file), _) => Config::read(file),
         // The signer's own configuration names its own socket; it is told by its having the keys.
@@ -121,26 +123,34 @@ fn rotate(config: &Config, wanted: Rotate, out: &mut Output) -> Outcome {
         return Err(Failure::could_not("--certificate: a log's key has none"));
     }
     let store = config.open_store()?;
-    let done = rotate::rotate(
-        &Place {
-            keys: &keys,
-            post: config,
-            store: &store,
-        },
-        wanted.purpose,
-        operator::actor(),
-        &Wanted {
-            place,
-            certificate: wanted.certificate,
-            why: wanted.why,
-        },
-    )?;
+    let (purpose, signer) = (wanted.purpose, &wanted.holder.signer_config);
+    let wanted = Wanted {
+        place,
+        certificate: wanted.certificate,
+        why: wanted.why,
+    };
+    if config.four_eyes.guards(Guarded::KeyRotation) {
+        let change = key_approval::rotation(&keys, purpose, &wanted, signer.as_deref())?;
+        four_eyes::held_back(config, &store, &Proposed::Keys(change), out)?;
+        return Ok(());
+    }
+    let place = Place {
+        keys: &keys,
+        post: config,
+        store: &store,
+    };
+    let done = rotate::rotate(&place, purpose, operator::actor(), &wanted)?;
     say(config, &done, "in use, in the place of", out)
 }
 
 fn retire(config: &Config, wanted: Retire, out: &mut Output) -> Outcome {
     let keys = holding(config, &wanted.holder)?;
     let store = config.open_store()?;
+    if config.four_eyes.guards(Guarded::KeyRotation) {
+        let change = key_approval::retirement(&keys, &wanted)?;
+        four_eyes::held_back(config, &store, &Proposed::Keys(change), out)?;
+        return Ok(());
+    }
     let place = Place {
         keys: &keys,
         post: config,
@@ -187,10 +197,10 @@ fn say(config: &Config, done: &Done, what: &str, out: &mut Output) -> Outcome {
     })
 }
 
-fn typed(uri: &str) -> Outcome<KeyPlace> {
+pub(super) fn typed(uri: &str) -> Outcome<KeyPlace> {
     KeyPlace::typed(uri).map_err(|what| Failure::could_not(format!("--pkcs11: {what}")))
 }
 
-fn complete(file: &Path) -> Outcome<PathBuf> {
+pub(super) fn complete(file: &Path) -> Outcome<PathBuf> {
     std::path::absolute(file).map_err(|e| Failure::file(file, &e))
 }

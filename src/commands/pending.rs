@@ -6,7 +6,7 @@ use store::Store;
 use store::erasure;
 use store::proposals::{Approved, Done, Proposal};
 
-use super::operator;
+use super::{key_approval, operator};
 use crate::cli;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
@@ -35,6 +35,9 @@ pub fn run(config: &Config, command: cli::Pending, out: &mut Output) -> Outcome 
             out.document(&to_json(&proposal, None), || to_text(&proposal, None))
         }
         cli::Pending::Approve { id, digest } => {
+            if let Some(approved) = key_approval::approve(config, &store, id, digest)? {
+                return say(&store, &approved, out);
+            }
             let approved = store
                 .approve(operator::actor(), id, roles_of, digest)
                 .wait()?;

@@ -19,6 +19,7 @@ pub(super) struct FourEyesTable {
     contract_end: Option<Spanned<bool>>,
     erasure: Option<Spanned<bool>>,
     annulment: Option<Spanned<bool>>,
+    key_rotation: Option<Spanned<bool>>,
     proposal_days: Option<Spanned<i64>>,
 }
 
@@ -31,6 +32,8 @@ pub struct FourEyes {
     pub erasure: bool,
     /// Annulling an event.
     pub annulment: bool,
+    /// Changing a key of the seal or the log, and retiring one.
+    pub key_rotation: bool,
     /// Days that a proposal waits.
     pub proposal_days: u32,
 }
@@ -43,7 +46,10 @@ impl FourEyes {
             Guarded::ContractEnd => self.contract_end,
             Guarded::Erasure => self.erasure,
             Guarded::Annulment => self.annulment,
-            Guarded::Operators => self.contract_end || self.erasure || self.annulment,
+            Guarded::KeyRotation => self.key_rotation,
+            Guarded::Operators => {
+                self.contract_end || self.erasure || self.annulment || self.key_rotation
+            }
         }
     }
 }
@@ -71,6 +77,7 @@ pub(super) fn read(place: &Place<'_>, table: &FourEyesTable) -> Result<FourEyes,
         contract_end: on(&table.contract_end),
         erasure: on(&table.erasure),
         annulment: on(&table.annulment),
+        key_rotation: on(&table.key_rotation),
         proposal_days: days,
     })
 }

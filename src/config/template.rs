@@ -157,6 +157,7 @@ mod tests {
             "contract_end",
             "erasure",
             "annulment",
+            "key_rotation",
             "proposal_days",
             "first",
             "endpoint",

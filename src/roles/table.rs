@@ -140,6 +140,7 @@ pub fn roles_of(deed: Guarded) -> &'static [Role] {
         Guarded::Erasure => "erase",
         Guarded::Annulment => "evidence annul",
         Guarded::Operators => "operator add",
+        Guarded::KeyRotation => "key rotate",
     };
     find(command).and_then(|row| row.roles).unwrap_or(&[])
 }

@@ -73,6 +73,23 @@ pub struct Entry {
     pub last_size: Option<u64>,
 }
 
+impl Entry {
+    /// A key of which nothing but its place is known yet.
+    pub fn coming(purpose: KeyPurpose, place: KeyPlace) -> Self {
+        Self {
+            id: String::new(),
+            purpose,
+            place,
+            certificate: None,
+            verifier: None,
+            state: State::Pending,
+            since: None,
+            until: None,
+            last_size: None,
+        }
+    }
+}
+
 /// All keys.
 #[derive(Debug, Clone)]
 pub struct Ring {

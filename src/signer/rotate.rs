@@ -68,6 +68,24 @@ pub struct Done {
 /// # Errors
 /// Names the key, file or token at fault. What was done before it stays, and the next try goes on from there.
 pub fn rotate(place: &Place<'_>, purpose: KeyPurpose, by: Actor, wanted: &Wanted) -> Outcome<Done> {
+    rotate_as(place, purpose, wanted, |facts| {
+        let recording = place
+            .store
+            .rotate_key(by, purpose, facts, wanted.why.clone());
+        Ok(recording.wait()?)
+    })
+}
+
+/// As [`rotate`], where `record` makes the event.
+///
+/// # Errors
+/// As [`rotate`]; what `record` says.
+pub fn rotate_as(
+    place: &Place<'_>,
+    purpose: KeyPurpose,
+    wanted: &Wanted,
+    record: impl FnOnce((KeyFacts, KeyFacts)) -> Outcome<KeyRecord>,
+) -> Outcome<Done> {
     let mut ring = Ring::load(place.keys)?;
     ring.name(place.keys)?;
     let resumed = ring.one(purpose, State::Pending).is_some();
@@ -101,10 +119,7 @@ pub fn rotate(place: &Place<'_>, purpose: KeyPurpose, by: Actor, wanted: &Wanted
     place.tell_strangers(&ring)?;
     let before = ring.current(purpose)?.clone();
     let facts = (facts(&before)?, facts(&entry)?);
-    let recording = place
-        .store
-        .rotate_key(by, purpose, facts, wanted.why.clone());
-    let record = recording.wait()?;
+    let record = record(facts)?;
     for one in ring.entries.iter_mut().filter(|one| one.purpose == purpose) {
         match one.state {
             State::Pending => {
@@ -136,6 +151,22 @@ pub fn retire(
     by: Actor,
     (why, destroy): (Option<String>, bool),
 ) -> Outcome<Done> {
+    retire_as(place, id, destroy, |purpose| {
+        let recording = place.store.retire_key(by, purpose, id.to_owned(), why);
+        Ok(recording.wait()?)
+    })
+}
+
+/// As [`retire`], where `record` makes the event.
+///
+/// # Errors
+/// As [`retire`]; what `record` says.
+pub fn retire_as(
+    place: &Place<'_>,
+    id: &str,
+    destroy: bool,
+    record: impl FnOnce(KeyPurpose) -> Outcome<KeyRecord>,
+) -> Outcome<Done> {
     let mut ring = Ring::load(place.keys)?;
     ring.name(place.keys)?;
     let found = ring.entries.iter().find(|entry| entry.id == id).cloned();
@@ -159,10 +190,7 @@ pub fn retire(
     if entry.purpose == KeyPurpose::Log && entry.state == State::Overlap {
         place.new_key_has_signed(&current)?;
     }
-    let recording = place
-        .store
-        .retire_key(by, entry.purpose, id.to_owned(), why);
-    let record = recording.wait()?;
+    let record = record(entry.purpose)?;
     if entry.state == State::Overlap {
         set(&mut ring, id, |one| {
             one.state = State::Retired;
@@ -228,17 +256,7 @@ impl Place<'_> {
 
     /// The new key, durable.
     fn make(&self, purpose: KeyPurpose, wanted: &Wanted) -> Outcome<Entry> {
-        let mut entry = Entry {
-            id: String::new(),
-            purpose,
-            place: KeyPlace::File(PathBuf::new()),
-            certificate: None,
-            verifier: None,
-            state: State::Pending,
-            since: None,
-            until: None,
-            last_size: None,
-        };
+        let mut entry = Entry::coming(purpose, KeyPlace::File(PathBuf::new()));
         match purpose {
             KeyPurpose::Seal => self.make_seal(&mut entry, wanted)?,
             KeyPurpose::Log => self.make_log(&mut entry, wanted)?,
@@ -475,6 +493,26 @@ impl Place<'_> {
                 token.destroy().map_err(Failure::could_not)
             }
         }
+    }
+}
+
+/// The name of the new key, where it is there before it takes the other's place: by its certificate, or its file.
+///
+/// # Errors
+/// Names the file at fault.
+pub fn name_of(keys: &Config, purpose: KeyPurpose, wanted: &Wanted) -> Outcome<Option<String>> {
+    match (purpose, &wanted.certificate, &wanted.place) {
+        (KeyPurpose::Seal, Some(file), _) => {
+            let chain = chain_from_pem(&keys::read(file)?);
+            let chain = chain.map_err(|e| Failure::doing(file.display(), &e))?;
+            Ok(Some(seal_id(&chain)))
+        }
+        (KeyPurpose::Log, _, Some(place @ KeyPlace::File(_))) => {
+            let entry = Entry::coming(purpose, place.clone());
+            let signer = keys::log_signer(keys, &entry)?;
+            Ok(Some(log_id(signer.verifier())))
+        }
+        _ => Ok(None),
     }
 }
 

@@ -4,8 +4,10 @@
 //! | module | what |
 //! |---|---|
 //! | [`guarded`] | the acts that may wait, and their parameters as they are kept |
+//! | [`keys`] | a change of keys, whose files and tokens change around its transaction |
 
 pub mod guarded;
+pub mod keys;
 
 use mail::digest::Digest;
 use mail::time::Timestamp;
@@ -46,7 +48,8 @@ pub struct Proposal {
     pub id: ProposalId,
     /// What kind of act.
     pub deed: Guarded,
-    /// The act; `None` once it is decided: parameters may name a person, and are not kept.
+    /// The act; `None` once it is decided: parameters may name a person, and are not kept. Those of an approved change of keys
+    /// name none, and are.
     pub proposed: Option<Proposed>,
     /// SHA-256 of the parameters as they were kept.
     pub digest: Digest,
@@ -228,6 +231,20 @@ impl Act<'_> {
         digest: Option<Digest>,
     ) -> Result<Approved, StoreError> {
         let proposal = self.waiting(id)?;
+        let proposed = self.approvable(by, &proposal, roles, digest)?;
+        let done = self.carry_out(by, &proposed)?;
+        self.approved(by, &proposal, &proposed, done)
+    }
+
+    /// What was proposed, if this person may approve it.
+    fn approvable(
+        &mut self,
+        by: &Actor,
+        proposal: &Proposal,
+        roles: fn(Guarded) -> &'static [Role],
+        digest: Option<Digest>,
+    ) -> Result<Proposed, StoreError> {
+        let id = proposal.id;
         let person = self.person(by)?;
         may_decide(&person, proposal.deed, roles)?;
         if person.id == proposal.proposer {
@@ -241,14 +258,25 @@ impl Act<'_> {
                 "who proposed {id} is no operator of this post any more: it must be proposed again"
             )));
         }
-        let proposed = self.as_proposed(&proposal)?;
+        let proposed = self.as_proposed(proposal)?;
         if digest.is_some_and(|digest| digest != proposal.digest) {
             return Err(StoreError::Invalid(format!(
                 "proposal {id} has other parameters: their digest is {}",
                 proposal.digest.tagged()
             )));
         }
-        let done = self.carry_out(by, &proposed)?;
+        Ok(proposed)
+    }
+
+    /// Says that it was approved, in the transaction in which it was done.
+    fn approved(
+        &mut self,
+        by: &Actor,
+        proposal: &Proposal,
+        proposed: &Proposed,
+        done: Done,
+    ) -> Result<Approved, StoreError> {
+        let id = proposal.id;
         let event = match &done {
             Done::Event(id) => Some(*id),
             Done::Erased(erasure::Outcome::Done { erasure, .. }) => Some(erasure.removed),
@@ -340,21 +368,30 @@ impl Act<'_> {
             |row| row.string(0),
         )?;
         let kept = kept.ok_or_else(|| damaged("is not there"))?;
-        let said = self.sql.first(
-            &format!(
-                "SELECT {} FROM evidence WHERE chain_kind = $1 AND chain_subject = $2 AND chain_ordinal = $3 AND seq = 0",
-                crate::evidence::COLUMNS
-            ),
-            &crate::mint::Chain::operator(id.to_bytes()).params(),
-            crate::evidence::from_row,
-        )?;
-        let said = said.and_then(crate::evidence::Entry::whole);
-        let said = said.and_then(|record| record.event.details.get("parameters").cloned());
+        let said = self.said_of(id, EventName::OperatorProposed)?;
+        let said = said.and_then(|details| details.get("parameters").cloned());
         let digest = Digest::of(kept.as_bytes());
         if digest != proposal.digest || said != Some(Value::from(digest.tagged())) {
             return Err(damaged("its parameters are not those that were proposed"));
         }
         Proposed::from_kept(proposal.deed, &kept)
+    }
+
+    /// What the proposal's event of this name says.
+    fn said_of(&mut self, id: ProposalId, name: EventName) -> Result<Option<Value>, StoreError> {
+        let entries = self.sql.all(
+            &format!(
+                "SELECT {} FROM evidence WHERE chain_kind = $1 AND chain_subject = $2 AND chain_ordinal = $3 ORDER BY seq",
+                crate::evidence::COLUMNS
+            ),
+            &crate::mint::Chain::operator(id.to_bytes()).params(),
+            crate::evidence::from_row,
+        )?;
+        let mut records = entries
+            .into_iter()
+            .filter_map(crate::evidence::Entry::whole);
+        let found = records.find(|record| record.event.event == name);
+        Ok(found.map(|record| Value::Object(record.event.details.into_iter().collect())))
     }
 
     fn carry_out(&mut self, by: &Actor, proposed: &Proposed) -> Result<Done, StoreError> {
@@ -368,6 +405,11 @@ impl Act<'_> {
                 Done::Event(self.annul(by, *cited, *cause, why)?)
             }
             Proposed::Operators(change) => Done::Event(self.change_operators(by, change)?),
+            Proposed::Keys(_) => {
+                return Err(StoreError::Invalid(
+                    "keys change where they are held: see approve_keys".into(),
+                ));
+            }
         })
     }
 
@@ -378,9 +420,15 @@ impl Act<'_> {
         evidence: EvidenceId,
     ) -> Result<(), StoreError> {
         let now = self.minter.now().as_millis();
+        let kept = match state {
+            State::Approved => "CASE WHEN deed = 'key-rotation' THEN parameters ELSE '' END",
+            _ => "''",
+        };
         self.sql
             .run(
-                "UPDATE proposal SET state = $2, decided = $3, evidence = $4, parameters = '' WHERE id = $1",
+                &format!(
+                    "UPDATE proposal SET state = $2, decided = $3, evidence = $4, parameters = {kept} WHERE id = $1"
+                ),
                 &[
                     (&id.to_bytes()).into(),
                     state.as_str().into(),

@@ -95,7 +95,7 @@ impl Store {
 }
 
 impl Act<'_> {
-    fn rotate_key(
+    pub(crate) fn rotate_key(
         &mut self,
         by: &Actor,
         purpose: KeyPurpose,
@@ -145,7 +145,7 @@ impl Act<'_> {
         })
     }
 
-    fn retire_key(
+    pub(crate) fn retire_key(
         &mut self,
         by: &Actor,
         purpose: KeyPurpose,
@@ -206,7 +206,10 @@ fn facts(key: &KeyFacts, purpose: KeyPurpose) -> Value {
     })
 }
 
-fn history(sql: &mut dyn Sql, purpose: KeyPurpose) -> Result<Vec<KeyRecord>, StoreError> {
+pub(crate) fn history(
+    sql: &mut dyn Sql,
+    purpose: KeyPurpose,
+) -> Result<Vec<KeyRecord>, StoreError> {
     let entries = sql.all(
         &format!(
             "SELECT {COLUMNS} FROM evidence WHERE chain_kind = $1 AND chain_subject = $2 AND chain_ordinal = $3 \

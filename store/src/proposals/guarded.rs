@@ -8,6 +8,7 @@ use mail::time::Timestamp;
 use receipts::id::{ContractId, EvidenceId};
 use serde_json::{Value, json};
 
+use super::keys::KeyChange;
 use crate::StoreError;
 use crate::annulment;
 use crate::contracts::{Document, Paper, words};
@@ -25,6 +26,8 @@ words! {
         Annulment = "annulment",
         /// Who runs the post changes: else one person could list themselves twice.
         Operators = "operators",
+        /// A key of the seal or of the log takes the place of another, or is retired.
+        KeyRotation = "key-rotation",
     }
 }
 
@@ -51,6 +54,8 @@ pub enum Proposed {
     },
     /// Who runs the post changes.
     Operators(Change),
+    /// The keys of seal or log change.
+    Keys(KeyChange),
 }
 
 impl Proposed {
@@ -61,6 +66,7 @@ impl Proposed {
             Self::Erasure(_) => Guarded::Erasure,
             Self::Annulment { .. } => Guarded::Annulment,
             Self::Operators(_) => Guarded::Operators,
+            Self::Keys(_) => Guarded::KeyRotation,
         }
     }
 
@@ -73,6 +79,7 @@ impl Proposed {
             Self::Operators(
                 Change::Add { name, .. } | Change::Set { name, .. } | Change::Remove { name, .. },
             ) => name.clone(),
+            Self::Keys(change) => change.about(),
         }
     }
 
@@ -95,6 +102,7 @@ impl Proposed {
                 json!({ "evidence": cited.to_string(), "cause": cause.as_str(), "why": why })
             }
             Self::Operators(change) => change_json(change),
+            Self::Keys(change) => change.to_json(),
         }
     }
 
@@ -119,6 +127,7 @@ impl Proposed {
             Guarded::Erasure => kept.erasure(),
             Guarded::Annulment => kept.annulment(),
             Guarded::Operators => kept.change().map(Self::Operators),
+            Guarded::KeyRotation => KeyChange::from_kept(&kept).map(Self::Keys),
         };
         read.ok_or_else(damaged)
     }
@@ -144,19 +153,27 @@ fn change_json(change: &Change) -> Value {
 }
 
 /// Parameters that were kept. What is missing or of another form makes the whole unreadable.
-struct Kept<'a>(&'a Value);
+pub(super) struct Kept<'a>(&'a Value);
 
 impl Kept<'_> {
-    fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         self.0.get(name)?.as_str().map(str::to_owned)
     }
 
-    fn parsed<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+    pub(super) fn flag(&self, name: &str) -> Option<bool> {
+        self.0.get(name)?.as_bool()
+    }
+
+    pub(super) fn parsed<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.0.get(name)?.as_str()?.parse().ok()
     }
 
     /// `Some(None)`: it is null. `None`: it cannot be read.
-    fn optional<T>(&self, name: &str, read: impl Fn(&Value) -> Option<T>) -> Option<Option<T>> {
+    pub(super) fn optional<T>(
+        &self,
+        name: &str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Option<Option<T>> {
         match self.0.get(name)? {
             Value::Null => Some(None),
             value => read(value).map(Some),
