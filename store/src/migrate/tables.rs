@@ -119,7 +119,7 @@ pub const TABLES: &[Table] = &[
     ),
     table(
         "usage_alert",
-        &["contract", "month", "alert"],
+        &["contract"],
         &[
             ("contract", Blob),
             ("month", Text),
